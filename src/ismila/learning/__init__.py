@@ -1,0 +1,1 @@
+"""From a table of photos to a classifier."""

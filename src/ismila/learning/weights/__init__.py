@@ -1,0 +1,1 @@
+"""Bundled backbone weights; README.md says where they come from."""

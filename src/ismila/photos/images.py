@@ -1,0 +1,170 @@
+"""The one specification of decode, orientation, resize, crop and normalise.
+
+Training, prediction, the web page and the export all come through here, so that a photo is the same image
+wherever it is asked about.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+MAX_PIXELS = 200_000_000
+"""A photo of more pixels is refused before it is decoded: 200 MP is twice the largest phone camera."""
+MIN_SIDE_PX = 32
+"""A photo with a shorter side than this shows nothing a network could judge."""
+
+Image.MAX_IMAGE_PIXELS = None  # open_photo has its own limit, one that refuses instead of warning
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class PhotoError(Exception):
+    """A photo that cannot be used; the message says why in a few words."""
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """How a photo becomes an image.
+
+    Attributes:
+        size_px: side of the square image.
+        fit: `squash` resizes the whole photo to the square, `crop` keeps its proportions and cuts the middle.
+        mean, std: per channel, of values in [0, 1]; (0.5, 0.5) is Keras' scaling to [-1, 1].
+    """
+
+    size_px: int = 224
+    fit: str = "squash"
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        if self.fit not in ("squash", "crop"):
+            raise ValueError(f"fit={self.fit!r}: expected squash or crop")
+        object.__setattr__(self, "mean", tuple(float(v) for v in self.mean))
+        object.__setattr__(self, "std", tuple(float(v) for v in self.std))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for classifier.json."""
+        return asdict(self)
+
+
+def open_photo(source: Path | bytes, at_least_px: int) -> Image.Image:
+    """Decode, upright and in RGB; a large JPEG at the reduced scale that still has `at_least_px` a side.
+
+    libjpeg scales by 1/2, 1/4 or 1/8 while it decodes (Pillow's `Image.draft`), which is several times
+    faster than decoding everything and shrinking it afterwards.
+
+    Raises:
+        PhotoError: not a picture, damaged, unreadable, too small or too large.
+    """
+    if isinstance(source, Path) and not source.is_file():
+        raise PhotoError("not a regular file" if source.exists() else "file not found")
+    try:
+        if isinstance(source, Path) and source.stat().st_size == 0:
+            raise PhotoError("empty file")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # corrupt EXIF is not our reader's problem: the pixels count
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as photo:
+                width_px, height_px = photo.size
+                if width_px * height_px > MAX_PIXELS:
+                    raise PhotoError(f"too large: {width_px} x {height_px} pixels")
+                if min(width_px, height_px) < MIN_SIDE_PX:
+                    raise PhotoError(f"too small: {width_px} x {height_px} pixels")
+                photo.draft("RGB", (at_least_px, at_least_px))
+                photo.load()
+                return _to_rgb(_upright(photo))
+    except PhotoError:
+        raise
+    except PermissionError as error:
+        raise PhotoError("may not be read: permission denied") from error
+    except Image.UnidentifiedImageError as error:
+        raise PhotoError("not a picture") from error
+    except Exception as error:  # Pillow's plug-ins raise almost anything on damaged input
+        raise PhotoError(f"damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+
+
+def _upright(photo: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(photo)
+    except Exception:  # a damaged EXIF block: the picture itself was read
+        return photo
+
+
+def _to_rgb(photo: Image.Image) -> Image.Image:
+    if photo.mode.startswith("I") or photo.mode == "F":  # 16-bit grey: convert() would clip, not scale
+        values = np.asarray(photo, dtype=np.float32)
+        top = 65535.0 if values.max(initial=0) > 255 else 255.0
+        return Image.fromarray((values.clip(0, top) * (255.0 / top)).astype(np.uint8)).convert("RGB")
+    if photo.mode in ("RGBA", "LA", "PA") or "transparency" in photo.info:
+        layer = photo.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    return photo.convert("RGB")
+
+
+def fit_photo(photo: Image.Image, spec: ImageSpec) -> Pixels:
+    """Resize to the specification's square.
+
+    Returns:
+        `[size_px, size_px, 3]`, RGB in 0..255.
+    """
+    side = (spec.size_px, spec.size_px)
+    if spec.fit == "crop":
+        return np.asarray(ImageOps.fit(photo, side, Image.Resampling.BILINEAR))
+    return np.asarray(photo.resize(side, Image.Resampling.BILINEAR))
+
+
+def read_image(source: Path | bytes, spec: ImageSpec) -> Pixels:
+    """`open_photo` and `fit_photo` in one: `[size_px, size_px, 3]` uint8. Raises PhotoError."""
+    return fit_photo(open_photo(source, spec.size_px), spec)
+
+
+def view_of(image: Pixels, sha256: str, view: int) -> Pixels:
+    """Augmented view number `view` of an image, the same whenever it is asked for.
+
+    View 0 is the image itself, 1 its mirror image, each further one a random crop of 60 to 100 % of the
+    area, mirrored every other time, drawn from the photo's sha256 and the number.
+
+    Returns:
+        `[H, W, 3]` uint8 of the image's own size.
+    """
+    if view == 0:
+        return image
+    if view == 1:
+        return np.ascontiguousarray(image[:, ::-1])
+    rng = np.random.default_rng([int(sha256[:16], 16), view])
+    height, width = image.shape[:2]
+    scale = float(np.sqrt(rng.uniform(0.6, 1.0)))
+    crop_w, crop_h = round(width * scale), round(height * scale)
+    left, top = int(rng.integers(0, width - crop_w + 1)), int(rng.integers(0, height - crop_h + 1))
+    crop = Image.fromarray(image).resize(
+        (width, height), Image.Resampling.BILINEAR, box=(left, top, left + crop_w, top + crop_h)
+    )
+    pixels = np.asarray(crop)
+    return np.ascontiguousarray(pixels[:, ::-1]) if view % 2 else pixels
+
+
+def normalise(images: Pixels, spec: ImageSpec) -> npt.NDArray[np.float32]:
+    """`[N, H, W, 3]` uint8 -> `[N, 3, H, W]` float32, scaled as the backbone wants it."""
+    scale = np.float32(1.0) / (255.0 * np.asarray(spec.std, np.float32))
+    shift = np.asarray(spec.mean, np.float32) / np.asarray(spec.std, np.float32)
+    return np.ascontiguousarray((images * scale - shift).astype(np.float32, copy=False).transpose(0, 3, 1, 2))
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, whenever the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
