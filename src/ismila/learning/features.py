@@ -1,0 +1,233 @@
+"""Photos x backbone -> cached rows.
+
+A frozen backbone runs once over each photo and view. The cache is keyed by content: photo sha256, view, image
+specification and backbone. The small images that the CNN trains on are kept by the same store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ismila.learning.weights import BUNDLED
+from ismila.photos.images import ImageSpec, PhotoError, Pixels, normalise, read_image, view_of
+
+SHARD_ROWS = 512
+"""Rows a shard file holds at most; what a killed run loses at most."""
+BATCH = 16
+
+Key = tuple[str, int]
+Floats = npt.NDArray[np.float32]
+Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
+
+
+class Encoder(Protocol):
+    """Turns images into rows; `digest` names the weights that do it."""
+
+    digest: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __call__(self, images: Pixels) -> npt.NDArray[Any]: ...
+
+
+class Store:
+    """Rows by (sha256, view) in append-only shard files, each written aside and renamed, read memory-mapped."""
+
+    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: str) -> None:
+        self.folder = folder
+        self.record = np.dtype([("sha256", "S64"), ("view", "<i4"), ("row", dtype, shape)])
+        self._shards: list[npt.NDArray[Any]] = []
+        self._where: dict[Key, tuple[int, int]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(folder.glob("*.npy")):
+            self._open(path)
+
+    def _open(self, path: Path) -> None:
+        try:
+            shard = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError):
+            return  # not ours or damaged from outside: its rows are computed again
+        if shard.dtype != self.record or shard.ndim != 1:
+            return
+        self._shards.append(shard)
+        number = len(self._shards) - 1
+        for at, (sha, view) in enumerate(zip(shard["sha256"], shard["view"], strict=True)):
+            self._where[(sha.decode(), int(view))] = (number, at)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._where
+
+    def add(self, keys: Sequence[Key], rows: Sequence[npt.NDArray[Any]]) -> None:
+        """Write one shard."""
+        shard = np.empty(len(keys), self.record)
+        for at, ((sha, view), row) in enumerate(zip(keys, rows, strict=True)):
+            shard[at] = (sha.encode(), view, row)
+        name = hashlib.sha256("".join(f"{sha}{view}" for sha, view in keys).encode()).hexdigest()[:24]
+        aside = self.folder / f".{name}.{os.getpid()}.part"
+        try:
+            with aside.open("wb") as file:
+                np.save(file, shard, allow_pickle=False)
+            aside.replace(self.folder / f"{name}.npy")
+        finally:
+            aside.unlink(missing_ok=True)
+        self._open(self.folder / f"{name}.npy")
+
+    def rows(self, keys: Sequence[Key]) -> npt.NDArray[Any]:
+        """`[len(keys), *shape]`, copied from the mapped shards. Raises KeyError for a key that is not there."""
+        shape, dtype = self.record["row"].shape, self.record["row"].base
+        out = np.empty((len(keys), *shape), dtype)
+        for at, key in enumerate(keys):
+            number, row = self._where[key]
+            out[at] = self._shards[number]["row"][row]
+        return out
+
+
+def open_store(derived: Path, spec: ImageSpec, encoder: Encoder) -> Store:
+    """The store of one image specification and encoder."""
+    text = json.dumps([spec.as_dict(), encoder.digest], sort_keys=True)
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Store(derived / "features" / name, encoder.shape, encoder.dtype)
+
+
+def encode_missing(
+    photos: Sequence[tuple[str, Path]],
+    views: int,
+    spec: ImageSpec,
+    encoder: Encoder,
+    store: Store,
+    progress: Progress | None = None,
+) -> dict[str, str]:
+    """Compute the rows that the store lacks; decoding (in threads) overlaps the encoder.
+
+    Args:
+        photos: (sha256, path) of each photo.
+        views: how many views of each.
+
+    Returns:
+        sha256 -> problem of photos that could not be read after all.
+    """
+    todo = [(sha, path) for sha, path in photos if any((sha, v) not in store for v in range(views))]
+    problems: dict[str, str] = {}
+    keys: list[Key] = []
+    rows: list[npt.NDArray[Any]] = []
+    waiting: list[tuple[Key, Pixels]] = []
+
+    def run_batch() -> None:
+        rows.extend(encoder(np.stack([image for _, image in waiting])))
+        keys.extend(key for key, _ in waiting)
+        waiting.clear()
+        if len(keys) >= SHARD_ROWS:
+            store.add(keys, rows)
+            keys.clear()
+            rows.clear()
+
+    decoded: Iterable[tuple[str, Pixels | PhotoError]] = _decode_ahead(todo, spec)
+    if progress and len(todo) > 100:
+        decoded = progress(decoded, len(todo), "Reading photos through the backbone")
+    for sha, image in decoded:
+        if isinstance(image, PhotoError):
+            problems[sha] = str(image)
+            continue
+        for view in range(views):
+            if (sha, view) not in store:
+                waiting.append(((sha, view), view_of(image, sha, view)))
+                if len(waiting) == BATCH:
+                    run_batch()
+    if waiting:
+        run_batch()
+    if keys:
+        store.add(keys, rows)
+    return problems
+
+
+def _decode_ahead(
+    photos: Sequence[tuple[str, Path]], spec: ImageSpec
+) -> Iterator[tuple[str, Pixels | PhotoError]]:
+    """Decode in threads (Pillow releases the GIL), in order, at most four batches ahead."""
+
+    def read(path: Path) -> Pixels | PhotoError:
+        try:
+            return read_image(path, spec)
+        except PhotoError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        pending: list[tuple[str, Future[Pixels | PhotoError]]] = []
+        for sha, path in photos:
+            pending.append((sha, pool.submit(read, path)))
+            if len(pending) >= 4 * BATCH:
+                first_sha, first = pending.pop(0)
+                yield first_sha, first.result()
+        for sha, future in pending:
+            yield sha, future.result()
+
+
+class Identity:
+    """Keeps the images themselves: what a backbone that is trained reads every epoch."""
+
+    digest = "images"
+    dtype = "|u1"
+
+    def __init__(self, spec: ImageSpec) -> None:
+        self.shape = (spec.size_px, spec.size_px, 3)
+
+    def __call__(self, images: Pixels) -> Pixels:
+        return images
+
+
+class OnnxMobileNet:
+    """The bundled MobileNetV2 in onnxruntime: on a CPU several times as fast as torch, and it imports no torch.
+
+    The graph lies beside the weights and reads the same safetensors file as torch does.
+    """
+
+    shape = (1280,)
+    dtype = "<f4"
+
+    def __init__(self, spec: ImageSpec, threads: int = 0) -> None:
+        self.spec = spec
+        self.digest = bundled_digest()
+        self._session = _session(threads)
+
+    def __call__(self, images: Pixels) -> Floats:
+        """`[N, H, W, 3]` uint8 -> `[N, 1280]`."""
+        features: Floats = self._session.run(["features"], {"images": normalise(images, self.spec)})[0]
+        return features
+
+    def grid(self, images: Pixels) -> Floats:
+        """`[N, H, W, 3]` uint8 -> `[N, 1280, H/32, W/32]`, whose mean over the last two axes are the features."""
+        grid: Floats = self._session.run(["grid"], {"images": normalise(images, self.spec)})[0]
+        return grid
+
+
+@lru_cache
+def bundled_digest() -> str:
+    """Names the bundled weights in cache keys and in classifier.json."""
+    return hashlib.sha256(BUNDLED.read_bytes()).hexdigest()[:16]
+
+
+_session_lock = threading.Lock()
+
+
+@lru_cache
+def _session(threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    with _session_lock:
+        return onnxruntime.InferenceSession(
+            str(BUNDLED.with_suffix(".onnx")), options, providers=["CPUExecutionProvider"]
+        )
