@@ -1,0 +1,84 @@
+"""Index + variant -> which rows train, and the batches they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
+
+from ismila.learning.features import Key, Store
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Which rows of train and val take part.
+
+    Attributes:
+        pets: other animals are among the negatives.
+        closeups_above: only photos of the subject with a larger `subject_share`; labels.csv decides before it.
+        balance: `weights` weighs the loss, `equal` draws as many negatives as positives, `none` does nothing.
+    """
+
+    name: str
+    pets: bool = False
+    closeups_above: float | None = None
+    balance: str = "weights"
+
+    def __post_init__(self) -> None:
+        if self.balance not in ("weights", "equal", "none"):
+            raise ValueError(f"data.balance={self.balance}: expected weights, equal or none")
+
+    def rows(self, folded: pd.DataFrame, fold: str, seed: int) -> pd.DataFrame:
+        """The rows of one fold that this variant uses. `folded` is the usable index with its fold column."""
+        rows = folded[folded["fold"] == fold]
+        if not self.pets:
+            rows = rows[rows["label"] != "pets"]
+        if self.closeups_above is not None:
+            close = rows["closeup"].astype("boolean").fillna(rows["subject_share"] > self.closeups_above)
+            rows = rows[(rows["label"] != "subject") | close.astype(bool)]
+        if self.balance == "equal" and fold == "train":
+            positives = rows[rows["label"] == "subject"]
+            others = rows[rows["label"] != "subject"]
+            others = others.sample(min(len(positives), len(others)), random_state=seed)
+            rows = pd.concat([positives, others])
+        return rows
+
+
+def targets_of(rows: pd.DataFrame) -> npt.NDArray[np.float32]:
+    """1 for the subject's photos, 0 for the others, `[N]`."""
+    return (rows["label"] == "subject").to_numpy(np.float32)
+
+
+class CachedRows(Dataset[tuple[Tensor, Tensor]]):
+    """Rows of a store with their targets, asked for a batch at a time.
+
+    Args:
+        views: each photo counts once for each of its cached views.
+    """
+
+    def __init__(self, store: Store, rows: pd.DataFrame, views: int = 1) -> None:
+        self.store = store
+        self.keys: list[Key] = [(sha, view) for view in range(views) for sha in rows["sha256"]]
+        self.targets = torch.from_numpy(np.tile(targets_of(rows), views))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, at: Sequence[int]) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        return torch.from_numpy(self.store.rows([self.keys[i] for i in at])), self.targets[list(at)]
+
+
+def batches(rows: CachedRows, batch_size: int, seed: int | None) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Batches in a fresh order each epoch, drawn from `seed`; in the rows' own order when it is None."""
+    if seed is None:
+        order: BatchSampler = BatchSampler(SequentialSampler(rows), batch_size, drop_last=False)
+    else:
+        draw = torch.Generator().manual_seed(seed)
+        order = BatchSampler(RandomSampler(rows, generator=draw), batch_size, drop_last=False)
+    return DataLoader(rows, sampler=order, batch_size=None)

@@ -1,0 +1,130 @@
+"""Loss, metrics, optimizer; one shared step for training and validation."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torchmetrics.classification import BinaryAccuracy
+
+from ismila.photos.images import ImageSpec
+
+
+class Network(nn.Module):
+    """Backbone and head in one: logits of "is the subject".
+
+    Takes images `[N, H, W, 3]` uint8, or feature rows `[N, D]` that a frozen backbone computed before, and
+    returns logits `[N]`.
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, spec: ImageSpec) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+        self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 4:
+            x = self.backbone((x.permute(0, 3, 1, 2) / 255 - self.mean) / self.std)
+            x = x[0] if isinstance(x, tuple) else x
+        return self.head(x).squeeze(1)  # type: ignore[no-any-return]
+
+
+def make_head(width: int, hidden: int, dropout: float) -> nn.Sequential:
+    """`[N, width]` -> `[N, 1]`; one fully connected layer, or two with ReLU between when `hidden` is not 0."""
+    if hidden == 0:
+        return nn.Sequential(nn.Dropout(dropout), nn.Linear(width, 1))
+    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1))
+
+
+def augment(images: Tensor) -> Tensor:
+    """Random crops (60 to 100 % of the area), mirror images and light, each photo its own.
+
+    Args:
+        images: `[N, H, W, 3]` uint8.
+
+    Returns:
+        The same shape and type.
+    """
+    n = len(images)
+    scale = torch.empty(n).uniform_(0.6, 1.0).sqrt()
+    mirror = torch.where(torch.rand(n) < 0.5, -1.0, 1.0)
+    shift = (torch.rand(n, 2) * 2 - 1) * (1 - scale)[:, None]
+    theta = torch.zeros(n, 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = scale * mirror, scale, shift
+    x = images.permute(0, 3, 1, 2).float() / 255
+    grid = nn.functional.affine_grid(theta, list(x.shape), align_corners=False)
+    x = nn.functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+    brightness, contrast, colour = (torch.empty(3, n, 1, 1, 1).uniform_(0.7, 1.3)).unbind(0)
+    x = x * brightness
+    x = (x - x.mean((1, 2, 3), keepdim=True)) * contrast + x.mean((1, 2, 3), keepdim=True)
+    grey = x.mean(1, keepdim=True)
+    x = (x - grey) * colour + grey
+    return (x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+
+
+class Recogniser(pl.LightningModule):
+    """Trains a network's parameters that require a gradient.
+
+    Args:
+        positive_weight: how much a photo of the subject counts in the loss, a negative counts 1.
+        augmented: training batches are images to be augmented.
+    """
+
+    def __init__(
+        self, network: Network, positive_weight: float, lr: float, weight_decay: float, epochs: int,
+        augmented: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network, self.lr, self.weight_decay, self.epochs = network, lr, weight_decay, epochs
+        self.augmented = augmented
+        self.register_buffer("positive_weight", torch.tensor(positive_weight), persistent=False)
+        self.accuracy = nn.ModuleDict({"train": BinaryAccuracy(), "val": BinaryAccuracy()})  # type: ignore[dict-item]
+
+    def _step(self, batch: tuple[Tensor, Tensor], fold: str) -> Tensor:
+        x, target = batch
+        logits = self.network(x)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, target, pos_weight=self.positive_weight)  # type: ignore[arg-type]
+        prefix = "" if fold == "train" else f"{fold}_"
+        accuracy: Any = self.accuracy[fold if fold != "train" else "train"]
+        accuracy(torch.sigmoid(logits), target.int())
+        named = {f"{prefix}loss": loss, f"{prefix}accuracy": accuracy}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(target), sync_dist=True)
+        return loss
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        if self.augmented:
+            batch = (augment(batch[0].cpu()).to(batch[0].device), batch[1])
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        return self._step(batch, "val")
+
+    def configure_optimizers(self) -> Any:
+        trained = [p for p in self.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(trained, self.lr, weight_decay=self.weight_decay)
+        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(self.epochs, 1))]
+
+
+class BestEpoch(pl.Callback):
+    """Keeps the weights of the epoch with the lowest validation loss and puts them back at the end.
+
+    In memory, since Lightning's checkpoints are pickles and the contract asks for none.
+    """
+
+    def __init__(self) -> None:
+        self.epoch, self.val_loss = -1, float("inf")
+        self._state: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        val_loss = float(trainer.callback_metrics.get("val_loss", float("inf")))
+        if not trainer.sanity_checking and (val_loss < self.val_loss or not self._state):
+            self.epoch, self.val_loss = trainer.current_epoch, val_loss
+            self._state = copy.deepcopy(module.state_dict())
+
+    def on_fit_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if self._state:
+            module.load_state_dict(self._state)

@@ -1,0 +1,140 @@
+"""The only place that speaks MLflow: record, find, load a classifier."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from ismila.learning.classifier import Classifier
+from ismila.photos import UserError
+
+DATABASE = Path("mlruns/mlflow.db")
+ARTIFACTS = Path("mlruns/artifacts")
+
+
+def connect(uri: str | None = None) -> mlflow.MlflowClient:
+    """A client for `uri`, or MLFLOW_TRACKING_URI, or the local database."""
+    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if not chosen:
+        DATABASE.parent.mkdir(parents=True, exist_ok=True)
+        chosen = f"sqlite:///{DATABASE}"
+    mlflow.set_tracking_uri(chosen)
+    return mlflow.MlflowClient()
+
+
+@contextmanager
+def recorded(subject: str, name: str, params: dict[str, Any], tags: dict[str, str], uri: str | None) -> Iterator[str]:
+    """Open a run of the subject's experiment and yield its id; it ends FINISHED, or FAILED on an exception.
+
+    Raises:
+        UserError: the tracking server cannot be reached.
+    """
+    try:
+        client = connect(uri)
+        experiment = client.get_experiment_by_name(subject)
+        if experiment is None:
+            local = str(mlflow.get_tracking_uri()).startswith("sqlite:")
+            experiment_id = client.create_experiment(subject, ARTIFACTS.resolve().as_uri() if local else None)
+        else:
+            experiment_id = experiment.experiment_id
+        run = client.create_run(experiment_id, run_name=name)
+        logged = [Param(key, str(value)[:500]) for key, value in params.items()]
+        client.log_batch(run.info.run_id, params=logged, tags=[RunTag(k, v) for k, v in tags.items()])
+    except (MlflowException, OSError) as error:
+        raise UserError(
+            f"tracking.uri={mlflow.get_tracking_uri()}: MLflow does not answer ({str(error).splitlines()[0][:160]}); "
+            "start the server, or leave tracking.uri out to record into mlruns/"
+        ) from error
+    try:
+        yield run.info.run_id
+    except BaseException:
+        client.set_terminated(run.info.run_id, "FAILED")
+        raise
+    client.set_terminated(run.info.run_id, "FINISHED")
+
+
+def record_epochs(run_id: str, epochs: list[dict[str, float]]) -> None:
+    """Log `loss, accuracy, val_loss, val_accuracy` of each epoch, one call for all of them."""
+    now = [
+        Metric(name, value, int(epoch["timestamp_ms"]), step)
+        for step, epoch in enumerate(epochs)
+        for name, value in epoch.items()
+        if name != "timestamp_ms"
+    ]
+    client = mlflow.MlflowClient()
+    for start in range(0, len(now), 1000):
+        client.log_batch(run_id, metrics=now[start : start + 1000])
+
+
+def record_results(
+    run_id: str, figures: dict[str, float], predictions: pd.DataFrame, classifier: Classifier,
+    config_yaml: str, digest: str, plots: dict[str, Any],
+) -> None:
+    """Log the final figures, predictions.parquet, classifier/, the plots, the config and the dataset."""
+    client = mlflow.MlflowClient()
+    import time
+
+    now = int(time.time() * 1000)
+    client.log_batch(run_id, metrics=[Metric(k, v, now, 0) for k, v in figures.items()])
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        predictions.to_parquet(out / "predictions.parquet", index=False)
+        classifier.save(out / "classifier")
+        (out / "config.yaml").write_text(config_yaml)
+        (out / "plots").mkdir()
+        for name, figure in plots.items():
+            figure.savefig(out / "plots" / f"{name}.png", dpi=110, bbox_inches="tight")
+        client.log_artifacts(run_id, str(out))
+    _record_dataset(client, run_id, predictions, digest)
+
+
+def _record_dataset(client: mlflow.MlflowClient, run_id: str, predictions: pd.DataFrame, digest: str) -> None:
+    from mlflow.data.pandas_dataset import from_pandas
+    from mlflow.entities import DatasetInput, InputTag
+
+    table = predictions[["path", "fold", "label", "kind"]]
+    dataset = from_pandas(table, name="album", digest=digest)  # type: ignore[no-untyped-call]
+    entity = dataset._to_mlflow_entity()
+    client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
+
+
+def find_run(which: str, subject: str, uri: str | None = None) -> str:
+    """Run id of `best` (highest select_auroc), `latest`, a run id or a unique prefix of one.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    client = connect(uri)
+    experiment = client.get_experiment_by_name(subject)
+    if experiment is None:
+        raise UserError(f"no run of {subject} yet; make one with: python -m ismila.train subject={subject}")
+    order = ["metrics.select_auroc DESC"] if which == "best" else ["attributes.start_time DESC"]
+    found = client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED'", order_by=order,
+                               max_results=5000)
+    ids = [run.info.run_id for run in found]
+    if which in ("best", "latest"):
+        if not ids:
+            raise UserError(f"no finished run of {subject} yet; make one with: python -m ismila.train")
+        return str(ids[0])
+    matching = [run_id for run_id in ids if run_id.startswith(which)]
+    if not re.fullmatch("[0-9a-f]+", which) or not matching:
+        raise UserError(f"--run {which}: no such run; give best, latest, or a run id from `ismila ui`")
+    if len(matching) > 1:
+        raise UserError(f"--run {which}: {len(matching)} runs begin like this; give more of the id")
+    return str(matching[0])
+
+
+def load_classifier(run_id: str) -> Classifier:
+    """The classifier that a run recorded."""
+    folder = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="classifier")
+    return Classifier.load(Path(folder))
