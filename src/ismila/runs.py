@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,8 +84,6 @@ def record_results(
 ) -> None:
     """Log the final figures, predictions.parquet, classifier/, the plots, the config and the dataset."""
     client = mlflow.MlflowClient()
-    import time
-
     now = int(time.time() * 1000)
     client.log_batch(run_id, metrics=[Metric(k, v, now, 0) for k, v in figures.items()])
     with tempfile.TemporaryDirectory() as folder:
@@ -106,6 +106,16 @@ def _record_dataset(client: mlflow.MlflowClient, run_id: str, predictions: pd.Da
     dataset = from_pandas(table, name="album", digest=digest)  # type: ignore[no-untyped-call]
     entity = dataset._to_mlflow_entity()
     client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
+
+
+def git_commit() -> str:
+    """The commit of the working folder, with `+` when files differ from it; empty outside a checkout."""
+    try:
+        said = subprocess.run(["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
+                              capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return said.stdout.strip()
 
 
 def find_run(which: str, subject: str, uri: str | None = None) -> str:

@@ -39,9 +39,9 @@ def run(config: DictConfig) -> float:
     console.say_album(index, root, subject)
     rows = usable(index)
 
-    from ismila.learning.closeups import subject_shares
-
     if rows.loc[rows["label"] == "subject", "subject_share"].isna().any():
+        from ismila.learning.closeups import subject_shares
+
         shares = subject_shares(rows, root, derived, console.progress)
         index["subject_share"] = index["path"].map(dict(zip(rows["path"], shares, strict=True)))
         write_index(index, derived)
@@ -49,6 +49,7 @@ def run(config: DictConfig) -> float:
     rows["fold"] = assign_folds(rows, config.seed)
 
     from ismila.evidence.metrics import held_out_figures
+    from ismila.evidence.plots import run_plots
     from ismila.learning.data import Variant
     from ismila.learning.training import train
     from ismila.runs import git_commit, record_epochs, record_results, recorded
@@ -66,7 +67,8 @@ def run(config: DictConfig) -> float:
                     "photos_per_second": len(rows) / seconds, "best_epoch": float(trained.best_epoch)}
         trained.classifier.scores, trained.classifier.run = {**trained.epochs[trained.best_epoch], **figures}, run_id
         record_epochs(run_id, trained.epochs)
-        record_results(run_id, figures, trained.predictions, trained.classifier, OmegaConf.to_yaml(config), tags["album"])
+        record_results(run_id, figures, trained.predictions, trained.classifier, OmegaConf.to_yaml(config), tags["album"],
+                       run_plots(trained.epochs, trained.predictions, trained.classifier.threshold))
     console.say_run(trained, figures, run_id, subject)
     return figures.get("select_auroc", 0.0)
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ismila.learning.features import OnnxMobileNet, encode_missing, open_store
+from ismila.learning.features import OnnxMobileNet, Progress, encode_missing, open_store
 from ismila.photos.images import ImageSpec, read_image
 
 SPEC = ImageSpec()
@@ -23,7 +23,9 @@ MAX_NEGATIVES = 2000
 PEAK_FRACTION = 0.5
 
 
-def subject_shares(rows: pd.DataFrame, root: Path, derived: Path) -> pd.Series:
+def subject_shares(
+    rows: pd.DataFrame, root: Path, derived: Path, progress: Progress | None = None
+) -> pd.Series[float]:
     """`subject_share` in [0, 1] for the subject's photos, NaN for all others.
 
     Args:
@@ -36,8 +38,8 @@ def subject_shares(rows: pd.DataFrame, root: Path, derived: Path) -> pd.Series:
     subject = rows[rows["label"] == "subject"]
     chosen = pd.concat([subject, negatives])
     store = open_store(derived, SPEC, encoder)
-    photos = [(row.sha256, root / str(row.path)) for row in chosen.itertuples()]
-    problems = encode_missing(photos, 1, SPEC, encoder, store)  # type: ignore[arg-type]
+    photos = [(str(row.sha256), root / str(row.path)) for row in chosen.itertuples()]
+    problems = encode_missing(photos, 1, SPEC, encoder, store, progress)
     chosen = chosen[~chosen["sha256"].isin(list(problems))]
     features = store.rows([(sha, 0) for sha in chosen["sha256"]])
     weights = _probe_weights(features, (chosen["label"] == "subject").to_numpy(), chosen["group"].to_numpy())

@@ -15,6 +15,10 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, S
 from ismila.learning.features import Key, Store
 
 
+CLOSEUPS_ABOVE = 0.25
+"""`subject_share` from which `test_recall_closeups` counts a photo, the same for every run whatever it trained on."""
+
+
 @dataclass(frozen=True)
 class Variant:
     """Which rows of train and val take part.
@@ -40,14 +44,18 @@ class Variant:
         if not self.pets:
             rows = rows[rows["label"] != "pets"]
         if self.closeups_above is not None:
-            close = rows["closeup"].astype("boolean").fillna(rows["subject_share"] > self.closeups_above)
-            rows = rows[(rows["label"] != "subject") | close.astype(bool)]
+            rows = rows[(rows["label"] != "subject") | is_closeup(rows, self.closeups_above)]
         if self.balance == "equal" and fold == "train":
             positives = rows[rows["label"] == "subject"]
             others = rows[rows["label"] != "subject"]
             others = others.sample(min(len(positives), len(others)), random_state=seed)
             rows = pd.concat([positives, others])
         return rows
+
+
+def is_closeup(rows: pd.DataFrame, above: float) -> pd.Series[bool]:
+    """What labels.csv says, and where it says nothing, whether `subject_share` is above the threshold."""
+    return rows["closeup"].astype("boolean").fillna(rows["subject_share"] > above).astype(bool)
 
 
 def targets_of(rows: pd.DataFrame) -> npt.NDArray[np.float32]:

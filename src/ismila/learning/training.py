@@ -19,7 +19,7 @@ from pytorch_lightning.callbacks import EarlyStopping
 from torch import nn
 
 from ismila.learning.classifier import Classifier, choose_threshold, make_network
-from ismila.learning.data import CachedRows, Variant, batches, targets_of
+from ismila.learning.data import CLOSEUPS_ABOVE, CachedRows, Variant, batches, is_closeup, targets_of
 from ismila.learning.features import Identity, OnnxMobileNet, Progress, Store, bundled_digest, encode_missing, open_store
 from ismila.learning.module import BestEpoch, Network, Recogniser
 from ismila.photos import UserError
@@ -88,7 +88,7 @@ def train(
         epochs, best = epochs + more[0], len(epochs) + more[1]
         frozen = False
     p = _ask(network, store, folded)
-    predictions = folded[["path", "sha256", "group", "fold", "label", "kind", "closeup"]].assign(probability=p)
+    predictions = folded[["path", "sha256", "group", "fold", "label", "kind"]].assign(closeup=is_closeup(folded, CLOSEUPS_ABOVE), probability=p)
     chosen = pd.concat([rows["train"], rows["val"]] if frozen else [rows["val"]])
     if frozen:
         scores = out_of_fold(network.head, store.rows([(s, 0) for s in chosen["sha256"]]), chosen, variant, model, seed)

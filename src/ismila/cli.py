@@ -1,0 +1,88 @@
+"""`ismila VERB`: each parses, makes one call, prints."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from ismila import console
+from ismila.photos import UserError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of `ismila`. 0 fine, 1 something could not be done, 2 wrong usage."""
+    parser = argparse.ArgumentParser(
+        prog="ismila", description="Is it Mila? Train with: python -m ismila.train model=mobilenet data=pets"
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    index = verbs.add_parser("index", help="read an album and name what is wrong with its photos")
+    index.add_argument("root", nargs="?", type=Path, default=console.PHOTOS)
+    index.add_argument("--subject", default="mila")
+    index.add_argument("--cache", type=Path, help="where derived files go (default: <root>/.ismila)")
+    index.set_defaults(call=_index)
+    demo = verbs.add_parser("demo", help="draw the demo album")
+    demo.add_argument("root", nargs="?", type=Path, default=console.DEMO)
+    demo.add_argument("--subject", default="mila")
+    demo.set_defaults(call=_demo)
+    predict = verbs.add_parser("predict", help="ask about photos and folders of photos")
+    predict.add_argument("paths", nargs="+", metavar="PATH", type=Path)
+    predict.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
+    predict.add_argument("--subject", default="mila")
+    predict.add_argument("--json", action="store_true", help="one JSON object a line")
+    predict.set_defaults(call=_predict)
+    ui = verbs.add_parser("ui", help="open the MLflow UI on the runs")
+    ui.add_argument("--port", type=int, default=5000)
+    ui.set_defaults(call=_ui)
+    args = parser.parse_args(argv)
+    try:
+        return int(args.call(args))
+    except UserError as error:
+        console.say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `ismila predict ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _index(args: argparse.Namespace) -> int:
+    from ismila.photos.album import derived_folder
+    from ismila.photos.index import index_album
+
+    index = index_album(args.root, args.subject, derived_folder(args.root, args.cache), console.progress)
+    for row in index.itertuples():
+        if row.problem:
+            print(f"{row.path}: {row.problem}")
+    fine = index[index["problem"] == ""]
+    for kind, n in fine["kind"].value_counts().items():
+        print(f"{kind}: {n} photos")
+    return 0
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from ismila.photos.demo import draw_album
+
+    print(f"{args.root}: {draw_album(args.root, args.subject, progress=console.progress)} drawings")
+    return 0
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from ismila.use.predict import predict
+
+    return predict(args.paths, args.run, args.subject, as_json=args.json)
+
+
+def _ui(args: argparse.Namespace) -> int:
+    import subprocess
+
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlruns/mlflow.db")
+    print(f"http://127.0.0.1:{args.port}")
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(args.port)]
+    return subprocess.run(command, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

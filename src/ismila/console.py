@@ -1,0 +1,128 @@
+"""What a person reads in the terminal: progress, the album, the result table, errors in one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ismila.photos import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ismila.learning.training import Trained
+
+PHOTOS, DEMO = Path("data/photos"), Path("data/demo")
+NAMED_PROBLEMS = 20
+
+
+def progress(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
+    """Yield the items with a bar on stderr that goes away when it is done."""
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(items, what, total, console=Console(stderr=True), transient=True)
+
+
+def say(line: str) -> None:
+    """One line on stderr: what a program that reads stdout does not want."""
+    print(line, file=sys.stderr)
+
+
+def choose_root(given: str | None, subject: str, draw_album: Callable[..., int]) -> Path:
+    """The album to use: what was given, or data/photos, or the demo album, drawn when it is not there yet."""
+    if given is not None:
+        return Path(given)
+    if any(path.is_file() and not path.name.startswith(".") for path in PHOTOS.rglob("*")):
+        return PHOTOS
+    root = DEMO / subject if subject != "mila" else DEMO
+    say(f"{PHOTOS} holds no photo: using the demo album in {root}, which is drawn, not photographed. "
+        f"Put photos into {PHOTOS}/{subject} and {PHOTOS}/not_{subject}, or give data.root=DIR.")
+    draw_album(root, subject, progress=progress)
+    return root
+
+
+def say_album(index: pd.DataFrame, root: Path, subject: str) -> None:
+    """How many photos of which kind, and each photo that takes no part, with its problem."""
+    fine, left_out = index[index["problem"] == ""], index[index["problem"] != ""]
+    counts = fine["label"].value_counts()
+    say(f"{root}: {counts.get('subject', 0)} photos of {subject}, {counts.get('things', 0)} of things, "
+        f"{counts.get('pets', 0)} of other animals; {len(left_out)} left out")
+    for row in left_out.head(NAMED_PROBLEMS).itertuples():
+        say(f"  left out: {row.path}: {row.problem}")
+    if len(left_out) > NAMED_PROBLEMS:
+        say(f"  ... and {len(left_out) - NAMED_PROBLEMS} more; `ismila index` names them all")
+    if counts.get("subject", 0) < 10:
+        say(f"Fewer than 10 photos of {subject}: the figures below rest on a handful of photos and can be far off; "
+            "more photos help more than anything else.")
+
+
+def say_run(trained: Trained, figures: dict[str, float], run_id: str, subject: str) -> None:
+    """The run's short table: each figure with its n and 95 % interval, and where to look next."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ismila.evidence.metrics import rates, wilson
+
+    epoch, folds = trained.epochs[trained.best_epoch], trained.predictions["fold"].value_counts()
+    table = Table(title=f"run {run_id[:8]}: is it {subject}?", title_justify="left")
+    for name in ("figure", "value", "n", "95 % interval"):
+        table.add_column(name, justify="left" if name == "figure" else "right")
+    table.add_row("accuracy (train)", f"{epoch['accuracy']:.3f}", "", "")
+    if "val_accuracy" in epoch:
+        table.add_row("validation accuracy", f"{epoch['val_accuracy']:.3f}", "", "")
+    test = trained.predictions[trained.predictions["fold"] == "test"]
+    words = {"recall": f"test: {subject} recognised", "recall_closeups": f"test: {subject} recognised, close-ups",
+             "fpr_things": f"test: things taken for {subject}", "fpr_pets": f"test: animals taken for {subject}"}
+    for name, (hits, n) in rates(test, trained.classifier.threshold).items():
+        low, high = wilson(hits, n)
+        shown = words.get(name, f"test:   {name.removeprefix('fpr_')}")
+        value, interval = (f"{hits / n:.3f}", f"{low:.3f} to {high:.3f}") if n else ("no photo", "")
+        table.add_row(shown, value, f"{hits}/{n}", interval)
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    console.print(table)
+    console.print(f"threshold {trained.classifier.threshold:.3f}, best epoch {trained.best_epoch + 1} of "
+                  f"{len(trained.epochs)}, {folds.sum()} photos, {figures['train_seconds']:.1f} s", highlight=False)
+    console.print("Look next: `make ui` compares runs; data=pets asks whether it is more than an animal detector.",
+                  highlight=False)
+
+
+def flat(settings: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings -> `{"model.lr": 0.001, ...}`."""
+    out: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        out |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return out
+
+
+def guarded(run: Callable[[], Any], conf: Path) -> int:
+    """Call a Hydra entry; an error that a person can put right becomes one line on stderr and exit code 1."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing half a traceback
+    try:
+        run()
+    except UserError as error:
+        say(f"error: {error}")
+        return 1
+    except (ValueError, HydraException, OmegaConfBaseException) as error:
+        if isinstance(error, ValueError) and "expected" not in str(error):
+            raise
+        say(f"error: {_readable(error, conf)}")
+        return 1
+    except KeyboardInterrupt:
+        say("stopped; the same command goes on from the cached rows")
+        return 130
+    return 0
+
+
+def _readable(error: BaseException, conf: Path) -> str:
+    text = " ".join(str(error).split())
+    groups = sorted(path.name for path in conf.iterdir() if path.is_dir())
+    choices = "; ".join(f"{group}={'|'.join(sorted(p.stem for p in (conf / group).glob('*.yaml')))}" for group in groups)
+    return f"{text.split(' To append to your')[0].split(' full_key:')[0]} (choices: {choices}; and subject=, seed=, threshold_fpr=, data.root=, ...)"
