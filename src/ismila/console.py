@@ -32,7 +32,7 @@ def say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def choose_root(given: str | None, subject: str, draw_album: Callable[..., int]) -> Path:
+def choose_root(given: str | None, subject: str) -> Path:
     """The album to use: what was given, or data/photos, or the demo album, drawn when it is not there yet."""
     if given is not None:
         return Path(given)
@@ -41,6 +41,8 @@ def choose_root(given: str | None, subject: str, draw_album: Callable[..., int])
     root = DEMO / subject if subject != "mila" else DEMO
     say(f"{PHOTOS} holds no photo: using the demo album in {root}, which is drawn, not photographed. "
         f"Put photos into {PHOTOS}/{subject} and {PHOTOS}/not_{subject}, or give data.root=DIR.")
+    from ismila.photos.demo import draw_album
+
     draw_album(root, subject, progress=progress)
     return root
 

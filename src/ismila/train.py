@@ -25,14 +25,13 @@ def run(config: DictConfig) -> float:
 
     from ismila import console
     from ismila.photos.album import derived_folder
-    from ismila.photos.demo import draw_album
     from ismila.photos.folds import assign_folds
     from ismila.photos.index import album_digest, index_album, require_both_labels, usable, write_index
 
     settings = OmegaConf.to_container(config, resolve=True)
     assert isinstance(settings, dict)  # a config file is a mapping
     data, model, subject = settings["data"], settings["model"], settings["subject"]
-    root = console.choose_root(data["root"], subject, draw_album)
+    root = console.choose_root(data["root"], subject)
     derived = derived_folder(root, Path(data["cache"]) if data["cache"] else None)
     index = index_album(root, subject, derived, console.progress)
     require_both_labels(index, root, subject)

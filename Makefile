@@ -1,0 +1,31 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: env train test lint ui lock
+
+# The environment is made once and again only when the lock has changed: a copy of the lock lies in it.
+env:
+	@cmp -s requirements.lock .venv/made-from.lock || { \
+	  set -e; echo "Making the environment in .venv (torch is large: some minutes)"; \
+	  $(PYTHON) -m venv .venv; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	  cp requirements.lock .venv/made-from.lock; }
+
+train: env
+	$(BIN)/python -m ismila.train model=mobilenet data=pets
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest
+
+ui: env
+	$(BIN)/ismila ui
+
+# Exact versions of what .venv holds now, without any index address.
+lock:
+	$(BIN)/python -m pip freeze --exclude-editable --all | grep -v -e '^pip==' > requirements.lock

@@ -1,0 +1,34 @@
+"""Draws small photos: nothing is downloaded, nothing is shipped."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def draw_photo(path: Path, seed: int, subject: bool, size=(160, 120)) -> Path:
+    """A noisy photo; the subject is a large orange blob."""
+    rng = np.random.default_rng(seed)
+    pixels = np.asarray(Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(size), np.int16)
+    pixels = (pixels // 2 + rng.integers(0, 40, pixels.shape)).clip(0, 255).astype(np.uint8)
+    if subject:
+        y, x = np.ogrid[: size[1], : size[0]]
+        blob = ((x - rng.integers(50, 110)) / 45) ** 2 + ((y - rng.integers(45, 75)) / 38) ** 2 < 1
+        pixels[blob] = (250, 140, 20)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, quality=90)
+    return path
+
+
+@pytest.fixture
+def album(tmp_path):
+    """24 photos of the subject, 40 of things, 12 of other animals."""
+    root = tmp_path / "album"
+    for i in range(24):
+        draw_photo(root / f"mila/m{i}.jpg", i, True)
+    for i in range(40):
+        draw_photo(root / f"not_mila/t{i}.jpg", 1000 + i, False)
+    for i in range(12):
+        draw_photo(root / f"pets/{'dog' if i % 2 else 'cat'}/p{i}.jpg", 2000 + i, False)
+    return root

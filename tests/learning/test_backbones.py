@@ -1,0 +1,48 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ismila.learning.backbones import CNN, load_mobilenet
+from ismila.learning.features import OnnxMobileNet
+from ismila.photos.images import ImageSpec, normalise
+
+REFERENCE = Path(os.environ.get("ISMILA_SHARED", Path(__file__).parents[3] / "shared")) / "reference"
+
+
+def relative_error(ours, theirs):
+    return np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
+
+
+@pytest.mark.parametrize("size_px", [224, 160])
+def test_bundled_mobilenet_computes_what_tensorflow_does(size_px):
+    path = REFERENCE / "mobilenet_v2_reference.npz"
+    if not path.is_file():
+        pytest.skip(f"{path} is not here")
+    x = np.random.default_rng(0).uniform(-1, 1, (2, size_px, size_px, 3)).astype(np.float32)
+    with torch.no_grad():
+        features, grid = load_mobilenet("bundled")(torch.from_numpy(x.transpose(0, 3, 1, 2).copy()))
+    assert relative_error(features.numpy(), np.load(path)[f"features_{size_px}"]) <= 1e-4
+    assert grid.shape == (2, 1280, size_px // 32, size_px // 32)
+
+
+def test_onnxruntime_and_torch_agree_on_images():
+    spec = ImageSpec()
+    images = np.random.default_rng(1).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
+    encoder = OnnxMobileNet(spec)
+    with torch.no_grad():
+        features, grid = load_mobilenet("bundled")(torch.from_numpy(normalise(images, spec)))
+    assert relative_error(encoder(images), features.numpy()) < 1e-4
+    assert relative_error(encoder.grid(images), grid.numpy()) < 1e-4
+
+
+def test_cnn_gives_rows_of_the_width_it_says():
+    cnn = CNN(96)
+    assert cnn(torch.zeros(2, 3, 96, 96)).shape == (2, cnn.width)
+
+
+def test_an_unknown_weights_name_lists_the_choices():
+    with pytest.raises(ValueError, match="bundled or torchvision"):
+        load_mobilenet("imagenet")

@@ -1,0 +1,80 @@
+import json
+import os
+import subprocess
+import sys
+
+import mlflow
+import pandas as pd
+import pytest
+
+
+def run(folder, *args, module="ismila.train"):
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, args)], cwd=folder, capture_output=True, text=True, check=False,
+        env={**os.environ, "COLUMNS": "120"},
+    )
+
+
+def runs_of(folder):
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlruns/mlflow.db")
+    return client, client.search_runs([client.get_experiment_by_name("mila").experiment_id])
+
+
+@pytest.mark.slow
+def test_a_run_is_recorded_and_its_classifier_answers(album, tmp_path):
+    said = run(tmp_path, "model=mobilenet", "data=pets", f"data.root={album}", "model.epochs=5")
+    assert said.returncode == 0, said.stderr
+    assert "mila recognised" in said.stdout
+    client, [recorded] = runs_of(tmp_path)
+    metrics = recorded.data.metrics
+    assert {"loss", "accuracy", "val_loss", "val_accuracy", "select_auroc", "test_accuracy", "test_auroc", "test_recall",
+            "test_fpr_things", "test_fpr_pets", "test_fpr_dog", "threshold", "train_seconds"} <= set(metrics)
+    assert len(client.get_metric_history(recorded.info.run_id, "val_accuracy")) >= 1
+    assert recorded.inputs.dataset_inputs[0].dataset.digest == recorded.data.tags["album"]
+    predictions = pd.read_parquet(mlflow.artifacts.download_artifacts(
+        run_id=recorded.info.run_id, artifact_path="predictions.parquet",
+        tracking_uri=f"sqlite:///{tmp_path}/mlruns/mlflow.db"))
+    assert len(predictions) == 76
+    answer = run(tmp_path, "predict", "--json", album / "mila/m0.jpg", album / "none.jpg", module="ismila.cli")
+    first, second = map(json.loads, answer.stdout.splitlines())
+    recorded_p = predictions.set_index("path").loc["mila/m0.jpg", "probability"]
+    assert abs(first["probability"] - recorded_p) < 1e-3
+    assert second["error"] == "file not found"
+    assert answer.returncode == 1
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_metrics(album, tmp_path):
+    for _ in range(2):
+        said = run(tmp_path, "model=cnn", "data=base", f"data.root={album}", "model.epochs=3", "seed=0")
+        assert said.returncode == 0, said.stderr
+    first, second = (r.data.metrics for r in runs_of(tmp_path)[1])
+    for name in first:
+        if name not in ("train_seconds", "photos_per_second"):
+            assert first[name] == second[name], name
+
+
+@pytest.mark.parametrize(("args", "remedy"), [
+    (["data.root=nowhere"], "no such folder"),
+    (["data.root=empty"], "no photo that can be used"),
+    (["data.root=one"], "put some into"),
+    (["modle=cnn"], "model=cnn|mobilenet"),
+    (["data=closup"], "closeups"),
+    (["model.weights=imagenet"], "bundled or torchvision"),
+])
+def test_what_a_person_can_put_right_is_said_in_one_line(args, remedy, tmp_path):
+    from conftest import draw_photo
+
+    (tmp_path / "empty").mkdir()
+    for i in range(4):
+        draw_photo(tmp_path / f"one/mila/{i}.jpg", i, True)
+    if args[0].startswith("model.weights"):
+        for i in range(4):
+            draw_photo(tmp_path / f"one/not_mila/{i}.jpg", 9 + i, False)
+        args = [*args, "data.root=one"]
+    said = run(tmp_path, *args)
+    assert said.returncode == 1
+    errors = [line for line in said.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert remedy in errors[0]
+    assert "Traceback" not in said.stderr
