@@ -10,7 +10,11 @@ import pytest
 
 def run(folder, *args, module="ismila.train"):
     return subprocess.run(
-        [sys.executable, "-m", module, *map(str, args)], cwd=folder, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", module, *map(str, args)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "COLUMNS": "120"},
     )
 
@@ -27,15 +31,34 @@ def test_a_run_is_recorded_and_its_classifier_answers(album, tmp_path):
     assert "mila recognised" in said.stdout
     client, [recorded] = runs_of(tmp_path)
     metrics = recorded.data.metrics
-    assert {"loss", "accuracy", "val_loss", "val_accuracy", "select_auroc", "test_accuracy", "test_auroc", "test_recall",
-            "test_fpr_things", "test_fpr_pets", "test_fpr_dog", "threshold", "train_seconds"} <= set(metrics)
+    assert {
+        "loss",
+        "accuracy",
+        "val_loss",
+        "val_accuracy",
+        "select_auroc",
+        "test_accuracy",
+        "test_auroc",
+        "test_recall",
+        "test_fpr_things",
+        "test_fpr_pets",
+        "test_fpr_dog",
+        "threshold",
+        "train_seconds",
+    } <= set(metrics)
     assert len(client.get_metric_history(recorded.info.run_id, "val_accuracy")) >= 1
     assert recorded.inputs.dataset_inputs[0].dataset.digest == recorded.data.tags["album"]
-    predictions = pd.read_parquet(mlflow.artifacts.download_artifacts(
-        run_id=recorded.info.run_id, artifact_path="predictions.parquet",
-        tracking_uri=f"sqlite:///{tmp_path}/mlruns/mlflow.db"))
+    predictions = pd.read_parquet(
+        mlflow.artifacts.download_artifacts(
+            run_id=recorded.info.run_id,
+            artifact_path="predictions.parquet",
+            tracking_uri=f"sqlite:///{tmp_path}/mlruns/mlflow.db",
+        )
+    )
     assert len(predictions) == 76
-    answer = run(tmp_path, "predict", "--json", album / "mila/m0.jpg", album / "none.jpg", module="ismila.cli")
+    answer = run(
+        tmp_path, "predict", "--json", album / "mila/m0.jpg", album / "none.jpg", module="ismila.cli"
+    )
     first, second = map(json.loads, answer.stdout.splitlines())
     recorded_p = predictions.set_index("path").loc["mila/m0.jpg", "probability"]
     assert abs(first["probability"] - recorded_p) < 1e-3
@@ -54,14 +77,17 @@ def test_the_same_seed_gives_the_same_metrics(album, tmp_path):
             assert first[name] == second[name], name
 
 
-@pytest.mark.parametrize(("args", "remedy"), [
-    (["data.root=nowhere"], "no such folder"),
-    (["data.root=empty"], "no photo that can be used"),
-    (["data.root=one"], "put some into"),
-    (["modle=cnn"], "model=cnn|mobilenet"),
-    (["data=closup"], "closeups"),
-    (["model.weights=imagenet"], "bundled or torchvision"),
-])
+@pytest.mark.parametrize(
+    ("args", "remedy"),
+    [
+        (["data.root=nowhere"], "no such folder"),
+        (["data.root=empty"], "no photo that can be used"),
+        (["data.root=one"], "put some into"),
+        (["modle=cnn"], "model=cnn|mobilenet"),
+        (["data=closup"], "closeups"),
+        (["model.weights=imagenet"], "bundled or torchvision"),
+    ],
+)
 def test_what_a_person_can_put_right_is_said_in_one_line(args, remedy, tmp_path):
     from conftest import draw_photo
 

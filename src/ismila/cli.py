@@ -57,8 +57,8 @@ def _index(args: argparse.Namespace) -> int:
         if row.problem:
             print(f"{row.path}: {row.problem}")
     fine = index[index["problem"] == ""]
-    for kind, n in fine["kind"].value_counts().items():
-        print(f"{kind}: {n} photos")
+    for kind, photos in fine.groupby("kind"):
+        print(kind, f"{len(photos)} photos", sep=": ")
     return 0
 
 

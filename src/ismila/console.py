@@ -39,8 +39,10 @@ def choose_root(given: str | None, subject: str) -> Path:
     if any(path.is_file() and not path.name.startswith(".") for path in PHOTOS.rglob("*")):
         return PHOTOS
     root = DEMO / subject if subject != "mila" else DEMO
-    say(f"{PHOTOS} holds no photo: using the demo album in {root}, which is drawn, not photographed. "
-        f"Put photos into {PHOTOS}/{subject} and {PHOTOS}/not_{subject}, or give data.root=DIR.")
+    say(
+        f"{PHOTOS} holds no photo: using the demo album in {root}, which is drawn, not photographed. "
+        f"Put photos into {PHOTOS}/{subject} and {PHOTOS}/not_{subject}, or give data.root=DIR."
+    )
     from ismila.photos.demo import draw_album
 
     draw_album(root, subject, progress=progress)
@@ -51,15 +53,19 @@ def say_album(index: pd.DataFrame, root: Path, subject: str) -> None:
     """How many photos of which kind, and each photo that takes no part, with its problem."""
     fine, left_out = index[index["problem"] == ""], index[index["problem"] != ""]
     counts = fine["label"].value_counts()
-    say(f"{root}: {counts.get('subject', 0)} photos of {subject}, {counts.get('things', 0)} of things, "
-        f"{counts.get('pets', 0)} of other animals; {len(left_out)} left out")
+    say(
+        f"{root}: {counts.get('subject', 0)} photos of {subject}, {counts.get('things', 0)} of things, "
+        f"{counts.get('pets', 0)} of other animals; {len(left_out)} left out"
+    )
     for row in left_out.head(NAMED_PROBLEMS).itertuples():
         say(f"  left out: {row.path}: {row.problem}")
     if len(left_out) > NAMED_PROBLEMS:
         say(f"  ... and {len(left_out) - NAMED_PROBLEMS} more; `ismila index` names them all")
     if counts.get("subject", 0) < 10:
-        say(f"Fewer than 10 photos of {subject}: the figures below rest on a handful of photos and can be far off; "
-            "more photos help more than anything else.")
+        say(
+            f"Fewer than 10 photos of {subject}: the figures below rest on a handful of photos and can be far off; "
+            "more photos help more than anything else."
+        )
 
 
 def say_run(trained: Trained, figures: dict[str, float], run_id: str, subject: str) -> None:
@@ -77,8 +83,12 @@ def say_run(trained: Trained, figures: dict[str, float], run_id: str, subject: s
     if "val_accuracy" in epoch:
         table.add_row("validation accuracy", f"{epoch['val_accuracy']:.3f}", "", "")
     test = trained.predictions[trained.predictions["fold"] == "test"]
-    words = {"recall": f"test: {subject} recognised", "recall_closeups": f"test: {subject} recognised, close-ups",
-             "fpr_things": f"test: things taken for {subject}", "fpr_pets": f"test: animals taken for {subject}"}
+    words = {
+        "recall": f"test: {subject} recognised",
+        "recall_closeups": f"test: {subject} recognised, close-ups",
+        "fpr_things": f"test: things taken for {subject}",
+        "fpr_pets": f"test: animals taken for {subject}",
+    }
     for name, (hits, n) in rates(test, trained.classifier.threshold).items():
         low, high = wilson(hits, n)
         shown = words.get(name, f"test:   {name.removeprefix('fpr_')}")
@@ -86,10 +96,15 @@ def say_run(trained: Trained, figures: dict[str, float], run_id: str, subject: s
         table.add_row(shown, value, f"{hits}/{n}", interval)
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(table)
-    console.print(f"threshold {trained.classifier.threshold:.3f}, best epoch {trained.best_epoch + 1} of "
-                  f"{len(trained.epochs)}, {folds.sum()} photos, {figures['train_seconds']:.1f} s", highlight=False)
-    console.print("Look next: `make ui` compares runs; data=pets asks whether it is more than an animal detector.",
-                  highlight=False)
+    console.print(
+        f"threshold {trained.classifier.threshold:.3f}, best epoch {trained.best_epoch + 1} of "
+        f"{len(trained.epochs)}, {folds.sum()} photos, {figures['train_seconds']:.1f} s",
+        highlight=False,
+    )
+    console.print(
+        "Look next: `make ui` compares runs; data=pets asks whether it is more than an animal detector.",
+        highlight=False,
+    )
 
 
 def flat(settings: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
@@ -126,5 +141,7 @@ def guarded(run: Callable[[], Any], conf: Path) -> int:
 def _readable(error: BaseException, conf: Path) -> str:
     text = " ".join(str(error).split())
     groups = sorted(path.name for path in conf.iterdir() if path.is_dir())
-    choices = "; ".join(f"{group}={'|'.join(sorted(p.stem for p in (conf / group).glob('*.yaml')))}" for group in groups)
-    return f"{text.split(' To append to your')[0].split(' full_key:')[0]} (choices: {choices}; and subject=, seed=, threshold_fpr=, data.root=, ...)"
+    choices = "; ".join(
+        f"{group}={'|'.join(sorted(p.stem for p in (conf / group).glob('*.yaml')))}" for group in groups
+    )
+    return f"{text.split(' To append to your')[0].split(' full_key:')[0]} (choices: {choices}; and subject=, seed=, data.root=, ...)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
@@ -20,6 +21,10 @@ from mlflow.exceptions import MlflowException
 from ismila.learning.classifier import Classifier
 from ismila.photos import UserError
 
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+logging.getLogger("alembic").setLevel(logging.WARNING)
+
 DATABASE = Path("mlruns/mlflow.db")
 ARTIFACTS = Path("mlruns/artifacts")
 
@@ -35,7 +40,9 @@ def connect(uri: str | None = None) -> mlflow.MlflowClient:
 
 
 @contextmanager
-def recorded(subject: str, name: str, params: dict[str, Any], tags: dict[str, str], uri: str | None) -> Iterator[str]:
+def recorded(
+    subject: str, name: str, params: dict[str, Any], tags: dict[str, str], uri: str | None
+) -> Iterator[str]:
     """Open a run of the subject's experiment and yield its id; it ends FINISHED, or FAILED on an exception.
 
     Raises:
@@ -79,8 +86,13 @@ def record_epochs(run_id: str, epochs: list[dict[str, float]]) -> None:
 
 
 def record_results(
-    run_id: str, figures: dict[str, float], predictions: pd.DataFrame, classifier: Classifier,
-    config_yaml: str, digest: str, plots: dict[str, Any],
+    run_id: str,
+    figures: dict[str, float],
+    predictions: pd.DataFrame,
+    classifier: Classifier,
+    config_yaml: str,
+    digest: str,
+    plots: dict[str, Any],
 ) -> None:
     """Log the final figures, predictions.parquet, classifier/, the plots, the config and the dataset."""
     client = mlflow.MlflowClient()
@@ -111,8 +123,12 @@ def _record_dataset(client: mlflow.MlflowClient, run_id: str, predictions: pd.Da
 def git_commit() -> str:
     """The commit of the working folder, with `+` when files differ from it; empty outside a checkout."""
     try:
-        said = subprocess.run(["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
-                              capture_output=True, text=True, check=False)
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except OSError:
         return ""
     return said.stdout.strip()
@@ -129,8 +145,9 @@ def find_run(which: str, subject: str, uri: str | None = None) -> str:
     if experiment is None:
         raise UserError(f"no run of {subject} yet; make one with: python -m ismila.train subject={subject}")
     order = ["metrics.select_auroc DESC"] if which == "best" else ["attributes.start_time DESC"]
-    found = client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED'", order_by=order,
-                               max_results=5000)
+    found = client.search_runs(
+        [experiment.experiment_id], "attributes.status = 'FINISHED'", order_by=order, max_results=5000
+    )
     ids = [run.info.run_id for run in found]
     if which in ("best", "latest"):
         if not ids:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import hydra
 
-from ismila.photos import UserError
-
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
@@ -54,20 +52,45 @@ def run(config: DictConfig) -> float:
     from ismila.runs import git_commit, record_epochs, record_results, recorded
 
     variant = Variant(data["name"], data["pets"], data["closeups_above"], data["balance"])
-    tags = {"model": model["name"], "data": variant.name, "subject": subject, "album": album_digest(index),
-            "git": git_commit()}
-    with recorded(subject, f"{model['name']} {variant.name} {config.seed}", console.flat(settings), tags,
-                  settings["tracking"]["uri"]) as run_id:
-        trained = train(rows, root, derived, subject, variant, model, settings["trainer"], config.threshold_fpr,
-                        config.seed, console.progress)
+    tags = {
+        "model": model["name"],
+        "data": variant.name,
+        "subject": subject,
+        "album": album_digest(index),
+        "git": git_commit(),
+    }
+    with recorded(
+        subject,
+        f"{model['name']} {variant.name} {config.seed}",
+        console.flat(settings),
+        tags,
+        settings["tracking"]["uri"],
+    ) as run_id:
+        trained = train(
+            rows, root, derived, subject, variant, model, settings["trainer"], config.seed, console.progress
+        )
         seconds = time.perf_counter() - started
         figures = held_out_figures(trained.predictions, trained.classifier.threshold)
-        figures |= {"threshold": trained.classifier.threshold, "train_seconds": seconds,
-                    "photos_per_second": len(rows) / seconds, "best_epoch": float(trained.best_epoch)}
-        trained.classifier.scores, trained.classifier.run = {**trained.epochs[trained.best_epoch], **figures}, run_id
+        figures |= {
+            "threshold": trained.classifier.threshold,
+            "train_seconds": seconds,
+            "photos_per_second": len(rows) / seconds,
+            "best_epoch": float(trained.best_epoch),
+        }
+        trained.classifier.scores, trained.classifier.run = (
+            {**trained.epochs[trained.best_epoch], **figures},
+            run_id,
+        )
         record_epochs(run_id, trained.epochs)
-        record_results(run_id, figures, trained.predictions, trained.classifier, OmegaConf.to_yaml(config), tags["album"],
-                       run_plots(trained.epochs, trained.predictions, trained.classifier.threshold))
+        record_results(
+            run_id,
+            figures,
+            trained.predictions,
+            trained.classifier,
+            OmegaConf.to_yaml(config),
+            tags["album"],
+            run_plots(trained.epochs, trained.predictions, trained.classifier.threshold),
+        )
     console.say_run(trained, figures, run_id, subject)
     return figures.get("select_auroc", 0.0)
 

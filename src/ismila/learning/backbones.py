@@ -42,9 +42,9 @@ class MobileNetV2(nn.Module):
 
     def __init__(self, keras: bool = True) -> None:
         super().__init__()
-        import torchvision
+        from torchvision.models.mobilenetv2 import mobilenet_v2
 
-        self.features: nn.Sequential = torchvision.models.mobilenet_v2(weights=None).features
+        self.features: nn.Sequential = mobilenet_v2(weights=None).features
         if keras:
             for module in self.features.modules():
                 if isinstance(module, nn.BatchNorm2d):
@@ -86,9 +86,9 @@ def load_mobilenet(weights: str) -> MobileNetV2:
         backbone.load_state_dict(load_file(BUNDLED), strict=False)  # without BatchNorm's step counters
         return backbone.eval()
     if weights == "torchvision":
-        import torchvision
+        from torchvision.models.mobilenetv2 import MobileNet_V2_Weights
 
-        chosen = torchvision.models.MobileNet_V2_Weights.DEFAULT
+        chosen = MobileNet_V2_Weights.DEFAULT
         state = chosen.get_state_dict(progress=False)
         backbone = MobileNetV2(keras=False)
         backbone.load_state_dict({k: v for k, v in state.items() if k.startswith("features.")})

@@ -62,9 +62,14 @@ class Classifier:
         state = {name: tensor.contiguous().cpu() for name, tensor in self.network.state_dict().items()}
         write_aside(folder / "model.safetensors", save(state))
         described = {
-            "format": FORMAT, "labels": [f"not_{self.subject}", self.subject], "subject": self.subject,
-            "threshold": self.threshold, "image": self.spec.as_dict(), "backbone": self.backbone,
-            "scores": self.scores, "run": self.run,
+            "format": FORMAT,
+            "labels": [f"not_{self.subject}", self.subject],
+            "subject": self.subject,
+            "threshold": self.threshold,
+            "image": self.spec.as_dict(),
+            "backbone": self.backbone,
+            "scores": self.scores,
+            "run": self.run,
         }
         write_aside(folder / "classifier.json", json.dumps(described, indent=2).encode())
 
@@ -82,9 +87,18 @@ class Classifier:
         except UserError:
             raise
         except Exception as error:
-            raise UserError(f"{folder}: not a classifier ({error}); name a folder that `train` wrote") from error
-        return cls(network.eval(), described["backbone"], spec, described["subject"], described["threshold"],
-                   described["scores"], described["run"])
+            raise UserError(
+                f"{folder}: not a classifier ({error}); name a folder that `train` wrote"
+            ) from error
+        return cls(
+            network.eval(),
+            described["backbone"],
+            spec,
+            described["subject"],
+            described["threshold"],
+            described["scores"],
+            described["run"],
+        )
 
 
 def make_network(backbone: dict[str, Any], spec: ImageSpec, pretrained: bool = True) -> Network:
@@ -114,10 +128,11 @@ def choose_threshold(
     is_subject: npt.NDArray[np.bool_],
     false_positive_rate: float,
 ) -> float:
-    """The threshold that lets at most this share of the negatives through.
+    """0.5, or the higher threshold that it takes to let at most this share of the negatives through.
 
-    It lies half-way, in logits, between the highest negative that must stay out and the next higher probability,
-    so that neither side is favoured where the two are far apart.
+    Never below 0.5: where the negatives are easy (things alone) their probabilities lie near 0, and a threshold
+    among them would take every animal for the subject. A higher one lies half-way, in logits, between the highest
+    negative that must stay out and the next higher probability.
     """
     p = np.asarray(probabilities, dtype=np.float64).clip(1e-7, 1 - 1e-7)
     logits = np.log(p / (1 - p))
@@ -127,4 +142,4 @@ def choose_threshold(
     highest_out = negatives[min(int(false_positive_rate * len(negatives)), len(negatives) - 1)]
     above = logits[logits > highest_out]
     at = (highest_out + above.min()) / 2 if len(above) else highest_out + 1e-3
-    return float(1 / (1 + np.exp(-at)))
+    return float(1 / (1 + np.exp(-max(at, 0.0))))

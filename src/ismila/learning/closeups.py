@@ -47,7 +47,7 @@ def subject_shares(
     for at, (index, row) in enumerate(chosen.iterrows()):
         if row["label"] == "subject":
             grid = encoder.grid(read_image(root / row["path"], SPEC)[None])[0]
-            shares[index] = _share(np.tensordot(weights[at], grid, 1))
+            shares.at[index] = _share(np.tensordot(weights[at], grid, 1))
     return shares
 
 
@@ -61,7 +61,8 @@ def _probe_weights(
     folds = min(PROBE_FOLDS, len(np.unique(groups[is_subject])))
     weights = np.zeros_like(features)
     if folds < 2:
-        return weights + RidgeClassifier(100.0, class_weight="balanced").fit(features, is_subject).coef_[0]
+        weights[:] = RidgeClassifier(100.0, class_weight="balanced").fit(features, is_subject).coef_[0]
+        return weights
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
     for train, held_out in splitter.split(features, is_subject, groups):
         probe = RidgeClassifier(100.0, class_weight="balanced").fit(features[train], is_subject[train])

@@ -14,7 +14,6 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, S
 
 from ismila.learning.features import Key, Store
 
-
 CLOSEUPS_ABOVE = 0.25
 """`subject_share` from which `test_recall_closeups` counts a photo, the same for every run whatever it trained on."""
 
@@ -60,7 +59,7 @@ def is_closeup(rows: pd.DataFrame, above: float) -> pd.Series[bool]:
 
 def targets_of(rows: pd.DataFrame) -> npt.NDArray[np.float32]:
     """1 for the subject's photos, 0 for the others, `[N]`."""
-    return (rows["label"] == "subject").to_numpy(np.float32)
+    return np.asarray(rows["label"] == "subject", dtype=np.float32)
 
 
 class CachedRows(Dataset[tuple[Tensor, Tensor]]):

@@ -35,10 +35,12 @@ class Encoder(Protocol):
     """Turns images into rows; `digest` names the weights that do it."""
 
     digest: str
-    shape: tuple[int, ...]
     dtype: str
 
-    def __call__(self, images: Pixels) -> npt.NDArray[Any]: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __call__(self, images: Pixels, /) -> npt.NDArray[Any]: ...
 
 
 class Store:
@@ -222,12 +224,13 @@ _session_lock = threading.Lock()
 
 @lru_cache
 def _session(threads: int) -> Any:
-    import onnxruntime
+    from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
+    from onnxruntime.capi.onnxruntime_pybind11_state import SessionOptions
 
-    options = onnxruntime.SessionOptions()
+    options = SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     with _session_lock:
-        return onnxruntime.InferenceSession(
+        return InferenceSession(
             str(BUNDLED.with_suffix(".onnx")), options, providers=["CPUExecutionProvider"]
         )

@@ -20,6 +20,9 @@ class Network(nn.Module):
     returns logits `[N]`.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, backbone: nn.Module, head: nn.Module, spec: ImageSpec) -> None:
         super().__init__()
         self.backbone, self.head = backbone, head
@@ -75,23 +78,28 @@ class Recogniser(pl.LightningModule):
     """
 
     def __init__(
-        self, network: Network, positive_weight: float, lr: float, weight_decay: float, epochs: int,
+        self,
+        network: Network,
+        positive_weight: float,
+        lr: float,
+        weight_decay: float,
+        epochs: int,
         augmented: bool = False,
     ) -> None:
         super().__init__()
         self.network, self.lr, self.weight_decay, self.epochs = network, lr, weight_decay, epochs
         self.augmented = augmented
         self.register_buffer("positive_weight", torch.tensor(positive_weight), persistent=False)
-        self.accuracy = nn.ModuleDict({"train": BinaryAccuracy(), "val": BinaryAccuracy()})  # type: ignore[dict-item]
+        self.accuracy, self.val_accuracy = BinaryAccuracy(), BinaryAccuracy()
 
     def _step(self, batch: tuple[Tensor, Tensor], fold: str) -> Tensor:
         x, target = batch
         logits = self.network(x)
         loss = nn.functional.binary_cross_entropy_with_logits(logits, target, pos_weight=self.positive_weight)  # type: ignore[arg-type]
         prefix = "" if fold == "train" else f"{fold}_"
-        accuracy: Any = self.accuracy[fold if fold != "train" else "train"]
+        accuracy = self.accuracy if fold == "train" else self.val_accuracy
         accuracy(torch.sigmoid(logits), target.int())
-        named = {f"{prefix}loss": loss, f"{prefix}accuracy": accuracy}
+        named: dict[str, Any] = {f"{prefix}loss": loss, f"{prefix}accuracy": accuracy}
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(target), sync_dist=True)
         return loss
 

@@ -20,7 +20,15 @@ from torch import nn
 
 from ismila.learning.classifier import Classifier, choose_threshold, make_network
 from ismila.learning.data import CLOSEUPS_ABOVE, CachedRows, Variant, batches, is_closeup, targets_of
-from ismila.learning.features import Identity, OnnxMobileNet, Progress, Store, bundled_digest, encode_missing, open_store
+from ismila.learning.features import (
+    Identity,
+    OnnxMobileNet,
+    Progress,
+    Store,
+    bundled_digest,
+    encode_missing,
+    open_store,
+)
 from ismila.learning.module import BestEpoch, Network, Recogniser
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec
@@ -48,8 +56,15 @@ class _History(pl.Callback):
 
 
 def train(
-    folded: pd.DataFrame, root: Path, derived: Path, subject: str, variant: Variant, model: dict[str, Any],
-    trainer: dict[str, Any], threshold_fpr: float, seed: int, progress: Progress | None = None,
+    folded: pd.DataFrame,
+    root: Path,
+    derived: Path,
+    subject: str,
+    variant: Variant,
+    model: dict[str, Any],
+    trainer: dict[str, Any],
+    seed: int,
+    progress: Progress | None = None,
 ) -> Trained:
     """Train `model` on `variant`'s rows of train and val, choose the threshold, and ask about every row.
 
@@ -60,7 +75,9 @@ def train(
     """
     pl.seed_everything(seed, verbose=False)
     spec = ImageSpec(int(model["size_px"]))
-    backbone = {key: model[key] for key in ("name", "weights", "hidden", "dropout") if key in model}
+    backbone: dict[str, Any] = {
+        key: model[key] for key in ("name", "weights", "hidden", "dropout") if key in model
+    }
     frozen = model["name"] == "mobilenet"
     if frozen and model["weights"] == "bundled":
         backbone["digest"] = bundled_digest()
@@ -73,11 +90,19 @@ def train(
     folded = _encode(folded, root, spec, encoder, store, views if frozen else 1, progress)
     rows = {fold: variant.rows(folded, fold, seed) for fold in ("train", "val")}
     if targets_of(rows["train"]).sum() == 0:
-        raise UserError(f"data={variant.name}: no photo of {subject} left to train on; lower data.closeups_above")
+        raise UserError(
+            f"data={variant.name}: no photo of {subject} left to train on; lower data.closeups_above"
+        )
     weight = positive_weight(rows["train"], variant)
     data = CachedRows(store, rows["train"], views if frozen else 1)
-    recogniser = Recogniser(network, weight, float(model["lr"]), float(model["weight_decay"]), int(model["epochs"]),
-                            augmented=not frozen)
+    recogniser = Recogniser(
+        network,
+        weight,
+        float(model["lr"]),
+        float(model["weight_decay"]),
+        int(model["epochs"]),
+        augmented=not frozen,
+    )
     epochs, best = _fit(recogniser, data, CachedRows(store, rows["val"]), model, trainer, seed)
     if frozen and int(model.get("finetune_blocks", 0)):
         backbone.pop("digest", None)
@@ -88,13 +113,17 @@ def train(
         epochs, best = epochs + more[0], len(epochs) + more[1]
         frozen = False
     p = _ask(network, store, folded)
-    predictions = folded[["path", "sha256", "group", "fold", "label", "kind"]].assign(closeup=is_closeup(folded, CLOSEUPS_ABOVE), probability=p)
+    predictions = folded[["path", "sha256", "group", "fold", "label", "kind"]].assign(
+        closeup=is_closeup(folded, CLOSEUPS_ABOVE), probability=p
+    )
     chosen = pd.concat([rows["train"], rows["val"]] if frozen else [rows["val"]])
     if frozen:
-        scores = out_of_fold(network.head, store.rows([(s, 0) for s in chosen["sha256"]]), chosen, variant, model, seed)
+        scores = out_of_fold(
+            network.head, store.rows([(s, 0) for s in chosen["sha256"]]), chosen, variant, model, seed
+        )
     else:
         scores = predictions.loc[chosen.index, "probability"].to_numpy()
-    threshold = choose_threshold(scores, targets_of(chosen) == 1, threshold_fpr)
+    threshold = choose_threshold(scores, targets_of(chosen) == 1, float(model["threshold_fpr"]))
     classifier = Classifier(network.eval(), backbone, spec, subject, threshold)
     return Trained(classifier, predictions, epochs, best)
 
@@ -106,7 +135,12 @@ def positive_weight(rows: pd.DataFrame, variant: Variant) -> float:
 
 
 def _encode(
-    folded: pd.DataFrame, root: Path, spec: ImageSpec, encoder: Any, store: Store, views: int,
+    folded: pd.DataFrame,
+    root: Path,
+    spec: ImageSpec,
+    encoder: Any,
+    store: Store,
+    views: int,
     progress: Progress | None,
 ) -> pd.DataFrame:
     photos = [(str(row.sha256), root / str(row.path)) for row in folded.itertuples()]
@@ -115,7 +149,11 @@ def _encode(
 
 
 def _fit(
-    recogniser: Recogniser, train: CachedRows, val: CachedRows, model: dict[str, Any], trainer: dict[str, Any],
+    recogniser: Recogniser,
+    train: CachedRows,
+    val: CachedRows,
+    model: dict[str, Any],
+    trainer: dict[str, Any],
     seed: int,
 ) -> tuple[list[dict[str, float]], int]:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -127,8 +165,12 @@ def _fit(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pl.Trainer(
-            callbacks=callbacks, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-            enable_model_summary=False, **settings,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            **settings,
         ).fit(
             recogniser,
             batches(train, int(model["batch_size"]), seed),
@@ -138,18 +180,31 @@ def _fit(
 
 
 def _finetune(
-    network: Network, store: Store, rows: dict[str, pd.DataFrame], weight: float, model: dict[str, Any],
-    trainer: dict[str, Any], seed: int,
+    network: Network,
+    store: Store,
+    rows: dict[str, pd.DataFrame],
+    weight: float,
+    model: dict[str, Any],
+    trainer: dict[str, Any],
+    seed: int,
 ) -> tuple[list[dict[str, float]], int]:
     """Train the last blocks too, at a lower rate, on augmented images. BatchNorm stays in inference mode."""
     blocks: Any = network.backbone.get_submodule("features")
     for block in list(blocks)[-int(model["finetune_blocks"]) :]:
         block.requires_grad_(True)
-    recogniser = Recogniser(network, weight, float(model["finetune_lr"]), float(model["weight_decay"]),
-                            int(model["finetune_epochs"]), augmented=True)
+    recogniser = Recogniser(
+        network,
+        weight,
+        float(model["finetune_lr"]),
+        float(model["weight_decay"]),
+        int(model["finetune_epochs"]),
+        augmented=True,
+    )
     network.backbone.train = lambda mode=True: network.backbone  # type: ignore[method-assign,assignment]
     settings = {**model, "epochs": model["finetune_epochs"], "batch_size": min(int(model["batch_size"]), 32)}
-    result = _fit(recogniser, CachedRows(store, rows["train"]), CachedRows(store, rows["val"]), settings, trainer, seed)
+    result = _fit(
+        recogniser, CachedRows(store, rows["train"]), CachedRows(store, rows["val"]), settings, trainer, seed
+    )
     del network.backbone.train
     network.requires_grad_(False)
     return result
@@ -163,7 +218,11 @@ def _ask(network: Network, store: Store, rows: pd.DataFrame) -> npt.NDArray[np.f
 
 
 def out_of_fold(
-    head: nn.Module, features: npt.NDArray[np.float32], rows: pd.DataFrame, variant: Variant, model: dict[str, Any],
+    head: nn.Module,
+    features: npt.NDArray[np.float32],
+    rows: pd.DataFrame,
+    variant: Variant,
+    model: dict[str, Any],
     seed: int,
 ) -> npt.NDArray[np.float32]:
     """Probabilities of rows from heads trained without the row's group: `[N]`.
@@ -181,15 +240,21 @@ def out_of_fold(
         with torch.inference_mode():
             return torch.sigmoid(head.eval()(x)).squeeze(1).numpy()  # type: ignore[no-any-return]
     weight = torch.tensor(positive_weight(rows, variant))
-    for train, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(x, targets, groups):
+    for train, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(
+        x, targets, groups
+    ):
         fresh = copy.deepcopy(head).train()
         for layer in fresh.modules():
             if isinstance(layer, nn.Linear):
                 layer.reset_parameters()
-        optimizer = torch.optim.AdamW(fresh.parameters(), 3 * float(model["lr"]), weight_decay=float(model["weight_decay"]))
+        optimizer = torch.optim.AdamW(
+            fresh.parameters(), 3 * float(model["lr"]), weight_decay=float(model["weight_decay"])
+        )
         for _ in range(60):
             optimizer.zero_grad()
-            nn.functional.binary_cross_entropy_with_logits(fresh(x[train]).squeeze(1), y[train], pos_weight=weight).backward()  # type: ignore[no-untyped-call]
+            nn.functional.binary_cross_entropy_with_logits(
+                fresh(x[train]).squeeze(1), y[train], pos_weight=weight
+            ).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         with torch.inference_mode():
             out[held_out] = torch.sigmoid(fresh.eval()(x[held_out])).squeeze(1).numpy()

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 200_000_000
 """A photo of more pixels is refused before it is decoded: 200 MP is twice the largest phone camera."""
@@ -86,10 +86,12 @@ def open_photo(source: Path | bytes, at_least_px: int) -> Image.Image:
         raise
     except PermissionError as error:
         raise PhotoError("may not be read: permission denied") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise PhotoError("not a picture") from error
     except Exception as error:  # Pillow's plug-ins raise almost anything on damaged input
-        raise PhotoError(f"damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+        raise PhotoError(
+            f"damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from error
 
 
 def _upright(photo: Image.Image) -> Image.Image:

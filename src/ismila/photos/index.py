@@ -102,7 +102,7 @@ def require_both_labels(index: pd.DataFrame, root: Path, subject: str) -> None:
 def album_digest(index: pd.DataFrame) -> str:
     """16 hex digits that name exactly these photos with these labels."""
     rows = usable(index).sort_values("sha256")
-    lines = rows["sha256"] + rows["label"] + rows["kind"] + rows["closeup"].astype(str)
+    lines = [f"{row.sha256} {row.label} {row.kind} {row.closeup}" for row in rows.itertuples()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
@@ -132,7 +132,7 @@ def _carry_over(index: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     for key in keys[1:]:
         before = before.astype({key: np.int64})
     merged = index.merge(before[keys + SEEN], on=keys, how="left")
-    return merged.astype({name: object for name in SEEN})
+    return merged.astype(dict.fromkeys(SEEN, object))
 
 
 def _carry_groups(index: pd.DataFrame, known: pd.DataFrame, todo: pd.Index) -> pd.DataFrame:
@@ -153,7 +153,12 @@ def _scan(path: Path) -> dict[str, Any]:
     import imagehash
 
     row: dict[str, Any] = {
-        "sha256": "", "width_px": 0, "height_px": 0, "taken_at": None, "phash": "", "damage": "",
+        "sha256": "",
+        "width_px": 0,
+        "height_px": 0,
+        "taken_at": None,
+        "phash": "",
+        "damage": "",
     }
     try:
         if not path.is_file():
@@ -194,9 +199,12 @@ def _facts(content: bytes) -> dict[str, Any]:
 
 def _problems(index: pd.DataFrame) -> pd.Series[str]:
     problem = index["damage"].fillna("").astype(str)
-    problem = problem.mask((problem == "") & (index["dropped"].fillna(False).astype(bool)), "dropped in labels.csv")
     problem = problem.mask(
-        (problem == "") & (index["label"] == ""), "no label: not in a folder that gives one, nor in labels.csv"
+        (problem == "") & (index["dropped"].fillna(False).astype(bool)), "dropped in labels.csv"
+    )
+    problem = problem.mask(
+        (problem == "") & (index["label"] == ""),
+        "no label: not in a folder that gives one, nor in labels.csv",
     )
     fine = index[problem == ""]
     for _, same in fine[fine.duplicated("sha256", keep=False)].groupby("sha256"):
@@ -253,7 +261,9 @@ def _alike(rows: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.in
         a, b = np.nonzero(bits <= NEAR_DUPLICATE_BITS)
         pairs.append(np.stack([a, b], 1)[a < b] + start)
     taken = pd.to_datetime(rows["taken_at"]).reset_index(drop=True)
-    known = taken[taken.notna() & (taken != taken.dt.normalize())].sort_values()  # midnight sharp: a date, no time
+    known = taken[
+        taken.notna() & (taken != taken.dt.normalize())
+    ].sort_values()  # midnight sharp: a date, no time
     close = known.diff().dt.total_seconds() <= BURST_S
     order = known.index.to_numpy()
     at = np.flatnonzero(close.to_numpy())

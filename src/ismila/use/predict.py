@@ -31,8 +31,18 @@ def predict(paths: list[Path], which: str, subject: str, as_json: bool) -> int:
         probability = float(classifier.probabilities(image[None])[0])
         is_subject = probability >= classifier.threshold
         if as_json:
-            print(json.dumps({"path": str(path), "probability": probability, "is_subject": is_subject,
-                              "threshold": classifier.threshold, "run": run_id}), flush=True)
+            print(
+                json.dumps(
+                    {
+                        "path": str(path),
+                        "probability": probability,
+                        "is_subject": is_subject,
+                        "threshold": classifier.threshold,
+                        "run": run_id,
+                    }
+                ),
+                flush=True,
+            )
         else:
             verdict = subject if is_subject else f"not {subject}"
             print(f"{verdict:>10}  {probability:6.1%}  {path}", flush=True)
