@@ -10,9 +10,7 @@ from PIL import Image
 def draw_photo(path: Path, seed: int, subject: bool, size=(160, 120)) -> Path:
     """A noisy photo; the subject is a large orange blob."""
     rng = np.random.default_rng(seed)
-    pixels = np.asarray(
-        Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(size), np.int16
-    )
+    pixels = np.asarray(Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(size), np.int16)
     pixels = (pixels // 2 + rng.integers(0, 40, pixels.shape)).clip(0, 255).astype(np.uint8)
     if subject:
         y, x = np.ogrid[: size[1], : size[0]]

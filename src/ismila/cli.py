@@ -58,7 +58,7 @@ def _index(args: argparse.Namespace) -> int:
             print(f"{row.path}: {row.problem}")
     fine = index[index["problem"] == ""]
     for kind, photos in fine.groupby("kind"):
-        print(kind, f"{len(photos)} photos", sep=": ")
+        print(str(kind), f"{len(photos)} photos", sep=": ")
     return 0
 
 

@@ -40,9 +40,7 @@ def connect(uri: str | None = None) -> mlflow.MlflowClient:
 
 
 @contextmanager
-def recorded(
-    subject: str, name: str, params: dict[str, Any], tags: dict[str, str], uri: str | None
-) -> Iterator[str]:
+def recorded(subject: str, name: str, params: dict[str, Any], tags: dict[str, str], uri: str | None) -> Iterator[str]:
     """Open a run of the subject's experiment and yield its id; it ends FINISHED, or FAILED on an exception.
 
     Raises:

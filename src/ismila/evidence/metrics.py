@@ -38,8 +38,7 @@ def rates(predictions: pd.DataFrame, threshold: float) -> dict[str, tuple[int, i
     label, kind = predictions["label"], predictions["kind"]
     parts = {
         "recall": label == "subject",
-        "recall_closeups": (label == "subject")
-        & predictions["closeup"].astype("boolean").fillna(False).astype(bool),
+        "recall_closeups": (label == "subject") & predictions["closeup"].astype("boolean").fillna(False).astype(bool),
         "fpr_things": label == "things",
         "fpr_pets": label == "pets",
     }

@@ -87,9 +87,7 @@ class Classifier:
         except UserError:
             raise
         except Exception as error:
-            raise UserError(
-                f"{folder}: not a classifier ({error}); name a folder that `train` wrote"
-            ) from error
+            raise UserError(f"{folder}: not a classifier ({error}); name a folder that `train` wrote") from error
         return cls(
             network.eval(),
             described["backbone"],

@@ -23,9 +23,7 @@ MAX_NEGATIVES = 2000
 PEAK_FRACTION = 0.5
 
 
-def subject_shares(
-    rows: pd.DataFrame, root: Path, derived: Path, progress: Progress | None = None
-) -> pd.Series[float]:
+def subject_shares(rows: pd.DataFrame, root: Path, derived: Path, progress: Progress | None = None) -> pd.Series[float]:
     """`subject_share` in [0, 1] for the subject's photos, NaN for all others.
 
     Args:

@@ -153,9 +153,7 @@ def encode_missing(
     return problems
 
 
-def _decode_ahead(
-    photos: Sequence[tuple[str, Path]], spec: ImageSpec
-) -> Iterator[tuple[str, Pixels | PhotoError]]:
+def _decode_ahead(photos: Sequence[tuple[str, Path]], spec: ImageSpec) -> Iterator[tuple[str, Pixels | PhotoError]]:
     """Decode in threads (Pillow releases the GIL), in order, at most four batches ahead."""
 
     def read(path: Path) -> Pixels | PhotoError:
@@ -231,6 +229,4 @@ def _session(threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     with _session_lock:
-        return InferenceSession(
-            str(BUNDLED.with_suffix(".onnx")), options, providers=["CPUExecutionProvider"]
-        )
+        return InferenceSession(str(BUNDLED.with_suffix(".onnx")), options, providers=["CPUExecutionProvider"])

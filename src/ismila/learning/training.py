@@ -75,9 +75,7 @@ def train(
     """
     pl.seed_everything(seed, verbose=False)
     spec = ImageSpec(int(model["size_px"]))
-    backbone: dict[str, Any] = {
-        key: model[key] for key in ("name", "weights", "hidden", "dropout") if key in model
-    }
+    backbone: dict[str, Any] = {key: model[key] for key in ("name", "weights", "hidden", "dropout") if key in model}
     frozen = model["name"] == "mobilenet"
     if frozen and model["weights"] == "bundled":
         backbone["digest"] = bundled_digest()
@@ -90,9 +88,7 @@ def train(
     folded = _encode(folded, root, spec, encoder, store, views if frozen else 1, progress)
     rows = {fold: variant.rows(folded, fold, seed) for fold in ("train", "val")}
     if targets_of(rows["train"]).sum() == 0:
-        raise UserError(
-            f"data={variant.name}: no photo of {subject} left to train on; lower data.closeups_above"
-        )
+        raise UserError(f"data={variant.name}: no photo of {subject} left to train on; lower data.closeups_above")
     weight = positive_weight(rows["train"], variant)
     data = CachedRows(store, rows["train"], views if frozen else 1)
     recogniser = Recogniser(
@@ -118,9 +114,7 @@ def train(
     )
     chosen = pd.concat([rows["train"], rows["val"]] if frozen else [rows["val"]])
     if frozen:
-        scores = out_of_fold(
-            network.head, store.rows([(s, 0) for s in chosen["sha256"]]), chosen, variant, model, seed
-        )
+        scores = out_of_fold(network.head, store.rows([(s, 0) for s in chosen["sha256"]]), chosen, variant, model, seed)
     else:
         scores = predictions.loc[chosen.index, "probability"].to_numpy()
     threshold = choose_threshold(scores, targets_of(chosen) == 1, float(model["threshold_fpr"]))
@@ -202,9 +196,7 @@ def _finetune(
     )
     network.backbone.train = lambda mode=True: network.backbone  # type: ignore[method-assign,assignment]
     settings = {**model, "epochs": model["finetune_epochs"], "batch_size": min(int(model["batch_size"]), 32)}
-    result = _fit(
-        recogniser, CachedRows(store, rows["train"]), CachedRows(store, rows["val"]), settings, trainer, seed
-    )
+    result = _fit(recogniser, CachedRows(store, rows["train"]), CachedRows(store, rows["val"]), settings, trainer, seed)
     del network.backbone.train
     network.requires_grad_(False)
     return result
@@ -240,9 +232,7 @@ def out_of_fold(
         with torch.inference_mode():
             return torch.sigmoid(head.eval()(x)).squeeze(1).numpy()  # type: ignore[no-any-return]
     weight = torch.tensor(positive_weight(rows, variant))
-    for train, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(
-        x, targets, groups
-    ):
+    for train, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(x, targets, groups):
         fresh = copy.deepcopy(head).train()
         for layer in fresh.modules():
             if isinstance(layer, nn.Linear):

@@ -59,11 +59,9 @@ def read_album(root: Path, subject: str) -> list[Row]:
         UserError: the root is missing or may not be read; labels.csv has a line that cannot be followed.
     """
     if not root.is_dir():
-        raise UserError(
-            f"data.root={root}: no such folder; give the folder that holds {subject}/ and not_{subject}/"
-        )
+        raise UserError(f"data.root={root}: no such folder; give the folder that holds {subject}/ and not_{subject}/")
     try:
-        os.listdir(root)
+        next(root.iterdir(), None)
     except OSError as error:
         raise UserError(f"data.root={root}: {error.strerror}; give a folder that may be read") from error
     corrections = _read_corrections(root / "labels.csv", subject)
@@ -114,9 +112,7 @@ def _read_corrections(path: Path, subject: str) -> dict[str, dict[str, str]]:
         with path.open(newline="", encoding="utf-8-sig") as lines:
             rows = list(csv.DictReader(lines))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}); write it as UTF-8 with path,label,closeup,note"
-        ) from error
+        raise UserError(f"{path}: cannot be read ({error}); write it as UTF-8 with path,label,closeup,note") from error
     if rows and not {"path", "label"} <= set(rows[0]):
         raise UserError(f"{path}: its first line is not path,label,closeup,note; put that line on top")
     corrections = {}
@@ -145,9 +141,7 @@ def derived_folder(root: Path, cache: Path | None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         if cache is not None:
-            raise UserError(
-                f"data.cache={cache}: cannot be made; give a folder that may be written"
-            ) from None
+            raise UserError(f"data.cache={cache}: cannot be made; give a folder that may be written") from None
         folder = Path("data/cache") / hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -204,9 +204,7 @@ def draw_album(
     if (root / MARKER).is_file():
         return int(json.loads((root / MARKER).read_text())["drawings"])
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise UserError(
-            f"{root}: holds something that is no demo album; give a folder that is empty or missing"
-        )
+        raise UserError(f"{root}: holds something that is no demo album; give a folder that is empty or missing")
     aside = root.with_name(f".{root.name}.{os.getpid()}.part")
     try:
         shots = list(plan_album(subject, seed, share))
@@ -242,9 +240,7 @@ def plan_album(subject: str, seed: int, share: float) -> Iterator[Shot]:
         for turn in range(takes):
             path = f"{scene}{'abc'[turn] if takes > 1 else ''}.jpg"
             thing = name.replace("_", " ") if kind == "things" else kind
-            yield Shot(
-                path, thing, scene.replace(subject, "subject"), turn, start + timedelta(seconds=3 * turn)
-            )
+            yield Shot(path, thing, scene.replace(subject, "subject"), turn, start + timedelta(seconds=3 * turn))
 
 
 def _rng(seed: int, name: str) -> Rng:
@@ -257,9 +253,7 @@ def _write_album(folder: Path, shots: list[Shot], subject: str, seed: int, progr
         parent.mkdir(parents=True, exist_ok=True)
     outlines = []
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8)) as pool:
-        drawn: Iterable[tuple[Shot, bytes, Image.Image | None]] = pool.map(
-            lambda shot: draw_shot(shot, seed), shots
-        )
+        drawn: Iterable[tuple[Shot, bytes, Image.Image | None]] = pool.map(lambda shot: draw_shot(shot, seed), shots)
         if progress:
             drawn = progress(drawn, len(shots), "Drawing the demo album")
         for shot, content, outline in drawn:
@@ -296,9 +290,7 @@ def draw_shot(shot: Shot, seed: int) -> tuple[Shot, bytes, Image.Image | None]:
     outline = None
     if shot.kind == "subject":
         seen = ImageChops.multiply(figure.getchannel("A"), ImageChops.invert(front.getchannel("A")))
-        outline = (
-            seen.resize((width, height), Image.Resampling.BOX).point(lambda a: 255 * (a > 127)).convert("1")
-        )
+        outline = seen.resize((width, height), Image.Resampling.BOX).point(lambda a: 255 * (a > 127)).convert("1")
     photo = develop(picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS), rng, shake)
     exif = Image.Exif()
     exif[0x010E], exif[0x0131] = f"A drawing of the demo album ({shot.kind})", "ismila demo"
@@ -329,9 +321,7 @@ def draw_place(size: tuple[int, int], light: tuple[float, float], rng: Rng) -> t
         shape = drawing.curve(
             [(x - w, horizon + h), (x - w / 2, horizon - h * 0.5), (x, horizon - h), (x + w, horizon + h)]
         )
-        pen.polygon(
-            [(float(a), float(b)) for a, b in shape], fill=mix(tones[1], tones[2], rng.uniform(0.2, 0.7))
-        )
+        pen.polygon([(float(a), float(b)) for a, b in shape], fill=mix(tones[1], tones[2], rng.uniform(0.2, 0.7)))
     ground = Image.new("L", size)
     waves = [(width * i / 6, horizon + slope * (i / 3 - 1) + rng.normal(0, 3)) for i in range(7)]
     ImageDraw.Draw(ground).polygon([*waves, (width, height), (0, height)], fill=255)
@@ -422,9 +412,7 @@ def _on_ground(figure: Image.Image, foot_px: float) -> Image.Image:
         [middle - half * 1.05, foot_px / 4 - half * 0.14, middle + half * 1.05, foot_px / 4 + half * 0.14],
         fill=130,
     )
-    shade = shade.filter(ImageFilter.GaussianBlur(max(half * 0.1, 1.0))).resize(
-        figure.size, Image.Resampling.BILINEAR
-    )
+    shade = shade.filter(ImageFilter.GaussianBlur(max(half * 0.1, 1.0))).resize(figure.size, Image.Resampling.BILINEAR)
     ground = Image.new("RGBA", figure.size, (24, 20, 28, 0))
     ground.putalpha(shade)
     ground.alpha_composite(figure)
@@ -496,9 +484,7 @@ def draw_front(size: tuple[int, int], light: tuple[float, float], rng: Rng) -> I
     what = rng.choice(["nothing", "fence", "grass", "table", "branch"], p=[0.66, 0.09, 0.11, 0.07, 0.07])
     if what == "fence":
         top, gap = rng.uniform(0.45, 0.75), rng.uniform(0.12, 0.2)
-        brush.fill(
-            [((0, top + 0.1), (1, top + 0.12), (1, top + 0.16), (0, top + 0.14))], mix(tone, DARK, 0.2)
-        )
+        brush.fill([((0, top + 0.1), (1, top + 0.12), (1, top + 0.16), (0, top + 0.14))], mix(tone, DARK, 0.2))
         for x in np.arange(rng.uniform(-0.1, 0), 1, gap):
             brush.fill([((x, 1), (x, top), (x + 0.025, top - 0.04), (x + 0.05, top), (x + 0.05, 1))], tone)
     elif what == "grass":
@@ -525,9 +511,7 @@ def draw_front(size: tuple[int, int], light: tuple[float, float], rng: Rng) -> I
     return figure.whole
 
 
-def _with_cup(
-    table: Image.Image, foot: tuple[float, float], light: tuple[float, float], rng: Rng
-) -> Image.Image:
+def _with_cup(table: Image.Image, foot: tuple[float, float], light: tuple[float, float], rng: Rng) -> Image.Image:
     table.alpha_composite(draw_thing("cup", table.size, foot, table.height * 0.16, light, rng))
     return table
 
@@ -539,9 +523,7 @@ def develop(picture: Image.Image, rng: Rng, shake: Rng) -> Image.Image:
         picture = picture.filter(ImageFilter.GaussianBlur(blur))
     values = np.asarray(picture, np.float32) / 255
     height, width = values.shape[:2]
-    x, y = np.meshgrid(
-        np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)
-    )
+    x, y = np.meshgrid(np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32))
     turn = rng.uniform(0, 2 * np.pi)
     level = 1 + rng.uniform(0, 0.35) * (x * np.cos(turn) + y * np.sin(turn))
     level -= rng.uniform(0, 0.2) * (x**2 + y**2)

@@ -69,9 +69,7 @@ class Figure:
         slope = -(across * self.light[0] + down * self.light[1]) * self.soft_px * 0.42 * relief
         grain = np.asarray(self.grain.resize(low, Image.Resampling.BICUBIC), np.float32) / 255 - 0.5
         level = np.clip(1 + slope[pad:-pad, pad:-pad] + 0.16 * grain, 0.45, 1.35) * 128
-        lit = Image.fromarray(level.clip(0, 255).astype(np.uint8)).resize(
-            part.size, Image.Resampling.BILINEAR
-        )
+        lit = Image.fromarray(level.clip(0, 255).astype(np.uint8)).resize(part.size, Image.Resampling.BILINEAR)
         bands = [ImageChops.multiply(band, lit) for band in part.convert("RGB").split()]
         bands = [ImageChops.add(band, band) for band in bands]
         under = soft[pad:-pad, pad:-pad] * 100
@@ -121,9 +119,7 @@ class Brush:
     def oval(self, x: float, y: float, rx: float, ry: float, colour: Colour, turn: float = 0.0) -> None:
         self.fill([oval(x, y, rx, ry, turn)], colour)
 
-    def limb(
-        self, points: Corners, thick: tuple[float, float], colour: Colour, marks: Sequence[Mark] = ()
-    ) -> None:
+    def limb(self, points: Corners, thick: tuple[float, float], colour: Colour, marks: Sequence[Mark] = ()) -> None:
         """A bent limb with round ends, `thick` at its start and at its end."""
         line = curve(points, closed=False)
         ahead = np.gradient(line, axis=0)
@@ -312,9 +308,7 @@ def _horn(b: Brush, x: float, lean: float) -> None:
 
 def head_front(b: Brush, build: Build, coat: Coat, rng: Rng) -> None:
     """A head that looks at us."""
-    place = {"flop": (0.62, -0.55), "point": (0.5, -0.72), "side": (0.6, -0.45)}.get(
-        build.ears, (0.52, -0.72)
-    )
+    place = {"flop": (0.62, -0.55), "point": (0.5, -0.72), "side": (0.6, -0.45)}.get(build.ears, (0.52, -0.72))
     lift = rng.uniform(-12, 12)
     for side, colour in zip((False, True), coat.ears, strict=True):
         if build.ears == "side":
@@ -363,13 +357,9 @@ def head_side(b: Brush, build: Build, coat: Coat, left: bool) -> None:
     marks: list[Mark] = [(oval(0.42, -0.12, 0.36, 0.38), patch)] if patch else []
     if coat.blaze:
         marks.append((curve(((0.3, -1.2), (1.2, -0.9), (1.2, 0.3), (0.75, 0.1), (0.6, -0.4))), coat.blaze))
-    b.limb(
-        ((0.2, 0.2), (reach * 0.6, 0.26), (reach, 0.3)), (1.1 * build.snout, 0.66 * build.snout), coat.muzzle
-    )
+    b.limb(((0.2, 0.2), (reach * 0.6, 0.26), (reach, 0.3)), (1.1 * build.snout, 0.66 * build.snout), coat.muzzle)
     b.fill([oval(0, -0.05, 0.88, 0.86)], coat.base, marks)
-    b.limb(
-        ((reach + 0.22, 0.46), (reach * 0.7, 0.52), (0.45, 0.48)), (0.05, 0.04), mix(coat.muzzle, DARK, 0.7)
-    )
+    b.limb(((reach + 0.22, 0.46), (reach * 0.7, 0.52), (0.45, 0.48)), (0.05, 0.04), mix(coat.muzzle, DARK, 0.7))
     b.oval(reach + 0.22 * build.snout, 0.14, 0.17, 0.14, coat.nose)
     _eye(b, 0.42, -0.14, 0.13, coat.eye)
     if build.ears == "flop":
@@ -485,21 +475,15 @@ def animal_upright(b: Brush, build: Build, coat: Coat, rng: Rng, left: bool) -> 
     _tail(b.sub(-0.12, -0.22), build, coat, rng.uniform(-8, 8))
     b.figure.bake()
     body = b.sub(0, -0.1, 1, lean)
-    pear = np.array(
-        [(-0.45, -0.05), (-0.42, -0.4), (-0.1, -0.85), (0.22, -0.85), (0.36, -0.5), (0.4, -0.1), (0, 0.08)]
-    )
-    body.blob(
-        pear * (girth / 0.4, build.length / 0.72), coat.base, [(oval(0.34, -0.35, 0.17, 0.42), coat.chest)]
-    )
+    pear = np.array([(-0.45, -0.05), (-0.42, -0.4), (-0.1, -0.85), (0.22, -0.85), (0.36, -0.5), (0.4, -0.1), (0, 0.08)])
+    body.blob(pear * (girth / 0.4, build.length / 0.72), coat.base, [(oval(0.34, -0.35, 0.17, 0.42), coat.chest)])
     b.figure.bake()
     b.oval(-0.02, -0.22, 0.6 * girth, 0.5 * girth, coat.base)
     b.limb(((-0.1, -0.06), (0.38, -0.05)), (0.12, 0.07), mix(coat.base, DARK, 0.25))
     top = -build.length
     arm = rng.uniform(-0.1, 0.12)
     body.limb(((0.14, top * 0.85), (0.3, top * 0.6 + arm), (0.42, top * 0.62 + arm)), (0.12, 0.06), coat.base)
-    body.limb(
-        ((0.06, top * 0.95), (0.12, top * 1.05 - build.neck)), (girth * 0.55, build.head * 1.2), coat.base
-    )
+    body.limb(((0.06, top * 0.95), (0.12, top * 1.05 - build.neck)), (girth * 0.55, build.head * 1.2), coat.base)
     b.figure.bake()
     head = body.sub(0.14, top * 1.1 - build.neck, build.head, rng.uniform(-15, 10) - lean)
     if rng.random() < 0.4:
@@ -529,9 +513,7 @@ def bird(b: Brush, rng: Rng, tones: Sequence[Colour], flying: bool) -> None:
         for x in (-0.02, 0.1):
             b.limb(((x, -0.25), (x + 0.02, -0.02), (x + 0.1, 0)), (0.035, 0.03), mix(beak, DARK, 0.3))
     stretch = rng.uniform(0.8, 1.3)
-    b.blob(
-        ((-0.4, -0.5), (-0.95 * stretch, -0.42), (-0.95 * stretch, -0.26), (-0.4, -0.3)), mix(wing, DARK, 0.3)
-    )
+    b.blob(((-0.4, -0.5), (-0.95 * stretch, -0.42), (-0.95 * stretch, -0.26), (-0.4, -0.3)), mix(wing, DARK, 0.3))
     if flying:
         b.blob(((-0.1, -0.5), (0.15, -1.2), (0.1, -1.5), (0.32, -1.0), (0.3, -0.5)), mix(wing, DARK, 0.35))
         b.figure.bake()
@@ -555,12 +537,8 @@ def butterfly(b: Brush, rng: Rng, tones: Sequence[Colour]) -> None:
         half = b.sub(0, -0.5, 1, flip=side < 0)
         narrow = (fold if side > 0 else 1.0, 1.0)
         lower = np.array([(0, 0), (0.55, 0.02), (0.62, 0.4), (0.3, 0.62), (0.08, 0.4)]) * narrow
-        upper = (
-            np.array([(0, -0.12), (0.25, -0.62), (0.8, -0.72), (0.86, -0.3), (0.5, 0.02), (0, 0.06)]) * narrow
-        )
-        half.blob(
-            lower, edge, [(curve(lower * 0.82 + 0.03), tones[1]), (oval(0.35, 0.3, spot, spot), tones[2])]
-        )
+        upper = np.array([(0, -0.12), (0.25, -0.62), (0.8, -0.72), (0.86, -0.3), (0.5, 0.02), (0, 0.06)]) * narrow
+        half.blob(lower, edge, [(curve(lower * 0.82 + 0.03), tones[1]), (oval(0.35, 0.3, spot, spot), tones[2])])
         half.blob(
             upper,
             edge,

@@ -89,9 +89,7 @@ def open_photo(source: Path | bytes, at_least_px: int) -> Image.Image:
     except UnidentifiedImageError as error:
         raise PhotoError("not a picture") from error
     except Exception as error:  # Pillow's plug-ins raise almost anything on damaged input
-        raise PhotoError(
-            f"damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        ) from error
+        raise PhotoError(f"damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
 
 
 def _upright(photo: Image.Image) -> Image.Image:

@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -190,18 +191,14 @@ def _facts(content: bytes) -> dict[str, Any]:
         except Exception:
             taken = None
     taken_at = None
-    try:
+    with suppress(ValueError):
         taken_at = datetime.strptime(str(taken).strip("\0 "), "%Y:%m:%d %H:%M:%S")
-    except ValueError:
-        pass
     return {"width_px": width_px, "height_px": height_px, "taken_at": taken_at}
 
 
 def _problems(index: pd.DataFrame) -> pd.Series[str]:
     problem = index["damage"].fillna("").astype(str)
-    problem = problem.mask(
-        (problem == "") & (index["dropped"].fillna(False).astype(bool)), "dropped in labels.csv"
-    )
+    problem = problem.mask((problem == "") & (index["dropped"].fillna(False).astype(bool)), "dropped in labels.csv")
     problem = problem.mask(
         (problem == "") & (index["label"] == ""),
         "no label: not in a folder that gives one, nor in labels.csv",
@@ -261,9 +258,7 @@ def _alike(rows: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.in
         a, b = np.nonzero(bits <= NEAR_DUPLICATE_BITS)
         pairs.append(np.stack([a, b], 1)[a < b] + start)
     taken = pd.to_datetime(rows["taken_at"]).reset_index(drop=True)
-    known = taken[
-        taken.notna() & (taken != taken.dt.normalize())
-    ].sort_values()  # midnight sharp: a date, no time
+    known = taken[taken.notna() & (taken != taken.dt.normalize())].sort_values()  # midnight sharp: a date, no time
     close = known.diff().dt.total_seconds() <= BURST_S
     order = known.index.to_numpy()
     at = np.flatnonzero(close.to_numpy())
