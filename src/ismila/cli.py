@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 from ismila import console
@@ -57,8 +58,8 @@ def _index(args: argparse.Namespace) -> int:
         if row.problem:
             print(f"{row.path}: {row.problem}")
     fine = index[index["problem"] == ""]
-    for kind, photos in fine.groupby("kind"):
-        print(str(kind), f"{len(photos)} photos", sep=": ")
+    for kind, n in Counter(fine["kind"]).most_common():
+        print(f"{kind}: {n} photos")
     return 0
 
 

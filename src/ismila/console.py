@@ -144,4 +144,5 @@ def _readable(error: BaseException, conf: Path) -> str:
     choices = "; ".join(
         f"{group}={'|'.join(sorted(p.stem for p in (conf / group).glob('*.yaml')))}" for group in groups
     )
-    return f"{text.split(' To append to your')[0].split(' full_key:')[0]} (choices: {choices}; and subject=, seed=, data.root=, ...)"
+    text = text.split(" To append to your")[0].split(" full_key:")[0]
+    return f"{text} (choices: {choices}; and subject=, seed=, data.root=, ...)"

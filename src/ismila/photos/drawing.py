@@ -66,7 +66,7 @@ class Figure:
         small = ImageOps.expand(alpha.resize(low, Image.Resampling.BOX), pad)
         soft = np.asarray(small.filter(ImageFilter.GaussianBlur(self.soft_px / 4)), np.float32) / 255
         down, across = np.gradient(soft)
-        slope = -(across * self.light[0] + down * self.light[1]) * self.soft_px * 0.42 * relief
+        slope = np.asarray(-(across * self.light[0] + down * self.light[1]) * self.soft_px * 0.42 * relief)
         grain = np.asarray(self.grain.resize(low, Image.Resampling.BICUBIC), np.float32) / 255 - 0.5
         level = np.clip(1 + slope[pad:-pad, pad:-pad] + 0.16 * grain, 0.45, 1.35) * 128
         lit = Image.fromarray(level.clip(0, 255).astype(np.uint8)).resize(part.size, Image.Resampling.BILINEAR)
