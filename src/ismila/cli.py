@@ -54,9 +54,9 @@ def _index(args: argparse.Namespace) -> int:
     from ismila.photos.index import index_album
 
     index = index_album(args.root, args.subject, derived_folder(args.root, args.cache), console.progress)
-    for row in index.itertuples():
-        if row.problem:
-            print(f"{row.path}: {row.problem}")
+    for path, problem in zip(index["path"], index["problem"], strict=True):
+        if problem:
+            print(f"{path}: {problem}")
     fine = index[index["problem"] == ""]
     for kind, n in Counter(fine["kind"]).most_common():
         print(f"{kind}: {n} photos")
