@@ -186,8 +186,9 @@ def draw_album(
 ) -> int:
     """Draw the demo album into `root`; an album that was drawn there before stays as it is.
 
-    The album is drawn aside and moved into place when it is whole. Besides the drawings, EXIF times and all, it has
-    a few broken files, and the subject's outlines: `outlines.csv` (path, x0, y0, x1, y1, mask) and 1-bit masks.
+    The album is drawn aside and moved into place when it is whole. Besides the drawings, with EXIF times, it
+    has a few broken files, and the subject's outlines: 1-bit masks, and `outlines.csv` that names them
+    (path, x0, y0, x1, y1, mask).
 
     Args:
         root: folder that does not exist yet, or is empty.
@@ -202,7 +203,10 @@ def draw_album(
     """
     root = root.resolve()
     if (root / MARKER).is_file():
-        return int(json.loads((root / MARKER).read_text())["drawings"])
+        drawn = json.loads((root / MARKER).read_text())
+        if drawn["subject"] != subject:
+            raise UserError(f"{root}: holds drawings of {drawn['subject']}, not {subject}; give another folder")
+        return int(drawn["drawings"])
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UserError(f"{root}: holds something that is no demo album; give a folder that is empty or missing")
     aside = root.with_name(f".{root.name}.{os.getpid()}.part")
@@ -427,7 +431,8 @@ def draw_figure(
     far = rng.random()
     share = rng.uniform(0.22, 0.42) if far < 0.35 else rng.uniform(0.42, 0.85)
     scale = share * min(size)
-    ground = min(horizon + (height - horizon) * rng.uniform(0.1, 0.35) + share * 0.6 * height, height * 0.98)
+    ground = horizon + (height - horizon) * rng.uniform(0.1, 0.35) + share * 0.6 * height
+    ground = min(max(ground, scale * 1.15), height * 0.98)
     room = 0.5 - 0.42 * share
     foot = (width * rng.uniform(0.5 - room, 0.5 + room) + nudge[0], ground + nudge[1])
     if kind == "view":
@@ -452,7 +457,7 @@ def _draw_animal(
     if kind in ("bird", "butterfly"):
         tones = [PLUMAGE[i] for i in rng.permutation(len(PLUMAGE))[:3]]
         flying = kind == "butterfly" or bool(rng.random() < 0.4)
-        air = at.sub(0, -rng.uniform(0, 0.5) if flying else 0, 0.8, rng.uniform(-50, 50) if flying else 0)
+        air = at.sub(0, -rng.uniform(0, 0.5) if flying else 0, 0.7, rng.uniform(-40, 40) if flying else 0)
         if kind == "bird":
             drawing.bird(air, rng, tones, flying)
         else:
@@ -471,7 +476,7 @@ def _draw_animal(
     elif pose == "front":
         drawing.animal_front(Brush(figure, np.eye(2) * scale, np.array(foot)), build, coat, rng)
     else:
-        drawing.animal_side(at, build, coat, rng, pose, left)
+        drawing.animal_side(at.sub(0, 0, min(0.8, 0.55 * size[0] / scale)), build, coat, rng, pose, left)
     return _on_ground(figure.whole, foot[1])
 
 

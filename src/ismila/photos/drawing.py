@@ -515,7 +515,7 @@ def bird(b: Brush, rng: Rng, tones: Sequence[Colour], flying: bool) -> None:
     stretch = rng.uniform(0.8, 1.3)
     b.blob(((-0.4, -0.5), (-0.95 * stretch, -0.42), (-0.95 * stretch, -0.26), (-0.4, -0.3)), mix(wing, DARK, 0.3))
     if flying:
-        b.blob(((-0.1, -0.5), (0.15, -1.2), (0.1, -1.5), (0.32, -1.0), (0.3, -0.5)), mix(wing, DARK, 0.35))
+        b.blob(((-0.2, -0.5), (-0.15, -0.95), (0.0, -1.25), (0.3, -1.0), (0.3, -0.5)), mix(wing, DARK, 0.35))
         b.figure.bake()
     b.blob(((-0.5, -0.45), (-0.1, -0.64), (0.25, -0.78), (0.45, -0.6), (0.32, -0.3), (0, -0.18),
             (-0.4, -0.28)), body, [(oval(0.3, -0.35, 0.25, 0.2), tones[2])])  # fmt: skip
@@ -523,7 +523,7 @@ def bird(b: Brush, rng: Rng, tones: Sequence[Colour], flying: bool) -> None:
     b.oval(0.4, -0.78, 0.19, 0.18, body if rng.random() < 0.5 else tones[2])
     _eye(b, 0.46, -0.82, 0.05, (60, 40, 30))
     b.figure.bake()
-    up = -1.35 if flying else -0.42
+    up = -1.05 if flying else -0.42
     b.blob(((0.2, -0.6), (-0.1, -0.62), (-0.5, up), (-0.75, up + 0.05), (-0.3, -0.3), (0.05, -0.32)), wing,
            [(oval(-0.6, up, 0.25, 0.3), mix(wing, DARK, 0.6))])  # fmt: skip
     b.figure.bake()
