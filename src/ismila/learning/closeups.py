@@ -1,10 +1,10 @@
 """How much of a picture the subject fills, without a detector.
 
-A linear probe (subject against the rest) on the frozen backbone's features is applied to each cell of the grid
-that the features are the mean of: a class activation map (Zhou et al. 2016, https://arxiv.org/abs/1512.04150). The
-mean of the map over a box is what the probe says of that box. `subject_share` is the area of such a box, averaged
-over all boxes with the softmax of what the probe says of them: where one small box says "Mila" much louder than the
-whole picture, she is far away. Each photo's map comes from a probe that did not see the photo's group.
+A linear probe (subject against things) on the frozen backbone's features is applied to each cell of the grid that
+the features are the mean of, less what it says of the mean negative: a class activation map (Zhou et al. 2016,
+https://arxiv.org/abs/1512.04150). `subject_share` is the share of cells above a tenth of the map's peak. Each photo's
+map comes from a probe that did not see the photo's group. Other animals stay out of the probe: against them it would
+look for what tells Mila from a dog, which is a part of her, not the whole.
 
 docs/closeups.md says how well this agrees with a person, and what else was tried.
 """
@@ -21,12 +21,13 @@ from ismila.learning.features import Floats, OnnxMobileNet, Progress, encode_mis
 from ismila.photos.images import ImageSpec, PhotoError, read_image
 
 PROBE = ImageSpec()
-MAP = ImageSpec(320)
-"""The map is drawn on a finer grid (10 x 10) than the probe was trained on (7 x 7)."""
+MAP = ImageSpec(448)
+"""The map is drawn on a finer grid (14 x 14) than the probe was trained on (7 x 7)."""
 PROBE_FOLDS = 5
 MAX_NEGATIVES = 2000
-STRENGTH = 0.01
+STRENGTH = 0.001
 """scikit-learn's C of the probe."""
+PEAK_FRACTION = 0.1
 
 
 def subject_shares(rows: pd.DataFrame, root: Path, derived: Path, progress: Progress | None = None) -> pd.Series[float]:
@@ -36,7 +37,7 @@ def subject_shares(rows: pd.DataFrame, root: Path, derived: Path, progress: Prog
         rows: the usable index.
     """
     encoder, fine = OnnxMobileNet(PROBE), OnnxMobileNet(MAP)
-    subject, negatives = rows[rows["label"] == "subject"], rows[rows["label"] != "subject"]
+    subject, negatives = rows[rows["label"] == "subject"], rows[rows["label"] == "things"]
     if len(negatives) > MAX_NEGATIVES:
         negatives = negatives.sort_values("sha256").head(MAX_NEGATIVES)
     chosen = pd.concat([subject, negatives])
@@ -45,14 +46,16 @@ def subject_shares(rows: pd.DataFrame, root: Path, derived: Path, progress: Prog
     problems = encode_missing(photos, 1, PROBE, encoder, store, progress)
     chosen = chosen[~chosen["sha256"].isin(list(problems))]
     is_subject = (chosen["label"] == "subject").to_numpy()
-    probes = _probes(store.rows([(sha, 0) for sha in chosen["sha256"]]), is_subject, chosen["group"].to_numpy())
+    features = store.rows([(sha, 0) for sha in chosen["sha256"]])
+    probes = _probes(features, is_subject, chosen["group"].to_numpy())
+    background = probes @ features[~is_subject].mean(0)
     shares = pd.Series(np.nan, index=rows.index, dtype=float)
     for at, row in zip(np.flatnonzero(is_subject), chosen[is_subject].itertuples(), strict=True):
         try:
             grid = fine.grid(read_image(root / str(row.path), MAP)[None])[0]
         except PhotoError:  # it was there a moment ago; training names it
             continue
-        shares.at[row.Index] = box_share(np.tensordot(probes[at], grid, 1))
+        shares.at[row.Index] = hot_share(np.tensordot(probes[at], grid, 1) - background[at])
     return shares
 
 
@@ -76,25 +79,7 @@ def _probes(features: Floats, is_subject: npt.NDArray[np.bool_], groups: npt.NDA
     return weights
 
 
-def box_share(heat: Floats) -> float:
-    """Mean area of a box, weighted with the softmax of the map's mean in it.
-
-    Args:
-        heat: `[h, w]`, logits without their intercept. Boxes of a single row or column of cells, or more than twice
-            as long as wide, do not count.
-
-    Returns:
-        Share of the map's area, in [0, 1].
-    """
-    h, w = heat.shape
-    sums = np.zeros((h + 1, w + 1))
-    sums[1:, 1:] = heat.cumsum(0).cumsum(1)
-    means, areas = [], []
-    for box_h in range(2, h + 1):
-        for box_w in range(max(2, box_h // 2), min(w, 2 * box_h) + 1):
-            box = sums[box_h:, box_w:] - sums[:-box_h, box_w:] - sums[box_h:, :-box_w] + sums[:-box_h, :-box_w]
-            means.append(box.ravel() / (box_h * box_w))
-            areas.append(np.full(box.size, box_h * box_w / (h * w)))
-    logits = np.concatenate(means)
-    weights = np.exp(logits - logits.max())
-    return float((weights * np.concatenate(areas)).sum() / weights.sum())
+def hot_share(heat: Floats) -> float:
+    """Share of a map's cells above `PEAK_FRACTION` of its peak; 0 when nothing in it is above 0."""
+    peak = float(heat.max())
+    return float((heat > PEAK_FRACTION * peak).mean()) if peak > 0 else 0.0

@@ -14,7 +14,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, S
 
 from ismila.learning.features import Key, Store
 
-CLOSEUPS_ABOVE = 0.25
+CLOSEUPS_ABOVE = 0.5
 """`subject_share` from which `test_recall_closeups` counts a photo, the same for every run whatever it trained on."""
 
 
