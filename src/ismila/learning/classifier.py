@@ -133,11 +133,11 @@ def choose_threshold(
     negative that must stay out and the next higher probability.
     """
     p = np.asarray(probabilities, dtype=np.float64).clip(1e-7, 1 - 1e-7)
+    if int((p[~is_subject] >= 0.5).sum()) <= int(false_positive_rate * int((~is_subject).sum())):
+        return 0.5
     logits = np.log(p / (1 - p))
     negatives = np.sort(logits[~is_subject])[::-1]
-    if len(negatives) == 0:
-        return 0.5
     highest_out = negatives[min(int(false_positive_rate * len(negatives)), len(negatives) - 1)]
     above = logits[logits > highest_out]
     at = (highest_out + above.min()) / 2 if len(above) else highest_out + 1e-3
-    return float(1 / (1 + np.exp(-max(at, 0.0))))
+    return float(1 / (1 + np.exp(-at)))

@@ -1,0 +1,105 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ismila.photos.images import ImageSpec, PhotoError, normalise, open_photo, read_image, view_of
+
+RED, GREEN = (220, 30, 30), (30, 200, 60)
+
+
+def saved(image, file_format="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def halves(size=(80, 60), mode="RGB"):
+    """Red on the left, green on the right."""
+    image = Image.new("RGB", size, RED)
+    image.paste(GREEN, (size[0] // 2, 0, size[0], size[1]))
+    return image.convert(mode)
+
+
+def looks_like(pixel, colour):
+    return np.abs(np.asarray(pixel, int) - colour).max() < 40
+
+
+@pytest.mark.parametrize(
+    ("mode", "file_format"),
+    [("RGB", "JPEG"), ("CMYK", "JPEG"), ("RGB", "PNG"), ("P", "PNG"), ("P", "GIF"), ("RGBA", "WEBP"), ("RGB", "BMP")],
+)
+def test_every_kind_of_picture_shows_the_same_colours(mode, file_format):
+    image = read_image(saved(halves(mode=mode), file_format), ImageSpec(64))
+    assert image.shape == (64, 64, 3)
+    assert looks_like(image[32, 10], RED)
+    assert looks_like(image[32, 54], GREEN)
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped():
+    ramp = Image.fromarray(np.tile(np.linspace(0, 65535, 64, dtype=np.uint16), (64, 1)))
+    image = read_image(saved(ramp), ImageSpec(64))
+    assert abs(int(image[32, 32, 0]) - 128) < 8
+
+
+def test_an_animation_is_its_first_frame():
+    frames = [Image.new("RGB", (64, 64), colour) for colour in (RED, GREEN)]
+    content = saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=50)
+    assert looks_like(read_image(content, ImageSpec(32))[16, 16], RED)
+
+
+def test_transparency_becomes_white():
+    assert looks_like(
+        read_image(saved(Image.new("RGBA", (64, 64), (0, 0, 0, 0))), ImageSpec(32))[5, 5], (255, 255, 255)
+    )
+
+
+def test_exif_orientation_turns_the_photo_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shot with the camera turned: the stored left edge is the top
+    turned = open_photo(saved(halves(), "JPEG", exif=exif), 32)
+    assert turned.size == (60, 80)
+    assert looks_like(turned.getpixel((30, 70)), GREEN) != looks_like(turned.getpixel((30, 10)), GREEN)
+
+
+def test_a_50_megapixel_jpeg_is_decoded_at_reduced_scale():
+    content = saved(Image.new("RGB", (8192, 6144), RED), "JPEG")
+    photo = open_photo(content, 224)
+    assert min(photo.size) >= 224
+    assert photo.size == (1024, 768)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"hello, this is text", "not a picture"),
+        (saved(Image.new("RGB", (1, 1))), "too small: 1 x 1 pixels"),
+        (saved(halves(), "JPEG")[:400], "damaged"),
+    ],
+)
+def test_what_cannot_be_used_is_said(content, problem):
+    with pytest.raises(PhotoError, match=problem):
+        read_image(content, ImageSpec())
+
+
+def test_too_many_pixels_are_refused_before_they_are_decoded():
+    bomb = saved(Image.new("1", (30000, 30000)))
+    with pytest.raises(PhotoError, match="too large: 30000 x 30000"):
+        read_image(bomb, ImageSpec())
+
+
+def test_normalise_scales_to_minus_one_and_one():
+    x = normalise(np.array([0, 255], np.uint8).reshape(1, 1, 2, 1).repeat(3, 3), ImageSpec(2))
+    assert x.shape == (1, 3, 1, 2)
+    assert x[0, 0, 0].tolist() == [-1.0, 1.0]
+
+
+def test_a_view_is_the_same_whenever_it_is_asked_for():
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    sha = "ab" * 32
+    assert (view_of(image, sha, 0) == image).all()
+    assert (view_of(image, sha, 1) == image[:, ::-1]).all()
+    assert (view_of(image, sha, 2) == view_of(image, sha, 2)).all()
+    assert (view_of(image, sha, 2) != view_of(image, "cd" * 32, 2)).any()
+    assert view_of(image, sha, 3).shape == image.shape
