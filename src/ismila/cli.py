@@ -85,5 +85,10 @@ def _ui(args: argparse.Namespace) -> int:
     return subprocess.run(command, check=False).returncode
 
 
+def start() -> None:
+    """What the `ismila` command calls."""
+    console.leave(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    start()

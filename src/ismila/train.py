@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import importlib
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ def run(config: DictConfig) -> float:
     from omegaconf import OmegaConf
 
     from ismila import console
+    from ismila.learning.features import encode_bundled
     from ismila.photos.album import derived_folder
     from ismila.photos.folds import assign_folds
     from ismila.photos.index import album_digest, index_album, require_both_labels, usable, write_index
@@ -35,6 +37,8 @@ def run(config: DictConfig) -> float:
     require_both_labels(index, root, subject)
     console.say_album(index, root, subject)
     rows = usable(index)
+    imports = threading.Thread(target=_import_slow_ones, daemon=True)
+    imports.start()
 
     if rows.loc[rows["label"] == "subject", "subject_share"].isna().any():
         from ismila.learning.closeups import subject_shares
@@ -44,6 +48,9 @@ def run(config: DictConfig) -> float:
         write_index(index, derived)
         rows = usable(index)
     rows["fold"] = assign_folds(rows, config.seed)
+    if model["name"] == "mobilenet" and model["weights"] == "bundled":
+        encode_bundled(rows, root, derived, model["size_px"], model["views"], console.progress)
+    imports.join()
 
     from ismila.evidence.metrics import held_out_figures
     from ismila.evidence.plots import run_plots
@@ -95,12 +102,18 @@ def run(config: DictConfig) -> float:
     return figures.get("select_auroc", 0.0)
 
 
-def main() -> int:
+def _import_slow_ones() -> None:
+    """torch, Lightning and MLflow take seconds, on one core: meanwhile photos go through the backbone."""
+    for name in ("ismila.runs", "ismila.learning.training", "mlflow.store.tracking.sqlalchemy_store"):
+        importlib.import_module(name)
+
+
+def main() -> None:
     """Run Hydra; what a person can put right is said in one line."""
     from ismila import console
 
-    return console.guarded(run, CONF)
+    console.leave(console.guarded(run, CONF))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

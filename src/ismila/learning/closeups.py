@@ -11,23 +11,28 @@ docs/closeups.md says how well this agrees with a person, and what else was trie
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ismila.learning.features import Floats, OnnxMobileNet, Progress, encode_missing, open_store
-from ismila.photos.images import ImageSpec, PhotoError, read_image
+from ismila.learning.features import Floats, OnnxMobileNet, Progress, decode_ahead, encode_missing, open_store
+from ismila.photos.images import ImageSpec, PhotoError
 
 PROBE = ImageSpec()
 MAP = ImageSpec(448)
 """The map is drawn on a finer grid (14 x 14) than the probe was trained on (7 x 7)."""
+MAP_BATCH = 4
 PROBE_FOLDS = 5
 MAX_NEGATIVES = 2000
 STRENGTH = 0.001
 """scikit-learn's C of the probe."""
 PEAK_FRACTION = 0.1
+T = TypeVar("T")
 
 
 def subject_shares(rows: pd.DataFrame, root: Path, derived: Path, progress: Progress | None = None) -> pd.Series[float]:
@@ -50,13 +55,21 @@ def subject_shares(rows: pd.DataFrame, root: Path, derived: Path, progress: Prog
     probes = _probes(features, is_subject, chosen["group"].to_numpy())
     background = probes @ features[~is_subject].mean(0)
     shares = pd.Series(np.nan, index=rows.index, dtype=float)
-    for at, row in zip(np.flatnonzero(is_subject), chosen[is_subject].itertuples(), strict=True):
-        try:
-            grid = fine.grid(read_image(root / str(row.path), MAP)[None])[0]
-        except PhotoError:  # it was there a moment ago; training names it
-            continue
-        shares.at[row.Index] = hot_share(np.tensordot(probes[at], grid, 1) - background[at])
+    at = dict(zip(chosen.loc[is_subject, "sha256"], np.flatnonzero(is_subject), strict=True))
+    photos = [(str(row.sha256), root / str(row.path)) for row in chosen[is_subject].itertuples()]
+    for batch in batched(decode_ahead(photos, MAP), MAP_BATCH):
+        read = [(at[sha], image) for sha, image in batch if not isinstance(image, PhotoError)]
+        if read:
+            for (i, _), grid in zip(read, fine.grid(np.stack([image for _, image in read])), strict=True):
+                shares.loc[chosen.index[i]] = hot_share(np.tensordot(probes[i], grid, 1) - background[i])
     return shares
+
+
+def batched(items: Iterable[T], n: int) -> Iterator[list[T]]:
+    """Lists of n items, the last one shorter (itertools has it from Python 3.12 on)."""
+    items = iter(items)
+    while batch := list(islice(items, n)):
+        yield batch
 
 
 def _probes(features: Floats, is_subject: npt.NDArray[np.bool_], groups: npt.NDArray[np.object_]) -> Floats:

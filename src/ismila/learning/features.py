@@ -14,13 +14,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ismila.learning.weights import BUNDLED
 from ismila.photos.images import ImageSpec, PhotoError, Pixels, normalise, read_image, view_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHARD_ROWS = 512
 """Rows a shard file holds at most; what a killed run loses at most."""
@@ -134,7 +137,7 @@ def encode_missing(
             keys.clear()
             rows.clear()
 
-    decoded: Iterable[tuple[str, Pixels | PhotoError]] = _decode_ahead(todo, spec)
+    decoded: Iterable[tuple[str, Pixels | PhotoError]] = decode_ahead(todo, spec)
     if progress and len(todo) > 100:
         decoded = progress(decoded, len(todo), "Reading photos through the backbone")
     for sha, image in decoded:
@@ -153,7 +156,7 @@ def encode_missing(
     return problems
 
 
-def _decode_ahead(photos: Sequence[tuple[str, Path]], spec: ImageSpec) -> Iterator[tuple[str, Pixels | PhotoError]]:
+def decode_ahead(photos: Sequence[tuple[str, Path]], spec: ImageSpec) -> Iterator[tuple[str, Pixels | PhotoError]]:
     """Decode in threads (Pillow releases the GIL), in order, at most four batches ahead."""
 
     def read(path: Path) -> Pixels | PhotoError:
@@ -171,6 +174,20 @@ def _decode_ahead(photos: Sequence[tuple[str, Path]], spec: ImageSpec) -> Iterat
                 yield first_sha, first.result()
         for sha, future in pending:
             yield sha, future.result()
+
+
+def encode_bundled(
+    rows: pd.DataFrame, root: Path, derived: Path, size_px: int, views: int, progress: Progress | None = None
+) -> None:
+    """Fill the cache for the bundled MobileNetV2. Needs no torch, so that it can run while torch is imported.
+
+    Args:
+        rows: the usable index.
+    """
+    spec = ImageSpec(size_px)
+    encoder = OnnxMobileNet(spec)
+    photos = [(str(row.sha256), root / str(row.path)) for row in rows.itertuples()]
+    encode_missing(photos, views, spec, encoder, open_store(derived, spec, encoder), progress)
 
 
 class Identity:
@@ -228,5 +245,6 @@ def _session(threads: int) -> Any:
     options = SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave their core
     with _session_lock:
         return InferenceSession(str(BUNDLED.with_suffix(".onnx")), options, providers=["CPUExecutionProvider"])

@@ -238,9 +238,9 @@ def out_of_fold(
             if isinstance(layer, nn.Linear):
                 layer.reset_parameters()
         optimizer = torch.optim.AdamW(
-            fresh.parameters(), 3 * float(model["lr"]), weight_decay=float(model["weight_decay"])
+            fresh.parameters(), 5 * float(model["lr"]), weight_decay=float(model["weight_decay"])
         )
-        for _ in range(60):
+        for _ in range(30):
             optimizer.zero_grad()
             nn.functional.binary_cross_entropy_with_logits(
                 fresh(x[train]).squeeze(1), y[train], pos_weight=weight
