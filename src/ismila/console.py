@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -127,6 +128,23 @@ def flat(settings: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
+class _Told(BaseException):
+    """A UserError on its way through Hydra, which adds lines of its own to every Exception."""
+
+
+def told(story: Callable[[Any], float]) -> Callable[[Any], float]:
+    """Let a UserError pass Hydra in silence, for `guarded` to say."""
+
+    @wraps(story)
+    def run(config: Any) -> float:
+        try:
+            return story(config)
+        except UserError as error:
+            raise _Told(str(error)) from error
+
+    return run
+
+
 def guarded(run: Callable[[], Any], conf: Path) -> int:
     """Call a Hydra entry; an error that a person can put right becomes one line on stderr and exit code 1."""
     from hydra.errors import HydraException
@@ -135,7 +153,7 @@ def guarded(run: Callable[[], Any], conf: Path) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing half a traceback
     try:
         run()
-    except UserError as error:
+    except _Told as error:
         say(f"error: {error}")
         return 1
     except (ValueError, HydraException, OmegaConfBaseException) as error:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import hydra
 
+from ismila import console
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
@@ -17,12 +19,12 @@ CONF = Path(__file__).parents[2] / "conf"
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
+@console.told
 def run(config: DictConfig) -> float:
     """Read the album, train, record, report; returns select_auroc, what a sweeper may maximise."""
     started = time.perf_counter()
     from omegaconf import OmegaConf
 
-    from ismila import console
     from ismila.learning.features import encode_bundled
     from ismila.photos.album import derived_folder
     from ismila.photos.folds import assign_folds
@@ -110,8 +112,6 @@ def _import_slow_ones() -> None:
 
 def main() -> None:
     """Run Hydra; what a person can put right is said in one line."""
-    from ismila import console
-
     console.leave(console.guarded(run, CONF))
 
 
