@@ -129,17 +129,21 @@ def flat(settings: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
 
 
 class _Told(BaseException):
-    """A UserError on its way through Hydra, which adds lines of its own to every Exception."""
+    """What a person can put right, on its way through Hydra, which adds lines of its own to every Exception."""
 
 
 def told(story: Callable[[Any], float]) -> Callable[[Any], float]:
-    """Let a UserError pass Hydra in silence, for `guarded` to say."""
+    """Let what a person can put right pass Hydra in silence, for `guarded` to say."""
 
     @wraps(story)
     def run(config: Any) -> float:
         try:
             return story(config)
         except UserError as error:
+            raise _Told(str(error)) from error
+        except ValueError as error:  # a config's value: "model.weights=x: expected ..."
+            if "expected" not in str(error):
+                raise
             raise _Told(str(error)) from error
 
     return run
@@ -156,9 +160,7 @@ def guarded(run: Callable[[], Any], conf: Path) -> int:
     except _Told as error:
         say(f"error: {error}")
         return 1
-    except (ValueError, HydraException, OmegaConfBaseException) as error:
-        if isinstance(error, ValueError) and "expected" not in str(error):
-            raise
+    except (HydraException, OmegaConfBaseException) as error:
         say(f"error: {_readable(error, conf)}")
         return 1
     except KeyboardInterrupt:
