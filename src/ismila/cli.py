@@ -18,6 +18,19 @@ def main(argv: list[str] | None = None) -> int:
         prog="ismila", description="Is it Mila? Train with: python -m ismila.train model=mobilenet data=pets"
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    fetch = verbs.add_parser("fetch", help="fetch photos from Flickr, sorted into folders by their tags")
+    fetch.add_argument("--user", help="NSID, user name or profile address; with a login: me")
+    fetch.add_argument(
+        "--tags", action="append", default=[], help="tags of the subject, with commas (default: SUBJECT)"
+    )
+    fetch.add_argument("--not-tags", action="append", default=[], help="leave out photos that carry one of these")
+    fetch.add_argument("--pets-tags", action="append", default=[], help="tags of other animals: dog,cat,goat")
+    fetch.add_argument("--balance", action="store_true", help="no more of the rest than of the subject")
+    fetch.add_argument("--limit", type=int, default=0, metavar="N", help="at most N photos in all, the newest")
+    fetch.add_argument("--root", type=Path, default=console.PHOTOS)
+    fetch.add_argument("--subject", default="mila")
+    fetch.add_argument("--login", action="store_true", help="let Flickr show your private photos, too; once")
+    fetch.set_defaults(call=_fetch)
     index = verbs.add_parser("index", help="read an album and name what is wrong with its photos")
     index.add_argument("root", nargs="?", type=Path, default=console.PHOTOS)
     index.add_argument("--subject", default="mila")
@@ -47,6 +60,25 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # `ismila predict ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    from ismila.photos.fetch import Sorting, fetch_album, tags_of
+    from ismila.photos.flickr import Flickr, read_keys
+
+    if not args.login and not args.user:
+        raise UserError("--user: give whose photos: an NSID (12345@N00), a user name or a profile address")
+    tags = tags_of(args.tags) or (args.subject,)
+    sorting = Sorting(args.subject, tags, tags_of(args.not_tags), tags_of(args.pets_tags), args.balance, args.limit)
+    flickr = Flickr(read_keys(Path.cwd()))
+    if args.login:
+        flickr.login()
+        if not args.user:
+            return 0
+        flickr = Flickr(read_keys(Path.cwd()))
+    with console.transfer("Fetching photos") as advance:
+        fetched = fetch_album(flickr, args.user, sorting, args.root, advance)
+    return console.say_fetched(fetched, args.root)
 
 
 def _index(args: argparse.Namespace) -> int:

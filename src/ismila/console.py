@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ismila.learning.training import Trained
+    from ismila.photos.fetch import Fetched
 
 PHOTOS, DEMO = Path("data/photos"), Path("data/demo")
 NAMED_PROBLEMS = 20
@@ -28,6 +30,44 @@ def progress(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
     from rich.progress import track
 
     yield from track(items, what, total, console=Console(stderr=True), transient=True)
+
+
+@contextmanager
+def transfer(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with counts and speed; yields a function of (photos known so far, bytes of the finished one or 0)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeElapsedColumn())
+    bar = Progress(TextColumn(what), *columns, console=Console(stderr=True), transient=True)
+    started, size, task = time.monotonic(), 0, bar.add_task(what, speed="", total=None)
+
+    def advance(known: int, n_bytes: int) -> None:
+        nonlocal size
+        size += n_bytes
+        speed = f"{size / 1e6 / max(time.monotonic() - started, 1e-3):.1f} MB/s"
+        bar.update(task, total=known, advance=1 if n_bytes else 0, speed=speed)
+
+    with bar:
+        yield advance
+
+
+def say_fetched(fetched: Fetched, root: Path) -> int:
+    """What a fetch did, in a few lines; 1 when a photo could not be fetched."""
+    new = ", ".join(f"{n} to {folder}" for folder, n in sorted(fetched.new.items())) or "none"
+    print(f"{root}: new: {new}; here already: {fetched.here_already}; left out by tag: {fetched.left_out}")
+    for title, lines in (
+        ("not fetched", fetched.failed),
+        ("no longer on Flickr, kept here", fetched.gone),
+        ("retagged on Flickr, left where it is", fetched.retagged),
+    ):
+        for line in lines[:NAMED_PROBLEMS]:
+            say(f"{title}: {line}")
+        if len(lines) > NAMED_PROBLEMS:
+            say(f"{title}: {len(lines) - NAMED_PROBLEMS} more")
+    if fetched.failed:
+        say("the same command tries again what was not fetched")
+    return 1 if fetched.failed else 0
 
 
 def say(line: str) -> None:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from ismila.photos import UserError
 from ismila.photos.album import read_album
+from ismila.photos.fetch import read_records
 from ismila.photos.images import PhotoError, open_photo, write_aside
 
 NEAR_DUPLICATE_BITS = 6
@@ -54,6 +55,7 @@ def index_album(root: Path, subject: str, derived: Path, progress: Progress | No
                 scans = progress(scans, len(paths), "Indexing photos")
             found = pd.DataFrame(list(scans), index=todo, columns=SEEN[:6], dtype=object)
         index.loc[todo, SEEN[:6]] = found
+        index = _dates_from_flickr(index, root)
         index = _carry_groups(index, known, todo)
         index["problem"] = _problems(index)
         index = _group(index)
@@ -147,6 +149,14 @@ def _carry_groups(index: pd.DataFrame, known: pd.DataFrame, todo: pd.Index) -> p
     index["subject_share"] = pd.to_numeric(index["subject_share"])
     for name in ("width_px", "height_px"):
         index[name] = pd.to_numeric(index[name]).fillna(0).astype(np.int32)
+    return index
+
+
+def _dates_from_flickr(index: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """Flickr strips EXIF from its smaller sizes, but its listing says when a photo was taken."""
+    records = read_records(root).dropna(subset=["taken_at"])
+    dates = dict(zip(records["path"], records["taken_at"], strict=True))
+    index["taken_at"] = index["taken_at"].where(index["taken_at"].notna(), index["path"].map(dates))
     return index
 
 
