@@ -36,6 +36,26 @@ def main(argv: list[str] | None = None) -> int:
     index.add_argument("--subject", default="mila")
     index.add_argument("--cache", type=Path, help="where derived files go (default: <root>/.ismila)")
     index.set_defaults(call=_index)
+    add = verbs.add_parser("add", help="bring your own photos into the album; never moves them")
+    add.add_argument("sources", nargs="+", type=Path, metavar="DIR")
+    add.add_argument("--as", dest="place", required=True, metavar="LABEL", help="mila, not_mila or pets/KIND")
+    how = add.add_mutually_exclusive_group()
+    how.add_argument("--copy", dest="how", action="store_const", const="copy")
+    how.add_argument("--link", dest="how", action="store_const", const="link", help="hard links only")
+    add.add_argument("--root", type=Path, default=console.PHOTOS)
+    add.add_argument("--subject", default="mila")
+    add.set_defaults(call=_add)
+    check = verbs.add_parser("check", help="show what in the album looks wrong, worst first, and settle it")
+    check.add_argument("root", nargs="?", type=Path, default=None)
+    check.add_argument("--root", dest="root_option", type=Path, default=None)
+    check.add_argument("--subject", default="mila")
+    check.add_argument("--cache", type=Path, help="where derived files go (default: <root>/.ismila)")
+    shown = check.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="one JSON object a line")
+    shown.add_argument("--html", type=Path, metavar="FILE", help="write one page of thumbnails")
+    shown.add_argument("--serve", action="store_true", help="open a page on which a click or a key settles it")
+    check.add_argument("--port", type=int, default=8765)
+    check.set_defaults(call=_check)
     demo = verbs.add_parser("demo", help="draw the demo album")
     demo.add_argument("root", nargs="?", type=Path, default=console.DEMO)
     demo.add_argument("--subject", default="mila")
@@ -92,6 +112,32 @@ def _index(args: argparse.Namespace) -> int:
     fine = index[index["problem"] == ""]
     for kind, n in Counter(fine["kind"]).most_common():
         print(f"{kind}: {n} photos")
+    return 0
+
+
+def _add(args: argparse.Namespace) -> int:
+    from ismila.photos.add import add_photos
+
+    added = add_photos(args.sources, args.place, args.root, args.subject, args.how, console.progress)
+    print(f"{args.root / args.place}: {added.linked} linked, {added.copied} copied, {len(added.skipped)} skipped")
+    for path, reason in added.skipped:
+        console.say(f"skipped: {path}: {reason}")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from ismila.photos.album import derived_folder
+    from ismila.use.check import Album
+
+    root = args.root_option or args.root or console.PHOTOS
+    album = Album(root, args.subject, derived_folder(root, args.cache), console.progress)
+    if args.serve:
+        return album.serve(args.port)
+    if args.html:
+        album.write_page(args.html)
+        print(f"{args.html}: {len(album.suspects)} photos")
+        return 0
+    console.say_suspects(album.suspects, as_json=args.json)
     return 0
 
 

@@ -111,6 +111,20 @@ def say_album(index: pd.DataFrame, root: Path, subject: str) -> None:
         )
 
 
+def say_suspects(suspects: pd.DataFrame, as_json: bool) -> None:
+    """What looks wrong, a line each, the worst first."""
+    import json
+
+    for row in suspects.to_dict("records"):
+        if as_json:
+            print(json.dumps({**row, "closeup": row["closeup"] if isinstance(row["closeup"], bool) else None}))
+        else:
+            hint = f"  (maybe {row['suggested']})" if row["suggested"] else ""
+            print(f"{row['score']:.2f}  {row['path']}: {row['reason']}{hint}")
+    if not as_json:
+        say(f"{len(suspects)} photos to look at; `ismila check --serve` settles them with a key each")
+
+
 def say_run(trained: Trained, figures: dict[str, float], run_id: str, subject: str) -> None:
     """The run's short table: each figure with its n and 95 % interval, and where to look next."""
     from rich.console import Console

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from ismila.photos import UserError
+from ismila.photos.images import write_aside
 
 SUFFIXES = frozenset(
     [
@@ -31,6 +35,8 @@ SUFFIXES = frozenset(
     ]
 )
 DERIVED = ".ismila"
+COLUMNS = ("path", "label", "closeup", "note")
+"""Of labels.csv."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +71,14 @@ def read_album(root: Path, subject: str) -> list[Row]:
     except OSError as error:
         raise UserError(f"data.root={root}: {error.strerror}; give a folder that may be read") from error
     corrections = _read_corrections(root / "labels.csv", subject)
-    return [_row(path, subject, corrections.get(path)) for path in sorted(_walk(root))]
+    return [_row(path, subject, corrections.get(path)) for path in sorted(walk(root))]
 
 
-def _walk(root: Path) -> Iterator[str]:
-    """Relative paths of files that look like photos; follows links to folders, each folder once."""
+def walk(root: Path, every_file: bool = False) -> Iterator[str]:
+    """Relative paths of files that look like photos, or of every file that is not hidden.
+
+    Follows links to folders, each folder once.
+    """
     seen: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(root, followlinks=True):
         stat = Path(folder).stat()
@@ -79,7 +88,7 @@ def _walk(root: Path) -> Iterator[str]:
         seen.add((stat.st_dev, stat.st_ino))
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+            if not name.startswith(".") and (every_file or Path(name).suffix.lower() in SUFFIXES):
                 yield Path(folder, name).relative_to(root).as_posix()
 
 
@@ -126,6 +135,41 @@ def _read_corrections(path: Path, subject: str) -> dict[str, dict[str, str]]:
             )
         corrections[clean["path"]] = clean
     return corrections
+
+
+def correct(root: Path, subject: str, path: str, change: Mapping[str, str]) -> dict[str, str]:
+    """Change one photo's line of labels.csv and return the line as it was before, to be put back by another call.
+
+    Args:
+        change: `label`, `closeup`, `note`; what it does not name stays. A line that says nothing any more goes.
+
+    Raises:
+        UserError: labels.csv cannot be followed or written.
+    """
+    file = root / "labels.csv"
+    _read_corrections(file, subject)
+    try:
+        (root / DERIVED).mkdir(exist_ok=True)
+        with FileLock(root / DERIVED / "labels.lock"):
+            columns, rows = list(COLUMNS), []
+            if file.is_file():
+                with file.open(newline="", encoding="utf-8-sig") as lines:
+                    reader = csv.DictReader(lines, restkey="")
+                    rows = [{k: v for k, v in row.items() if k} for row in reader]
+                    columns = [*(reader.fieldnames or []), *(c for c in COLUMNS if c not in (reader.fieldnames or []))]
+            before = next((row for row in rows if row["path"].strip() == path), {"path": path})
+            after = {**before, **change}
+            rows = [row for row in rows if row is not before]
+            if any(value for key, value in after.items() if key != "path"):
+                rows.append(after)
+            out = io.StringIO()
+            writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+            write_aside(file, out.getvalue().encode())
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}; corrections need a folder that may be written") from error
+    return {name: before.get(name) or "" for name in COLUMNS[1:]}
 
 
 def derived_folder(root: Path, cache: Path | None) -> Path:

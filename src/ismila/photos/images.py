@@ -10,6 +10,7 @@ import io
 import os
 import warnings
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,8 @@ def open_photo(source: Path | bytes, at_least_px: int) -> Image.Image:
     Raises:
         PhotoError: not a picture, damaged, unreadable, too small or too large.
     """
+    if _is_heif(source) and not _heif_can_be_read():
+        raise PhotoError("HEIC: install the reader with: pip install 'ismila[heic]'")
     if isinstance(source, Path) and not source.is_file():
         raise PhotoError("not a regular file" if source.exists() else "file not found")
     try:
@@ -90,6 +93,22 @@ def open_photo(source: Path | bytes, at_least_px: int) -> Image.Image:
         raise PhotoError("not a picture") from error
     except Exception as error:  # Pillow's plug-ins raise almost anything on damaged input
         raise PhotoError(f"damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+
+
+def _is_heif(source: Path | bytes) -> bool:
+    if isinstance(source, Path):
+        return source.suffix.lower() in (".heic", ".heif")
+    return source[4:8] == b"ftyp" and source[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+
+
+@lru_cache
+def _heif_can_be_read() -> bool:
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
 
 
 def _upright(photo: Image.Image) -> Image.Image:

@@ -1,0 +1,76 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import draw_photo
+from PIL import Image
+
+
+def add(root, *args):
+    command = [sys.executable, "-m", "ismila.cli", "add", *map(str, args), "--root", str(root)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def camera(tmp_path):
+    for i in range(3):
+        draw_photo(tmp_path / f"camera/deep/er {i}/IMG.jpg", i, True)
+    (tmp_path / "camera/notes.txt").write_text("hello")
+    (tmp_path / "camera/broken.jpg").write_bytes(b"no")
+    return tmp_path / "camera"
+
+
+def test_photos_are_linked_once_and_nothing_is_moved(camera, tmp_path):
+    said = add(tmp_path / "album", camera, "--as", "mila")
+    assert said.returncode == 0, said.stderr
+    assert "3 linked, 0 copied, 2 skipped" in said.stdout
+    assert "notes.txt: not a photo" in said.stderr
+    assert "broken.jpg: not a picture" in said.stderr
+    names = sorted(p.name for p in (tmp_path / "album/mila").iterdir())
+    assert names == ["IMG-2.jpg", "IMG-3.jpg", "IMG.jpg"]
+    assert (tmp_path / "album/mila/IMG.jpg").stat().st_nlink == 2
+    again = add(tmp_path / "album", camera, "--as", "not_mila")
+    assert "0 linked, 0 copied, 5 skipped" in again.stdout
+    assert "here already as mila/IMG.jpg" in again.stderr
+    assert len(list(camera.rglob("*.jpg"))) == 4
+
+
+def test_copies_are_whole_and_keep_their_time(camera, tmp_path):
+    os.utime(camera / "deep/er 0/IMG.jpg", (1e9, 1e9))
+    said = add(tmp_path / "album", camera / "deep/er 0/IMG.jpg", "--as", "pets/guinea pig", "--copy")
+    assert "1 copied" in said.stdout
+    copy = tmp_path / "album/pets/guinea pig/IMG.jpg"
+    assert copy.read_bytes() == (camera / "deep/er 0/IMG.jpg").read_bytes()
+    assert (copy.stat().st_mtime, copy.stat().st_nlink) == (1e9, 1)
+
+
+def test_photos_of_the_album_itself_and_twins_are_skipped(camera, tmp_path):
+    (camera / "twin.jpg").write_bytes((camera / "deep/er 0/IMG.jpg").read_bytes())
+    add(tmp_path / "album", camera, "--as", "mila")
+    said = add(tmp_path / "album", tmp_path / "album/mila", "--as", "not_mila")
+    assert "3 skipped" in said.stdout
+    assert "in the album already" in said.stderr
+
+
+def test_heic_is_read(tmp_path):
+    heif = pytest.importorskip("pillow_heif")
+    photo = Image.open(draw_photo(tmp_path / "x.jpg", 5, True))
+    heif.from_pillow(photo).save(tmp_path / "phone/IMG_1.HEIC") if (tmp_path / "phone").mkdir() is None else None
+    said = add(tmp_path / "album", tmp_path / "phone", "--as", "mila")
+    assert "1 linked" in said.stdout, said.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "remedy"),
+    [
+        (["camera", "--as", "../x"], "expected mila, not_mila or pets/KIND"),
+        (["camera", "--as", "pets/../x"], "expected mila"),
+        (["nowhere", "--as", "mila"], "no such file or folder"),
+    ],
+)
+def test_what_a_person_can_put_right_is_one_line(args, remedy, camera, tmp_path):
+    said = add(tmp_path / "album", tmp_path / args[0], *args[1:])
+    assert said.returncode == 1
+    assert remedy in said.stderr
+    assert len(said.stderr.splitlines()) == 1
