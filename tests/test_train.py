@@ -65,6 +65,29 @@ def test_a_run_is_recorded_and_its_classifier_answers(album, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_sweep_is_compared_and_refit_keeps_held_out_figures(album, tmp_path):
+    said = run(tmp_path, "-m", "data=base,pets", "seed=0,1", f"data.root={album}", "refit=all")
+    assert said.returncode == 0, said.stderr
+    assert "pets against base" in said.stdout
+    client, found = runs_of(tmp_path)
+    [parent] = [r for r in found if "model" not in r.data.tags]
+    children = [r for r in found if "model" in r.data.tags]
+    assert {r.data.tags["mlflow.parentRunId"] for r in children} == {parent.info.run_id}
+    assert [a.path for a in client.list_artifacts(parent.info.run_id)] == ["compare.csv"]
+    told = [json.loads(x) for x in run(tmp_path, "compare", "--json", module="ismila.cli").stdout.splitlines()]
+    assert {row["data"]: row["seeds"] for row in told} == {"base": 2, "pets": 2}
+    uri = f"sqlite:///{tmp_path}/mlruns/mlflow.db"
+    table = pd.read_parquet(
+        mlflow.artifacts.download_artifacts(
+            run_id=children[0].info.run_id, artifact_path="predictions.parquet", tracking_uri=uri
+        )
+    )
+    assert table["held_out"].all()  # 24 photos of the subject: cross-validated
+    answer = run(tmp_path, "predict", "--json", album / "mila/m0.jpg", module="ismila.cli")
+    assert json.loads(answer.stdout)["is_subject"] is True
+
+
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_metrics(album, tmp_path):
     for _ in range(2):
         said = run(tmp_path, "model=cnn", "data=base", f"data.root={album}", "model.epochs=3", "seed=0")
@@ -84,6 +107,7 @@ def test_the_same_seed_gives_the_same_metrics(album, tmp_path):
         (["modle=cnn"], "model=cnn|mobilenet"),
         (["data=closup"], "closeups"),
         (["model.weights=imagenet"], "bundled or torchvision"),
+        (["refit=some"], "expected all or null"),
     ],
 )
 def test_what_a_person_can_put_right_is_said_in_one_line(args, remedy, tmp_path):
@@ -92,7 +116,7 @@ def test_what_a_person_can_put_right_is_said_in_one_line(args, remedy, tmp_path)
     (tmp_path / "empty").mkdir()
     for i in range(4):
         draw_photo(tmp_path / f"one/mila/{i}.jpg", i, True)
-    if args[0].startswith("model.weights"):
+    if args[0].startswith(("model.weights", "refit")):
         for i in range(4):
             draw_photo(tmp_path / f"one/not_mila/{i}.jpg", 9 + i, False)
         args = [*args, "data.root=one"]

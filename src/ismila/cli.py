@@ -66,6 +66,18 @@ def main(argv: list[str] | None = None) -> int:
     predict.add_argument("--subject", default="mila")
     predict.add_argument("--json", action="store_true", help="one JSON object a line")
     predict.set_defaults(call=_predict)
+    explain = verbs.add_parser("explain", help="show what in a photo speaks for the subject, and test it")
+    explain.add_argument("photos", nargs="+", metavar="PHOTO", type=Path)
+    explain.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
+    explain.add_argument("--subject", default="mila")
+    explain.add_argument("--to", type=Path, default=Path("explanations"), metavar="DIR", help="where the pictures go")
+    explain.add_argument("--root", type=Path, help="the album, when it has moved since the run")
+    explain.add_argument("--json", action="store_true", help="one JSON object a line")
+    explain.set_defaults(call=_explain)
+    compare = verbs.add_parser("compare", help="all runs side by side: model x variant over seeds")
+    compare.add_argument("--subject", default="mila")
+    compare.add_argument("--json", action="store_true", help="one JSON object a line")
+    compare.set_defaults(call=_compare)
     ui = verbs.add_parser("ui", help="open the MLflow UI on the runs")
     ui.add_argument("--port", type=int, default=5000)
     ui.set_defaults(call=_ui)
@@ -152,6 +164,21 @@ def _predict(args: argparse.Namespace) -> int:
     from ismila.use.predict import predict
 
     return predict(args.paths, args.run, args.subject, as_json=args.json)
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from ismila.evidence.explain import explain_photos
+
+    return explain_photos(args.photos, args.run, args.subject, args.to, args.root, args.json)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from ismila.evidence.compare import compare_runs, figures_of
+    from ismila.runs import finished_runs
+
+    runs, left_out = figures_of(finished_runs(args.subject))
+    console.say_compared(compare_runs(runs), left_out, args.json)
+    return 0
 
 
 def _ui(args: argparse.Namespace) -> int:

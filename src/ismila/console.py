@@ -139,7 +139,7 @@ def say_run(trained: Trained, figures: dict[str, float], run_id: str, subject: s
     table.add_row("accuracy (train)", f"{epoch['accuracy']:.3f}", "", "")
     if "val_accuracy" in epoch:
         table.add_row("validation accuracy", f"{epoch['val_accuracy']:.3f}", "", "")
-    test = trained.predictions[trained.predictions["fold"] == "test"]
+    test = trained.predictions[trained.predictions["held_out"]]
     words = {
         "recall": f"test: {subject} recognised",
         "recall_closeups": f"test: {subject} recognised, close-ups",
@@ -162,6 +162,54 @@ def say_run(trained: Trained, figures: dict[str, float], run_id: str, subject: s
         "Look next: `make ui` compares runs; data=pets asks whether it is more than an animal detector.",
         highlight=False,
     )
+
+
+def say_compared(table: pd.DataFrame, left_out: int, as_json: bool) -> None:
+    """Model x variant, a row each, and what it means."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    if as_json:
+        for row in table.to_dict("records"):
+            print(json.dumps({key: None if value != value else value for key, value in row.items()}))
+        return
+    columns = {
+        "test_recall": "recall",
+        "test_fpr_things": "things taken for it",
+        "test_fpr_pets": "animals taken for it",
+    }
+    shown = Table(title="held-out photos; mean over seeds, 95 % interval", title_justify="left")
+    for name in ("model", "data", "seeds", *columns.values(), "AUROC"):
+        shown.add_column(name, justify="left" if name in ("model", "data") else "right", no_wrap=True)
+    for row in table.to_dict("records"):
+        cells = [f"{row['model']}", f"{row['data']}", f"{row['seeds']}"]
+        for name in columns:
+            has = row.get(name, float("nan")) == row.get(name)
+            cells.append(
+                f"{row[name]:.3f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})" if has else "no photo"
+            )
+        shown.add_row(*cells, f"{row['test_auroc']:.3f}" if "test_auroc" in row else "")
+    Console(width=None if sys.stdout.isatty() else 120).print(shown)
+    for model, reading in zip(table["model"], table["reading"], strict=True):
+        if reading:
+            print(f"{model}: {reading}")
+    if left_out:
+        say(f"{left_out} runs on another album, or on this one before it changed, are left out")
+
+
+def say_sweep() -> None:
+    """Compare the runs of the multirun that just ended, and keep the table in its parent run."""
+    from ismila.evidence.compare import compare_runs, figures_of
+    from ismila.runs import close_sweep, finished_sweep
+
+    runs = finished_sweep()
+    if not runs:
+        return
+    table = compare_runs(figures_of(runs)[0])
+    close_sweep(table, [reading for reading in table["reading"] if reading])
+    say_compared(table, 0, as_json=False)
 
 
 def leave(code: int) -> NoReturn:

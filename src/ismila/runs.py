@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import mlflow
 import pandas as pd
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ismila.learning.classifier import Classifier
 from ismila.photos import UserError
@@ -29,6 +31,18 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 
 DATABASE = Path("mlruns/mlflow.db")
 ARTIFACTS = Path("mlruns/artifacts")
+TRAINED = "attributes.status = 'FINISHED' and tags.model != ''"
+"""MLflow's filter for runs that trained something; a sweep's parent run did not."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A finished run as MLflow keeps it."""
+
+    run_id: str
+    tags: dict[str, str]
+    params: dict[str, str]
+    metrics: dict[str, float]
 
 
 def connect(uri: str | None = None) -> mlflow.MlflowClient:
@@ -41,9 +55,18 @@ def connect(uri: str | None = None) -> mlflow.MlflowClient:
     return mlflow.MlflowClient()
 
 
+SWEEP = "ISMILA_SWEEP_RUN"
+"""Environment variable that holds the parent run's id while a multirun goes on."""
+
+
 @contextmanager
-def recorded(subject: str, name: str, params: dict[str, Any], tags: dict[str, str], uri: str | None) -> Iterator[str]:
+def recorded(
+    subject: str, name: str, params: dict[str, Any], tags: dict[str, str], uri: str | None, sweep: bool = False
+) -> Iterator[str]:
     """Open a run of the subject's experiment and yield its id; it ends FINISHED, or FAILED on an exception.
+
+    Args:
+        sweep: the run is one of a multirun: a child of the run that the first of them opens.
 
     Raises:
         UserError: the tracking server cannot be reached.
@@ -56,6 +79,11 @@ def recorded(subject: str, name: str, params: dict[str, Any], tags: dict[str, st
             experiment_id = client.create_experiment(subject, ARTIFACTS.resolve().as_uri() if local else None)
         else:
             experiment_id = experiment.experiment_id
+        if sweep and SWEEP not in os.environ:
+            parent = client.create_run(experiment_id, run_name="sweep", tags={"subject": subject})
+            os.environ[SWEEP] = parent.info.run_id
+        if sweep:
+            tags = {**tags, MLFLOW_PARENT_RUN_ID: os.environ[SWEEP]}
         run = client.create_run(experiment_id, run_name=name)
         logged = [Param(key, str(value)[:500]) for key, value in params.items()]
         client.log_batch(run.info.run_id, params=logged, tags=[RunTag(k, v) for k, v in tags.items()])
@@ -145,9 +173,7 @@ def find_run(which: str, subject: str, uri: str | None = None) -> str:
     if experiment is None:
         raise UserError(f"no run of {subject} yet; make one with: python -m ismila.train subject={subject}")
     order = ["metrics.select_auroc DESC"] if which == "best" else ["attributes.start_time DESC"]
-    found = client.search_runs(
-        [experiment.experiment_id], "attributes.status = 'FINISHED'", order_by=order, max_results=5000
-    )
+    found = client.search_runs([experiment.experiment_id], TRAINED, order_by=order, max_results=5000)
     ids = [run.info.run_id for run in found]
     if which in ("best", "latest"):
         if not ids:
@@ -159,6 +185,58 @@ def find_run(which: str, subject: str, uri: str | None = None) -> str:
     if len(matching) > 1:
         raise UserError(f"--run {which}: {len(matching)} runs begin like this; give more of the id")
     return str(matching[0])
+
+
+def finished_runs(subject: str, uri: str | None = None, parent: str | None = None) -> list[Recorded]:
+    """The subject's finished runs that have predictions, the newest first.
+
+    Args:
+        parent: only the children of this run.
+
+    Raises:
+        UserError: there is none.
+    """
+    client = connect(uri)
+    experiment = client.get_experiment_by_name(subject)
+    wanted = TRAINED + (f" and tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'" if parent else "")
+    found = client.search_runs([experiment.experiment_id], wanted, max_results=5000) if experiment else []
+    if not found:
+        raise UserError(f"no finished run of {subject} yet; make one with: python -m ismila.train subject={subject}")
+    return [
+        Recorded(run.info.run_id, dict(run.data.tags), dict(run.data.params), dict(run.data.metrics)) for run in found
+    ]
+
+
+def finished_sweep() -> list[Recorded]:
+    """The finished runs of the multirun that is open in this process; empty when there is none."""
+    client = mlflow.MlflowClient()
+    parent = client.get_run(os.environ[SWEEP])
+    try:
+        return finished_runs(parent.data.tags["subject"], str(mlflow.get_tracking_uri()), parent.info.run_id)
+    except UserError:  # each of them failed, and has said why
+        client.set_terminated(os.environ.pop(SWEEP), "FAILED")
+        return []
+
+
+def read_run(run_id: str) -> Recorded:
+    """A run's tags, params and figures."""
+    run = mlflow.MlflowClient().get_run(run_id)
+    return Recorded(run_id, dict(run.data.tags), dict(run.data.params), dict(run.data.metrics))
+
+
+def load_predictions(run_id: str) -> pd.DataFrame:
+    """A run's predictions.parquet."""
+    table = pd.read_parquet(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="predictions.parquet"))
+    return table if "held_out" in table else table.assign(held_out=table["fold"] == "test")
+
+
+def close_sweep(table: pd.DataFrame, readings: list[str]) -> None:
+    """End the multirun's parent run with the comparison of its runs."""
+    run_id = os.environ.pop(SWEEP)
+    client = mlflow.MlflowClient()
+    client.log_text(run_id, table.to_csv(index=False), "compare.csv")
+    client.set_tag(run_id, "mlflow.note.content", "\n\n".join(readings))
+    client.set_terminated(run_id, "FINISHED")
 
 
 def load_classifier(run_id: str) -> Classifier:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 import time
 from pathlib import Path
@@ -23,6 +24,8 @@ CONF = Path(__file__).parents[2] / "conf"
 def run(config: DictConfig) -> float:
     """Read the album, train, record, report; returns select_auroc, what a sweeper may maximise."""
     started = time.perf_counter()
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
     from omegaconf import OmegaConf
 
     from ismila.learning.features import encode_bundled
@@ -67,16 +70,27 @@ def run(config: DictConfig) -> float:
         "subject": subject,
         "album": album_digest(index),
         "git": git_commit(),
+        "refit": str(settings["refit"] or ""),
     }
     with recorded(
         subject,
         f"{model['name']} {variant.name} {config.seed}",
-        console.flat(settings),
+        {**console.flat(settings), "album.root": str(root.resolve())},
         tags,
         settings["tracking"]["uri"],
+        sweep=HydraConfig.get().mode == RunMode.MULTIRUN,
     ) as run_id:
         trained = train(
-            rows, root, derived, subject, variant, model, settings["trainer"], config.seed, console.progress
+            rows,
+            root,
+            derived,
+            subject,
+            variant,
+            model,
+            settings["trainer"],
+            config.seed,
+            console.progress,
+            settings["refit"],
         )
         seconds = time.perf_counter() - started
         figures = held_out_figures(trained.predictions, trained.classifier.threshold)
@@ -112,7 +126,10 @@ def _import_slow_ones() -> None:
 
 def main() -> None:
     """Run Hydra; what a person can put right is said in one line."""
-    console.leave(console.guarded(run, CONF))
+    code = console.guarded(run, CONF)
+    if "ISMILA_SWEEP_RUN" in os.environ:
+        console.say_sweep()
+    console.leave(code)
 
 
 if __name__ == "__main__":

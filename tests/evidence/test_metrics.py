@@ -21,7 +21,7 @@ def predictions():
         ("pets", "cat", False, 0.3),
     ]
     table = pd.DataFrame(rows, columns=["label", "kind", "closeup", "probability"])
-    return pd.concat([table.assign(fold=fold) for fold in ("val", "test")])
+    return pd.concat([table.assign(fold=fold, held_out=fold == "test") for fold in ("val", "test")])
 
 
 def test_rates_count_photos():

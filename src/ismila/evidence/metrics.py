@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """95 % Wilson interval of a rate; (0, 1) when n is 0. https://doi.org/10.2307/2276774"""
+def wilson(successes: float, n: int) -> tuple[float, float]:
+    """95 % Wilson interval of a rate; (0, 1) when n is 0; `successes` may be a mean. https://doi.org/10.2307/2276774"""
     if n == 0:
         return 0.0, 1.0
     z, p = 1.959963984540054, successes / n
@@ -47,12 +47,12 @@ def rates(predictions: pd.DataFrame, threshold: float) -> dict[str, tuple[int, i
 
 
 def held_out_figures(predictions: pd.DataFrame, threshold: float) -> dict[str, float]:
-    """`select_auroc` on the whole validation fold and `test_*` on the common test fold.
+    """`select_auroc` on the whole validation fold and `test_*` on the held-out photos: the common test fold.
 
     A figure without a photo to measure it on is left out. `test_balanced_accuracy` is the mean of recall and
     true-negative rate: with five negatives a positive, plain accuracy flatters "not Mila" to everything.
     """
-    test = predictions[predictions["fold"] == "test"]
+    test = predictions[predictions["held_out"]]
     is_subject = (test["label"] == "subject").to_numpy()
     taken = (test["probability"] >= threshold).to_numpy()
     figures = {"select_auroc": auroc(predictions[predictions["fold"] == "val"]), "test_auroc": auroc(test)}

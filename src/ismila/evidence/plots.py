@@ -28,7 +28,7 @@ def _curves(epochs: list[dict[str, float]]) -> Figure:
 
 
 def _probabilities(predictions: pd.DataFrame, threshold: float) -> Figure:
-    test = predictions[predictions["fold"] == "test"]
+    test = predictions[predictions["held_out"]]
     kinds = sorted(test["kind"].unique(), key=lambda k: (test.loc[test["kind"] == k, "label"].iloc[0] != "subject", k))
     figure = Figure(figsize=(8, 0.5 * len(kinds) + 1.2))
     axis = figure.subplots()

@@ -117,7 +117,7 @@ def make_network(backbone: dict[str, Any], spec: ImageSpec, pretrained: bool = T
         weights = backbone["weights"]
         body: nn.Module = load_mobilenet(weights) if pretrained else MobileNetV2(keras=weights == "bundled")
         body.requires_grad_(False)
-        return Network(body.eval(), make_head(MobileNetV2.width, hidden, dropout), spec)
+        return Network(body.eval(), make_head(MobileNetV2.width, hidden, dropout if hidden else 0.0), spec)
     raise ValueError(f"model.name={name}: expected cnn or mobilenet")
 
 

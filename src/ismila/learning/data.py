@@ -37,14 +37,14 @@ class Variant:
         if self.balance not in ("weights", "equal", "none"):
             raise ValueError(f"data.balance={self.balance}: expected weights, equal or none")
 
-    def rows(self, folded: pd.DataFrame, fold: str, seed: int) -> pd.DataFrame:
-        """The rows of one fold that this variant uses. `folded` is the usable index with its fold column."""
-        rows = folded[folded["fold"] == fold]
+    def rows(self, folded: pd.DataFrame, fold: str | None, seed: int) -> pd.DataFrame:
+        """The rows of one fold (None: of all) that this variant uses; `folded` is the usable index with `fold`."""
+        rows = folded if fold is None else folded[folded["fold"] == fold]
         if not self.pets:
             rows = rows[rows["label"] != "pets"]
         if self.closeups_above is not None:
             rows = rows[(rows["label"] != "subject") | is_closeup(rows, self.closeups_above)]
-        if self.balance == "equal" and fold == "train":
+        if self.balance == "equal" and fold in ("train", None):
             positives = rows[rows["label"] == "subject"]
             others = rows[rows["label"] != "subject"]
             others = others.sample(min(len(positives), len(others)), random_state=seed)

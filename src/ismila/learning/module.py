@@ -38,6 +38,11 @@ class Network(nn.Module):
 
 def make_head(width: int, hidden: int, dropout: float) -> nn.Sequential:
     """`[N, width]` -> `[N, 1]`; one fully connected layer, or two with ReLU between when `hidden` is not 0."""
+    if hidden == 0 and dropout == 0:
+        linear = nn.Linear(width, 1)
+        nn.init.zeros_(linear.weight)
+        nn.init.zeros_(linear.bias)
+        return nn.Sequential(linear)
     if hidden == 0:
         return nn.Sequential(nn.Dropout(dropout), nn.Linear(width, 1))
     return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1))
@@ -75,6 +80,9 @@ class Recogniser(pl.LightningModule):
     Args:
         positive_weight: how much a photo of the subject counts in the loss, a negative counts 1.
         augmented: training batches are images to be augmented.
+        C: inverse strength of the L2 penalty as in scikit-learn. When given, what is trained is one linear layer and
+            each epoch is ten steps of L-BFGS on the whole batch: logistic regression, whose optimum does not
+            depend on the seed. None: AdamW.
     """
 
     def __init__(
@@ -85,8 +93,10 @@ class Recogniser(pl.LightningModule):
         weight_decay: float,
         epochs: int,
         augmented: bool = False,
+        C: float | None = None,  # noqa: N803
     ) -> None:
         super().__init__()
+        self.C, self.automatic_optimization = C, C is None
         self.network, self.lr, self.weight_decay, self.epochs = network, lr, weight_decay, epochs
         self.augmented = augmented
         self.register_buffer("positive_weight", torch.tensor(positive_weight), persistent=False)
@@ -106,13 +116,29 @@ class Recogniser(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         if self.augmented:
             batch = (augment(batch[0].cpu()).to(batch[0].device), batch[1])
-        return self._step(batch, "train")
+        if self.C is not None:
+            optimizer: Any = self.optimizers()
+            optimizer.step(lambda: self._penalised_loss(batch, optimizer))
+        return self._step(batch, "train")  # after L-BFGS: the figures of where it arrived
+
+    def _penalised_loss(self, batch: tuple[Tensor, Tensor], optimizer: Any) -> Tensor:
+        x, target = batch
+        assert self.C is not None and isinstance(self.positive_weight, Tensor)
+        weight = torch.where(target == 1, self.positive_weight, torch.ones_like(target))
+        loss = nn.functional.binary_cross_entropy_with_logits(self.network(x), target, weight, reduction="sum")
+        squares = sum((p.square().sum() for p in self.network.head.parameters() if p.ndim > 1), torch.zeros(()))
+        loss = loss / weight.sum() + squares / (2 * self.C * len(target))
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         return self._step(batch, "val")
 
     def configure_optimizers(self) -> Any:
         trained = [p for p in self.parameters() if p.requires_grad]
+        if self.C is not None:
+            return torch.optim.LBFGS(trained, max_iter=10, line_search_fn="strong_wolfe")
         optimizer = torch.optim.AdamW(trained, self.lr, weight_decay=self.weight_decay)
         return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(self.epochs, 1))]
 

@@ -34,6 +34,8 @@ from ismila.photos import UserError
 from ismila.photos.images import ImageSpec
 
 OUT_OF_FOLD = 5
+CROSS_VALIDATED_BELOW = 30
+"""With `refit=all`: fewer photos of the subject than this, and the figures come from cross-validation."""
 
 
 @dataclass
@@ -65,6 +67,7 @@ def train(
     trainer: dict[str, Any],
     seed: int,
     progress: Progress | None = None,
+    refit: str | None = None,
 ) -> Trained:
     """Train `model` on `variant`'s rows of train and val, choose the threshold, and ask about every row.
 
@@ -72,7 +75,14 @@ def train(
         folded: the usable index with a `fold` column.
         model: one of conf/model as plain values.
         trainer: arguments of Lightning's Trainer.
+        refit: `all` trains the classifier once more, on the variant's photos of all folds, after the predictions
+            are made: they stay those of photos that the network that made them did not see. With fewer than 30
+            photos of the subject those come from cross-validation, since a test fold would hold a handful.
     """
+    if refit not in (None, "all"):
+        raise ValueError(f"refit={refit}: expected all or null")
+    if refit and int(model.get("finetune_blocks", 0)):
+        raise UserError("refit=all: does not go with model.finetune_blocks; leave one of them out")
     pl.seed_everything(seed, verbose=False)
     spec = ImageSpec(int(model["size_px"]))
     backbone: dict[str, Any] = {key: model[key] for key in ("name", "weights", "hidden", "dropout") if key in model}
@@ -91,14 +101,7 @@ def train(
         raise UserError(f"data={variant.name}: no photo of {subject} left to train on; lower data.closeups_above")
     weight = positive_weight(rows["train"], variant)
     data = CachedRows(store, rows["train"], views if frozen else 1)
-    recogniser = Recogniser(
-        network,
-        weight,
-        float(model["lr"]),
-        float(model["weight_decay"]),
-        int(model["epochs"]),
-        augmented=not frozen,
-    )
+    recogniser = _recogniser(network, weight, model, frozen)
     epochs, best = _fit(recogniser, data, CachedRows(store, rows["val"]), model, trainer, seed)
     if frozen and int(model.get("finetune_blocks", 0)):
         backbone.pop("digest", None)
@@ -110,16 +113,38 @@ def train(
         frozen = False
     p = _ask(network, store, folded)
     predictions = folded[["path", "sha256", "group", "fold", "label", "kind"]].assign(
-        closeup=is_closeup(folded, CLOSEUPS_ABOVE), probability=p
+        closeup=is_closeup(folded, CLOSEUPS_ABOVE), probability=p, held_out=folded["fold"] == "test"
     )
-    chosen = pd.concat([rows["train"], rows["val"]] if frozen else [rows["val"]])
+    chosen = variant.rows(folded, None, seed)
     if frozen:
-        scores = out_of_fold(network.head, store.rows([(s, 0) for s in chosen["sha256"]]), chosen, variant, model, seed)
+        seen = chosen.index if refit else chosen.index[chosen["fold"] != "test"]
+        held_out = _out_of_fold(network.head, store, folded, folded.index.isin(seen), variant, model, seed)
+        if refit and (folded["label"] == "subject").sum() < CROSS_VALIDATED_BELOW:
+            predictions = predictions.assign(probability=held_out, held_out=True)
     else:
-        scores = predictions.loc[chosen.index, "probability"].to_numpy()
-    threshold = choose_threshold(scores, targets_of(chosen) == 1, float(model["threshold_fpr"]))
+        seen, held_out = rows["val"].index, p
+    scores = pd.Series(held_out, index=folded.index)[seen].to_numpy()
+    threshold = choose_threshold(scores, targets_of(folded.loc[seen]) == 1, float(model["threshold_fpr"]))
+    if refit:
+        network = make_network(backbone, spec)
+        again = model if frozen else {**model, "epochs": best + 1}
+        recogniser = _recogniser(network, positive_weight(chosen, variant), again, frozen)
+        _fit(
+            recogniser,
+            CachedRows(store, chosen, views if frozen else 1),
+            CachedRows(store, chosen[:0]),
+            again,
+            trainer,
+            seed,
+        )
     classifier = Classifier(network.eval(), backbone, spec, subject, threshold)
     return Trained(classifier, predictions, epochs, best)
+
+
+def _recogniser(network: Network, weight: float, model: dict[str, Any], frozen: bool) -> Recogniser:
+    linear = frozen and not int(model["hidden"])
+    settings = (float(model["lr"]), float(model["weight_decay"]), int(model["epochs"]))
+    return Recogniser(network, weight, *settings, augmented=not frozen, C=float(model["C"]) if linear else None)
 
 
 def positive_weight(rows: pd.DataFrame, variant: Variant) -> float:
@@ -167,7 +192,7 @@ def _fit(
             **settings,
         ).fit(
             recogniser,
-            batches(train, int(model["batch_size"]), seed),
+            batches(train, len(train) if recogniser.C is not None else int(model["batch_size"]), seed),
             batches(val, 256, None) if len(val) else None,
         )
     return history.epochs, max(best.epoch, 0)
@@ -209,46 +234,74 @@ def _ask(network: Network, store: Store, rows: pd.DataFrame) -> npt.NDArray[np.f
     return np.concatenate(parts)
 
 
-def out_of_fold(
+def _out_of_fold(
     head: nn.Module,
-    features: npt.NDArray[np.float32],
-    rows: pd.DataFrame,
+    store: Store,
+    folded: pd.DataFrame,
+    used: npt.NDArray[np.bool_],
     variant: Variant,
     model: dict[str, Any],
     seed: int,
 ) -> npt.NDArray[np.float32]:
-    """Probabilities of rows from heads trained without the row's group: `[N]`.
+    """Probabilities of all rows from heads that were trained on the used ones without the row's group: `[N]`.
 
-    The heads are like `head`, trained full-batch for as many steps as it took epochs to settle: only the
-    threshold is chosen on them, so speed counts for more than the last per mille.
+    A row that is not used gets the mean, in logits, of all the heads.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    targets, groups = targets_of(rows), rows["group"].to_numpy()
-    folds = min(OUT_OF_FOLD, rows.loc[targets == 1, "group"].nunique())
-    x, y = torch.from_numpy(features), torch.from_numpy(targets)
-    out = np.zeros(len(rows), np.float32)
+    targets, groups = targets_of(folded), folded["group"].to_numpy()
+    folds = min(OUT_OF_FOLD, folded.loc[used & (targets == 1), "group"].nunique())
+    x = store.rows([(sha, 0) for sha in folded["sha256"]])
     if folds < 2:
-        with torch.inference_mode():
-            return torch.sigmoid(head.eval()(x)).squeeze(1).numpy()  # type: ignore[no-any-return]
-    weight = torch.tensor(positive_weight(rows, variant))
-    for train, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(x, targets, groups):
-        fresh = copy.deepcopy(head).train()
-        for layer in fresh.modules():
-            if isinstance(layer, nn.Linear):
-                layer.reset_parameters()
-        optimizer = torch.optim.AdamW(
-            fresh.parameters(), 5 * float(model["lr"]), weight_decay=float(model["weight_decay"])
-        )
-        for _ in range(30):
-            optimizer.zero_grad()
-            nn.functional.binary_cross_entropy_with_logits(
-                fresh(x[train]).squeeze(1), y[train], pos_weight=weight
-            ).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-        with torch.inference_mode():
-            out[held_out] = torch.sigmoid(fresh.eval()(x[held_out])).squeeze(1).numpy()
-    return out
+        return _head_logits(head, x, sigmoid=True)
+    at = np.flatnonzero(used)
+    logits = np.zeros(len(folded), np.float32)
+    for train, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(
+        at, targets[at], groups[at]
+    ):
+        rows = folded.iloc[at[train]]
+        fresh = _quick_head(head, x[at[train]], rows, positive_weight(rows, variant), model)
+        of_all = _head_logits(fresh, x)
+        logits[at[held_out]] = of_all[at[held_out]]
+        logits[~used] += of_all[~used] / folds
+    return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
+
+
+def _quick_head(
+    head: nn.Module, x: npt.NDArray[np.float32], rows: pd.DataFrame, weight: float, model: dict[str, Any]
+) -> nn.Module:
+    """A head like `head`, trained without a Trainer: only a threshold or a cross-validated figure rests on it."""
+    fresh, y = copy.deepcopy(head).train(), targets_of(rows)
+    if not int(model["hidden"]):
+        from sklearn.linear_model import LogisticRegression
+
+        weights = np.where(y == 1, weight, 1.0)
+        weights *= len(y) / weights.sum()
+        mean = x.mean(0)
+        fitted = LogisticRegression(C=float(model["C"]), max_iter=1000).fit(x - mean, y, weights)
+        w = torch.from_numpy(fitted.coef_.astype(np.float32))
+        linear: Any = fresh.get_submodule("0")
+        linear.weight.data = w
+        linear.bias.data = torch.from_numpy(fitted.intercept_.astype(np.float32)) - w @ torch.from_numpy(mean)
+        return fresh
+    for layer in fresh.modules():
+        if isinstance(layer, nn.Linear):
+            layer.reset_parameters()
+    optimizer = torch.optim.AdamW(fresh.parameters(), 5 * float(model["lr"]), weight_decay=float(model["weight_decay"]))
+    inputs, targets, positive = torch.from_numpy(x), torch.from_numpy(y), torch.tensor(weight)
+    for _ in range(30):
+        optimizer.zero_grad()
+        nn.functional.binary_cross_entropy_with_logits(
+            fresh(inputs).squeeze(1), targets, pos_weight=positive
+        ).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return fresh
+
+
+@torch.inference_mode()
+def _head_logits(head: nn.Module, x: npt.NDArray[np.float32], sigmoid: bool = False) -> npt.NDArray[np.float32]:
+    logits = head.eval()(torch.from_numpy(x)).squeeze(1)
+    return (torch.sigmoid(logits) if sigmoid else logits).numpy()  # type: ignore[no-any-return]
 
 
 class _TorchEncoder:

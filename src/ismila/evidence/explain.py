@@ -1,0 +1,268 @@
+"""Why does it say Mila? A heat map, a test of the heat map, and the nearest training photos."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from ismila.learning.classifier import Classifier
+from ismila.learning.data import is_closeup
+from ismila.learning.features import Floats, Identity, OnnxMobileNet, bundled_digest, encode_missing, open_store
+from ismila.photos import UserError
+from ismila.photos.album import derived_folder
+from ismila.photos.images import PhotoError, Pixels, fit_photo, open_photo, read_image, write_aside
+from ismila.photos.index import read_index
+from ismila.runs import Recorded, find_run, load_classifier, load_predictions, read_run
+
+HOTTEST = 0.2
+"""Share of the picture that the occlusion test hides: its hottest fifth."""
+GREY = 128
+CONTROLS = 4
+NEAREST = 5
+PANEL_PX = 260
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training photo near to the one asked about; `similarity` is the cosine of their features, at most 1."""
+
+    path: str
+    kind: str
+    similarity: float
+
+
+@dataclass
+class Explanation:
+    """What speaks for the subject in one photo.
+
+    Attributes:
+        heat: `[size_px, size_px]` in 0..1 over the whole upright photo; all 0 when nothing speaks for the subject.
+        hottest: the same shape, True in the hottest fifth.
+        without_hottest, only_hottest: probability with the hottest fifth greyed out, and with all else greyed out.
+        without_other: the same with a region of the same shape elsewhere greyed out, the mean of four: the control.
+    """
+
+    image: Pixels
+    probability: float
+    heat: Floats
+    hottest: npt.NDArray[np.bool_]
+    without_hottest: float
+    only_hottest: float
+    without_other: float
+    nearest: list[Neighbour] = field(default_factory=list)
+
+    def said(self, subject: str) -> str:
+        """In words."""
+        if not self.heat.any():
+            return f"{self.probability:.1%} {subject}: nothing in it speaks for {subject}"
+        return (
+            f"{self.probability:.1%} {subject}; hottest fifth hidden {self.without_hottest:.1%}, "
+            f"only it shown {self.only_hottest:.1%}, as much elsewhere hidden {self.without_other:.1%}"
+        )
+
+
+class Explainer:
+    """Explains one classifier's answers.
+
+    Args:
+        training: rows `path, sha256, kind` of the photos it was trained on.
+        features: `[len(training), D]`, what its backbone makes of them.
+    """
+
+    def __init__(self, classifier: Classifier, training: pd.DataFrame, features: Floats) -> None:
+        from captum.attr import LayerGradCam
+
+        self.classifier, self.training = classifier, training
+        self.features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-9)
+        layers: Any = classifier.network.backbone.get_submodule("features")
+        last = layers[-1] if classifier.backbone["name"] == "mobilenet" else layers[-2]  # before the last pooling
+        self._cam = LayerGradCam(classifier.network, last)
+
+    def explain(self, image: Pixels) -> Explanation:
+        """Explain the answer for one image `[size_px, size_px, 3]`.
+
+        The heat map is Grad-CAM (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391) by captum, on the last
+        convolution; for a linear head on averaged features that is the class activation map itself.
+        """
+        heat = self._heat(image)
+        hottest = heat > np.quantile(heat, 1 - HOTTEST) if heat.any() else np.zeros(heat.shape, np.bool_)
+        hidden, only = image.copy(), image.copy()
+        hidden[hottest] = GREY
+        only[~hottest] = GREY
+        rng, controls = np.random.default_rng(0), []
+        for _ in range(CONTROLS):
+            control = image.copy()
+            control[np.roll(hottest, tuple(rng.integers(len(heat) // 4, 3 * len(heat) // 4, 2)), (0, 1))] = GREY
+            controls.append(control)
+        p = self.classifier.probabilities(np.stack([image, hidden, only, *controls]))
+        return Explanation(
+            image, float(p[0]), heat, hottest, float(p[1]), float(p[2]), float(p[3:].mean()), self._nearest(image)
+        )
+
+    def _heat(self, image: Pixels) -> Floats:
+        from captum.attr import LayerAttribution
+
+        self.classifier.network.eval()
+        x = torch.from_numpy(image[None].astype(np.float32)).requires_grad_()
+        grid = self._cam.attribute(x, relu_attributions=True)
+        assert isinstance(grid, Tensor)
+        side = self.classifier.spec.size_px
+        heat = LayerAttribution.interpolate(grid, (side, side), "bilinear")[0, 0].detach().numpy()
+        peak = float(heat.max())
+        return np.asarray(heat / peak if peak > 1e-12 else np.zeros_like(heat), dtype=np.float32)
+
+    def _nearest(self, image: Pixels) -> list[Neighbour]:
+        if not len(self.training):
+            return []
+        row = backbone_features(self.classifier, image[None])[0]
+        near = self.features @ (row / max(float(np.linalg.norm(row)), 1e-9))
+        return [
+            Neighbour(str(self.training["path"].iloc[at]), str(self.training["kind"].iloc[at]), float(near[at]))
+            for at in np.argsort(-near)[:NEAREST]
+        ]
+
+
+def backbone_features(classifier: Classifier, images: Pixels) -> Floats:
+    """`[N, size_px, size_px, 3]` uint8 -> `[N, D]`, what the classifier's head gets."""
+    if classifier.backbone.get("digest") == bundled_digest():
+        return OnnxMobileNet(classifier.spec)(images)
+    network = classifier.network
+    with torch.inference_mode():
+        x = (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - network.mean) / network.std
+        rows = network.backbone(x)
+    features: Floats = (rows[0] if isinstance(rows, tuple) else rows).numpy()
+    return features
+
+
+def open_explainer(run: Recorded, classifier: Classifier, root: Path) -> Explainer:
+    """An explainer with the run's training photos, as far as they are still in the album at `root`."""
+    derived = derived_folder(root, None)
+    rows = _training_rows(run, derived)
+    spec = classifier.spec
+    bundled = classifier.backbone.get("digest") == bundled_digest()
+    encoder: Any = OnnxMobileNet(spec) if bundled else Identity(spec)
+    store = open_store(derived, spec, encoder)
+    gone = encode_missing([(str(r.sha256), root / str(r.path)) for r in rows.itertuples()], 1, spec, encoder, store)
+    rows = rows[~rows["sha256"].isin(list(gone))].reset_index(drop=True)
+    keys = [(str(sha), 0) for sha in rows["sha256"]]
+    if bundled or not keys:
+        return Explainer(classifier, rows, store.rows(keys) if keys else np.zeros((0, 1), np.float32))
+    parts = [backbone_features(classifier, store.rows(keys[i : i + 64])) for i in range(0, len(keys), 64)]
+    return Explainer(classifier, rows, np.concatenate(parts))
+
+
+def _training_rows(run: Recorded, derived: Path) -> pd.DataFrame:
+    rows = load_predictions(run.run_id)
+    if not run.tags.get("refit"):
+        rows = rows[rows["fold"] == "train"]
+    if run.params.get("data.pets") != "True":
+        rows = rows[rows["label"] != "pets"]
+    above = run.params.get("data.closeups_above", "None")
+    index = read_index(derived)
+    if above != "None" and len(index):
+        close = index.loc[is_closeup(index, float(above)), "path"]
+        rows = rows[(rows["label"] != "subject") | rows["path"].isin(close)]
+    return rows.reset_index(drop=True)
+
+
+def explain_photos(photos: list[Path], which: str, subject: str, to: Path, root: Path | None, as_json: bool) -> int:
+    """Write a picture for each photo into `to` and print a line; 1 when a photo could not be read, else 0.
+
+    Raises:
+        UserError: there is no such run, or the album is gone, or the pictures cannot be written.
+    """
+    run_id = find_run(which, subject)
+    run, classifier = read_run(run_id), load_classifier(run_id)
+    root = root or Path(run.params["album.root"] if "album.root" in run.params else "data/photos")
+    if not root.is_dir():
+        raise UserError(f"the run's album {root} is not here; say where it is with --root DIR")
+    explainer = open_explainer(run, classifier, root)
+    failed = 0
+    for photo in photos:
+        try:
+            shown = open_photo(photo, classifier.spec.size_px)
+        except PhotoError as error:
+            failed = 1
+            print(json.dumps({"path": str(photo), "error": str(error)}) if as_json else f"{photo}: {error}", flush=True)
+            continue
+        explained = explainer.explain(fit_photo(shown, classifier.spec))
+        picture = to / f"{photo.stem}-{run_id[:8]}.jpg"
+        try:
+            write_aside(picture, _jpeg(draw(explained, subject, root)))
+        except OSError as error:
+            raise UserError(f"--to {to}: {error.strerror}; give a folder that may be written") from error
+        if as_json:
+            told = {
+                name: getattr(explained, name)
+                for name in ("probability", "without_hottest", "only_hottest", "without_other")
+            }
+            nearest = [vars(neighbour) for neighbour in explained.nearest]
+            print(json.dumps({"path": str(photo), **told, "nearest": nearest, "picture": str(picture)}), flush=True)
+        else:
+            print(f"{photo}: {explained.said(subject)} -> {picture}", flush=True)
+    return failed
+
+
+def draw(explained: Explanation, subject: str, root: Path) -> Image.Image:
+    """The photo, the heat over it, what the occlusion test saw, and the nearest training photos."""
+    image = Image.fromarray(explained.image)
+    hidden, only = explained.image.copy(), explained.image.copy()
+    hidden[explained.hottest], only[~explained.hottest] = GREY, GREY
+    top = [
+        (image, f"{explained.probability:.1%} {subject}"),
+        (_overlay(explained), "what speaks for it"),
+        (Image.fromarray(hidden), f"hottest fifth hidden: {explained.without_hottest:.1%}"),
+        (Image.fromarray(only), f"only it: {explained.only_hottest:.1%}"),
+        (None, f"as much elsewhere hidden: {explained.without_other:.1%}"),
+    ]
+    bottom: list[tuple[Image.Image | None, str]] = []
+    for neighbour in explained.nearest:
+        try:
+            near = Image.fromarray(read_image(root / neighbour.path, _spec_of(explained)))
+        except PhotoError:
+            near = None
+        bottom.append((near, f"{neighbour.kind}, cosine {neighbour.similarity:.2f}"))
+    font = ImageFont.load_default(15)
+    sheet = Image.new("RGB", (5 * (PANEL_PX + 8) + 8, 2 * (PANEL_PX + 34) + 32), "white")
+    pen = ImageDraw.Draw(sheet)
+    for line, panels in enumerate((top, bottom)):
+        y = 6 + line * (PANEL_PX + 34 + 22)
+        if line:
+            pen.text((8, y - 24), "nearest training photos:", fill="#555", font=font)
+        for column, (panel, caption) in enumerate(panels):
+            x = 8 + column * (PANEL_PX + 8)
+            if panel is not None:
+                sheet.paste(panel.resize((PANEL_PX, PANEL_PX)), (x, y))
+            pen.text((x, y + PANEL_PX + 5), caption, fill="black", font=font)
+    return sheet
+
+
+def _spec_of(explained: Explanation) -> Any:
+    from ismila.photos.images import ImageSpec
+
+    return ImageSpec(len(explained.image))
+
+
+def _overlay(explained: Explanation) -> Image.Image:
+    from matplotlib import colormaps
+
+    colours = colormaps["inferno"](explained.heat)[..., :3] * 255
+    strength = 0.65 * explained.heat[..., None]
+    return Image.fromarray((explained.image * (1 - strength) + colours * strength).astype(np.uint8))
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    import io
+
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=88)
+    return out.getvalue()

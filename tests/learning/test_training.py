@@ -1,0 +1,36 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from ismila.learning.data import CachedRows
+from ismila.learning.features import Store
+from ismila.learning.module import Network, Recogniser, make_head
+from ismila.learning.training import _fit
+from ismila.photos.images import ImageSpec
+
+
+@pytest.fixture
+def cached(tmp_path):
+    """120 rows of 16 features, a quarter of them of the subject."""
+    rng = np.random.default_rng(0)
+    label = np.where(np.arange(120) % 4 == 0, "subject", "things")
+    x = rng.gamma(2, 1, (120, 16)).astype(np.float32) + 0.6 * (label == "subject")[:, None].astype(np.float32)
+    store = Store(tmp_path, (16,), "<f4")
+    store.add([(f"{i}", 0) for i in range(120)], list(x))
+    return store, pd.DataFrame({"sha256": [f"{i}" for i in range(120)], "label": label}), x
+
+
+def test_the_linear_head_is_the_logistic_regression_of_scikit_learn(cached):
+    store, rows, x = cached
+    is_subject = rows["label"] == "subject"
+    network = Network(nn.Identity(), make_head(16, 0, 0.0), ImageSpec())
+    recogniser = Recogniser(network, 3.0, 1e-3, 0.0, 30, C=0.1)
+    model = {"epochs": 30, "patience": 30, "batch_size": 8}
+    _fit(recogniser, CachedRows(store, rows), CachedRows(store, rows[:0]), model, {"accelerator": "cpu"}, 0)
+    theirs = LogisticRegression(C=0.1, class_weight="balanced", tol=1e-8, max_iter=5000).fit(x, is_subject)
+    with torch.inference_mode():
+        ours = torch.sigmoid(network(torch.from_numpy(x))).numpy()
+    assert np.allclose(ours, theirs.predict_proba(x)[:, 1], atol=1e-3)
