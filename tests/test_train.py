@@ -1,7 +1,9 @@
+import base64
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -61,6 +63,14 @@ def test_a_run_is_recorded_and_its_classifier_answers(album, tmp_path):
     recorded_p = predictions.set_index("path").loc["mila/m0.jpg", "probability"]
     assert abs(first["probability"] - recorded_p) < 1e-3
     assert second["error"] == "file not found"
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    served = mlflow.pyfunc.load_model("models:/mila@champion")
+    content = base64.b64encode((album / "mila/m0.jpg").read_bytes()).decode()
+    told = served.predict(pd.DataFrame({"image": [content, str(album / "mila/m0.jpg")]}))
+    assert told["probability"].tolist() == pytest.approx([first["probability"]] * 2, abs=1e-3)
+    assert told["verdict"].iloc[0] == "mila"
+    logged = Path(served._model_impl.context.artifacts["classifier"]).parents[1]
+    assert not [path for path in logged.rglob("*") if path.suffix in (".pkl", ".pickle", ".pt", ".pth", ".bin")]
     assert answer.returncode == 1
 
 

@@ -74,6 +74,12 @@ def main(argv: list[str] | None = None) -> int:
     explain.add_argument("--root", type=Path, help="the album, when it has moved since the run")
     explain.add_argument("--json", action="store_true", help="one JSON object a line")
     explain.set_defaults(call=_explain)
+    report = verbs.add_parser("report", help="write one page that says how far a run can be trusted")
+    report.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
+    report.add_argument("--subject", default="mila")
+    report.add_argument("--to", type=Path, default=Path("reports"), metavar="DIR")
+    report.add_argument("--root", type=Path, help="the album, when it has moved since the run")
+    report.set_defaults(call=_report)
     compare = verbs.add_parser("compare", help="all runs side by side: model x variant over seeds")
     compare.add_argument("--subject", default="mila")
     compare.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -170,6 +176,13 @@ def _explain(args: argparse.Namespace) -> int:
     from ismila.evidence.explain import explain_photos
 
     return explain_photos(args.photos, args.run, args.subject, args.to, args.root, args.json)
+
+
+def _report(args: argparse.Namespace) -> int:
+    from ismila.evidence.report import write_report
+
+    print(write_report(args.run, args.subject, args.to, args.root, console.progress))
+    return 0
 
 
 def _compare(args: argparse.Namespace) -> int:

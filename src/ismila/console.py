@@ -125,7 +125,9 @@ def say_suspects(suspects: pd.DataFrame, as_json: bool) -> None:
         say(f"{len(suspects)} photos to look at; `ismila check --serve` settles them with a key each")
 
 
-def say_run(trained: Trained, figures: dict[str, float], run_id: str, subject: str) -> None:
+def say_run(
+    trained: Trained, figures: dict[str, float], run_id: str, subject: str, verdict: str, champion: bool
+) -> None:
     """The run's short table: each figure with its n and 95 % interval, and where to look next."""
     from rich.console import Console
     from rich.table import Table
@@ -158,9 +160,11 @@ def say_run(trained: Trained, figures: dict[str, float], run_id: str, subject: s
         f"{len(trained.epochs)}, {folds.sum()} photos, {figures['train_seconds']:.1f} s",
         highlight=False,
     )
+    console.print(verdict, highlight=False)
+    if champion:
+        console.print(f"It is the best run so far: models:/{subject}@champion", highlight=False)
     console.print(
-        "Look next: `make ui` compares runs; data=pets asks whether it is more than an animal detector.",
-        highlight=False,
+        "Look next: `ismila report` shows its mistakes, `ismila compare` all runs, `make ui` MLflow.", highlight=False
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import pandas as pd
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from PIL import Image
 
 from ismila.learning.classifier import Classifier
 from ismila.photos import UserError
@@ -28,11 +31,17 @@ from ismila.photos import UserError
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
+for name in ("mlflow.models", "mlflow.pyfunc", "mlflow.tracking", "mlflow.store.model_registry", "mlflow.types"):
+    logging.getLogger(name).setLevel(logging.ERROR)
 
 DATABASE = Path("mlruns/mlflow.db")
 ARTIFACTS = Path("mlruns/artifacts")
 TRAINED = "attributes.status = 'FINISHED' and tags.model != ''"
 """MLflow's filter for runs that trained something; a sweep's parent run did not."""
+
+
+SERVED_WITH = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy", "pandas", "pillow", "onnxruntime",
+               "safetensors", "filelock")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -148,6 +157,54 @@ def _record_dataset(client: mlflow.MlflowClient, run_id: str, predictions: pd.Da
     client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
 
 
+def crown(run_id: str, subject: str, select_auroc: float, verdict: str) -> bool:
+    """Describe the run, and when it is the subject's best, register it under the subject's name as `champion`.
+
+    Only a champion is logged as an MLflow model: with the package's code and weights that is 20 MB and some seconds.
+    """
+    client = mlflow.MlflowClient()
+    client.set_tag(run_id, "mlflow.note.content", verdict)
+    best = max((run.metrics.get("select_auroc", 0.0) for run in _others(subject, run_id)), default=-1.0)
+    if select_auroc <= best:
+        return False
+    import base64
+
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    folder = Path(__file__).parent
+    signature = ModelSignature(
+        Schema([ColSpec("string", "image")]), Schema([ColSpec("double", "probability"), ColSpec("string", "verdict")])
+    )
+    example = pd.DataFrame({"image": [base64.b64encode(_example()).decode()]})
+    with mlflow.start_run(run_id=run_id):
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(folder / "served.py"),
+            artifacts={"classifier": mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="classifier")},
+            code_paths=[str(folder)],
+            signature=signature,
+            input_example=example,
+            pip_requirements=[f"{name}=={version(name)}" for name in SERVED_WITH],
+        )
+    made = mlflow.register_model(logged.model_uri, subject)
+    client.set_registered_model_alias(subject, "champion", made.version)
+    return True
+
+
+def _others(subject: str, run_id: str) -> list[Recorded]:
+    try:
+        return [run for run in finished_runs(subject, str(mlflow.get_tracking_uri())) if run.run_id != run_id]
+    except UserError:
+        return []
+
+
+def _example() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64), "#a86").save(out, "PNG")
+    return out.getvalue()
+
+
 def git_commit() -> str:
     """The commit of the working folder, with `+` when files differ from it; empty outside a checkout."""
     try:
@@ -222,6 +279,14 @@ def read_run(run_id: str) -> Recorded:
     """A run's tags, params and figures."""
     run = mlflow.MlflowClient().get_run(run_id)
     return Recorded(run_id, dict(run.data.tags), dict(run.data.params), dict(run.data.metrics))
+
+
+def read_epochs(run_id: str) -> dict[str, list[float]]:
+    """`loss, accuracy, val_loss, val_accuracy` by epoch, as far as the run has them."""
+    client = mlflow.MlflowClient()
+    names = ("loss", "accuracy", "val_loss", "val_accuracy")
+    told = {name: sorted(client.get_metric_history(run_id, name), key=lambda m: m.step) for name in names}
+    return {name: [float(metric.value) for metric in history] for name, history in told.items() if history}
 
 
 def load_predictions(run_id: str) -> pd.DataFrame:

@@ -59,9 +59,10 @@ def run(config: DictConfig) -> float:
 
     from ismila.evidence.metrics import held_out_figures
     from ismila.evidence.plots import run_plots
+    from ismila.evidence.verdict import verdict
     from ismila.learning.data import Variant
     from ismila.learning.training import train
-    from ismila.runs import git_commit, record_epochs, record_results, recorded
+    from ismila.runs import crown, git_commit, record_epochs, record_results, recorded
 
     variant = Variant(data["name"], data["pets"], data["closeups_above"], data["balance"])
     tags = {
@@ -114,13 +115,16 @@ def run(config: DictConfig) -> float:
             tags["album"],
             run_plots(trained.epochs, trained.predictions, trained.classifier.threshold),
         )
-    console.say_run(trained, figures, run_id, subject)
+    held_out = trained.predictions[trained.predictions["held_out"]]
+    sentence = verdict(held_out, trained.classifier.threshold, subject)
+    champion = crown(run_id, subject, figures.get("select_auroc", 0.0), sentence)
+    console.say_run(trained, figures, run_id, subject, sentence, champion)
     return figures.get("select_auroc", 0.0)
 
 
 def _import_slow_ones() -> None:
     """torch, Lightning and MLflow take seconds, on one core: meanwhile photos go through the backbone."""
-    for name in ("ismila.runs", "ismila.learning.training", "mlflow.store.tracking.sqlalchemy_store"):
+    for name in ("torch", "ismila.runs", "ismila.learning.training", "mlflow.store.tracking.sqlalchemy_store"):
         importlib.import_module(name)
 
 

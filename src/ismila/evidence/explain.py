@@ -182,7 +182,7 @@ def explain_photos(photos: list[Path], which: str, subject: str, to: Path, root:
     """
     run_id = find_run(which, subject)
     run, classifier = read_run(run_id), load_classifier(run_id)
-    root = root or Path(run.params["album.root"] if "album.root" in run.params else "data/photos")
+    root = root or Path(run.params.get("album.root", "data/photos"))
     if not root.is_dir():
         raise UserError(f"the run's album {root} is not here; say where it is with --root DIR")
     explainer = open_explainer(run, classifier, root)
@@ -219,7 +219,7 @@ def draw(explained: Explanation, subject: str, root: Path) -> Image.Image:
     hidden[explained.hottest], only[~explained.hottest] = GREY, GREY
     top = [
         (image, f"{explained.probability:.1%} {subject}"),
-        (_overlay(explained), "what speaks for it"),
+        (draw_overlay(explained), "what speaks for it"),
         (Image.fromarray(hidden), f"hottest fifth hidden: {explained.without_hottest:.1%}"),
         (Image.fromarray(only), f"only it: {explained.only_hottest:.1%}"),
         (None, f"as much elsewhere hidden: {explained.without_other:.1%}"),
@@ -252,7 +252,8 @@ def _spec_of(explained: Explanation) -> Any:
     return ImageSpec(len(explained.image))
 
 
-def _overlay(explained: Explanation) -> Image.Image:
+def draw_overlay(explained: Explanation) -> Image.Image:
+    """The image with its heat over it."""
     from matplotlib import colormaps
 
     colours = colormaps["inferno"](explained.heat)[..., :3] * 255

@@ -63,3 +63,34 @@ def held_out_figures(predictions: pd.DataFrame, threshold: float) -> dict[str, f
         figures["test_balanced_accuracy"] = float((recall + specificity) / 2)
     figures |= {f"test_{name}": hits / n for name, (hits, n) in rates(test, threshold).items() if n}
     return {name: value for name, value in figures.items() if np.isfinite(value)}
+
+
+def auroc_interval(predictions: pd.DataFrame, resamples: int = 1000) -> tuple[float, float]:
+    """95 % bootstrap interval of the AUROC over *groups*: near-duplicates are drawn together, as they would come.
+
+    NaN when a side is missing.
+    """
+    rng, found = np.random.default_rng(0), []
+    parts = [part for _, part in predictions.groupby("group")[["label", "probability"]]]
+    for _ in range(resamples):
+        drawn = pd.concat([parts[at] for at in rng.integers(0, len(parts), len(parts))]) if parts else predictions
+        if np.isfinite(value := auroc(drawn)):
+            found.append(value)
+    if not found:
+        return float("nan"), float("nan")
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def calibration(predictions: pd.DataFrame, bins: int = 10) -> tuple[float, pd.DataFrame]:
+    """Expected calibration error (Guo et al. 2017, https://arxiv.org/abs/1706.04599) and its bins.
+
+    Returns:
+        The error in 0..1, and `probability` (mean), `rate` (of the subject), `n` of each bin that is not empty.
+    """
+    p, is_subject = predictions["probability"].to_numpy(), (predictions["label"] == "subject").to_numpy()
+    number = np.minimum((p * bins).astype(int), bins - 1)
+    table = pd.DataFrame({"bin": number, "probability": p, "rate": is_subject.astype(float)})
+    told = table.groupby("bin").agg(probability=("probability", "mean"), rate=("rate", "mean"), n=("rate", "size"))
+    error = float(((told["probability"] - told["rate"]).abs() * told["n"]).sum() / max(len(p), 1))
+    return error, told.reset_index(drop=True)

@@ -74,6 +74,8 @@ def batched(items: Iterable[T], n: int) -> Iterator[list[T]]:
 
 def _probes(features: Floats, is_subject: npt.NDArray[np.bool_], groups: npt.NDArray[np.object_]) -> Floats:
     """`[N, D]`: for each photo the weights of a probe trained without the photo's group."""
+    # scipy looks into a loaded torch, and trips over one that another thread is half-way through importing
+    import torch  # noqa: F401
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
 
