@@ -63,6 +63,16 @@ def test_a_run_is_recorded_and_its_classifier_answers(album, tmp_path):
     recorded_p = predictions.set_index("path").loc["mila/m0.jpg", "probability"]
     assert abs(first["probability"] - recorded_p) < 1e-3
     assert second["error"] == "file not found"
+    listed = subprocess.run(
+        [sys.executable, "-m", "ismila.cli", "predict", "-"],
+        cwd=tmp_path,
+        input=f"{album}/mila/m0.jpg\n{album}/not_mila/t0.jpg\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    assert [line.split()[-1] for line in listed] == [f"{album}/mila/m0.jpg", f"{album}/not_mila/t0.jpg"]
+    assert listed[0].split()[0] in ("mila", "unsure")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     served = mlflow.pyfunc.load_model("models:/mila@champion")
     content = base64.b64encode((album / "mila/m0.jpg").read_bytes()).decode()

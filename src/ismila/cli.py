@@ -12,8 +12,8 @@ from ismila import console
 from ismila.photos import UserError
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Entry point of `ismila`. 0 fine, 1 something could not be done, 2 wrong usage."""
+def make_parser() -> argparse.ArgumentParser:
+    """The verbs and their options."""
     parser = argparse.ArgumentParser(
         prog="ismila", description="Is it Mila? Train with: python -m ismila.train model=mobilenet data=pets"
     )
@@ -61,7 +61,9 @@ def main(argv: list[str] | None = None) -> int:
     demo.add_argument("--subject", default="mila")
     demo.set_defaults(call=_demo)
     predict = verbs.add_parser("predict", help="ask about photos and folders of photos")
-    predict.add_argument("paths", nargs="+", metavar="PATH", type=Path)
+    predict.add_argument(
+        "paths", nargs="+", metavar="PATH", type=Path, help="a photo, a folder, or - for a list on stdin"
+    )
     predict.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
     predict.add_argument("--subject", default="mila")
     predict.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -87,7 +89,12 @@ def main(argv: list[str] | None = None) -> int:
     ui = verbs.add_parser("ui", help="open the MLflow UI on the runs")
     ui.add_argument("--port", type=int, default=5000)
     ui.set_defaults(call=_ui)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of `ismila`. 0 fine, 1 something could not be done, 2 wrong usage."""
+    args = make_parser().parse_args(argv)
     try:
         return int(args.call(args))
     except UserError as error:
