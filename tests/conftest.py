@@ -1,5 +1,6 @@
 """Draws small photos: nothing is downloaded, nothing is shipped."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,14 @@ def draw_photo(path: Path, seed: int, subject: bool, size=(160, 120)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, quality=90)
     return path
+
+
+@pytest.fixture(autouse=True)
+def own_tracking():
+    """`mlflow.set_tracking_uri` also sets an environment variable, which the next test's processes would inherit."""
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    yield
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 @pytest.fixture
