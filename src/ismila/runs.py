@@ -20,7 +20,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody hears of a p
 
 import mlflow
 import pandas as pd
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from PIL import Image
@@ -225,23 +225,18 @@ def find_run(which: str, subject: str, uri: str | None = None) -> str:
     Raises:
         UserError: there is none, or more than one.
     """
-    client = connect(uri)
-    experiment = client.get_experiment_by_name(subject)
-    if experiment is None:
-        raise UserError(f"no run of {subject} yet; make one with: python -m ismila.train subject={subject}")
-    order = ["metrics.select_auroc DESC"] if which == "best" else ["attributes.start_time DESC"]
-    found = client.search_runs([experiment.experiment_id], TRAINED, order_by=order, max_results=5000)
-    ids = [run.info.run_id for run in found]
-    if which in ("best", "latest"):
-        if not ids:
-            raise UserError(f"no finished run of {subject} yet; make one with: python -m ismila.train")
-        return str(ids[0])
+    runs = finished_runs(subject, uri)
+    ids = [run.run_id for run in runs]
+    if which == "latest":
+        return ids[0]
+    if which == "best":
+        return max(runs, key=lambda run: run.metrics.get("select_auroc", float("-inf"))).run_id
     matching = [run_id for run_id in ids if run_id.startswith(which)]
     if not re.fullmatch("[0-9a-f]+", which) or not matching:
         raise UserError(f"--run {which}: no such run; give best, latest, or a run id from `ismila ui`")
     if len(matching) > 1:
         raise UserError(f"--run {which}: {len(matching)} runs begin like this; give more of the id")
-    return str(matching[0])
+    return matching[0]
 
 
 def finished_runs(subject: str, uri: str | None = None, parent: str | None = None) -> list[Recorded]:
@@ -259,9 +254,7 @@ def finished_runs(subject: str, uri: str | None = None, parent: str | None = Non
     found = client.search_runs([experiment.experiment_id], wanted, max_results=5000) if experiment else []
     if not found:
         raise UserError(f"no finished run of {subject} yet; make one with: python -m ismila.train subject={subject}")
-    return [
-        Recorded(run.info.run_id, dict(run.data.tags), dict(run.data.params), dict(run.data.metrics)) for run in found
-    ]
+    return [_recorded(run) for run in found]
 
 
 def finished_sweep() -> list[Recorded]:
@@ -277,8 +270,11 @@ def finished_sweep() -> list[Recorded]:
 
 def read_run(run_id: str) -> Recorded:
     """A run's tags, params and figures."""
-    run = mlflow.MlflowClient().get_run(run_id)
-    return Recorded(run_id, dict(run.data.tags), dict(run.data.params), dict(run.data.metrics))
+    return _recorded(mlflow.MlflowClient().get_run(run_id))
+
+
+def _recorded(run: Run) -> Recorded:
+    return Recorded(run.info.run_id, dict(run.data.tags), dict(run.data.params), dict(run.data.metrics))
 
 
 def read_epochs(run_id: str) -> dict[str, list[float]]:

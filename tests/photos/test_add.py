@@ -56,7 +56,8 @@ def test_photos_of_the_album_itself_and_twins_are_skipped(camera, tmp_path):
 def test_heic_is_read(tmp_path):
     heif = pytest.importorskip("pillow_heif")
     photo = Image.open(draw_photo(tmp_path / "x.jpg", 5, True))
-    heif.from_pillow(photo).save(tmp_path / "phone/IMG_1.HEIC") if (tmp_path / "phone").mkdir() is None else None
+    (tmp_path / "phone").mkdir()
+    heif.from_pillow(photo).save(tmp_path / "phone/IMG_1.HEIC")
     said = add(tmp_path / "album", tmp_path / "phone", "--as", "mila")
     assert "1 linked" in said.stdout, said.stderr
 

@@ -16,10 +16,27 @@ from torch import Tensor
 
 from ismila.learning.classifier import Classifier
 from ismila.learning.data import is_closeup
-from ismila.learning.features import Floats, Identity, OnnxMobileNet, bundled_digest, encode_missing, open_store
+from ismila.learning.features import (
+    Floats,
+    Identity,
+    OnnxMobileNet,
+    bundled_digest,
+    encode_missing,
+    open_store,
+    photos_of,
+)
 from ismila.photos import UserError
 from ismila.photos.album import derived_folder
-from ismila.photos.images import PhotoError, Pixels, fit_photo, open_photo, read_image, write_aside
+from ismila.photos.images import (
+    ImageSpec,
+    PhotoError,
+    Pixels,
+    fit_photo,
+    jpeg_bytes,
+    open_photo,
+    read_image,
+    write_aside,
+)
 from ismila.photos.index import read_index
 from ismila.runs import Recorded, find_run, load_classifier, load_predictions, read_run
 
@@ -135,12 +152,21 @@ def backbone_features(classifier: Classifier, images: Pixels) -> Floats:
     """`[N, size_px, size_px, 3]` uint8 -> `[N, D]`, what the classifier's head gets."""
     if classifier.backbone.get("digest") == bundled_digest():
         return OnnxMobileNet(classifier.spec)(images)
-    network = classifier.network
     with torch.inference_mode():
-        x = (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - network.mean) / network.std
-        rows = network.backbone(x)
-    features: Floats = (rows[0] if isinstance(rows, tuple) else rows).numpy()
+        features: Floats = classifier.network.features(torch.from_numpy(images)).numpy()
     return features
+
+
+def album_of(run: Recorded, root: Path | None) -> Path:
+    """Where the run's album lies: `root`, or where it was when the run was made.
+
+    Raises:
+        UserError: it is not there.
+    """
+    root = root or Path(run.params.get("album.root", "data/photos"))
+    if not root.is_dir():
+        raise UserError(f"the run's album {root} is not here; say where it is with --root DIR")
+    return root
 
 
 def open_explainer(run: Recorded, classifier: Classifier, root: Path) -> Explainer:
@@ -151,7 +177,7 @@ def open_explainer(run: Recorded, classifier: Classifier, root: Path) -> Explain
     bundled = classifier.backbone.get("digest") == bundled_digest()
     encoder: Any = OnnxMobileNet(spec) if bundled else Identity(spec)
     store = open_store(derived, spec, encoder)
-    gone = encode_missing([(str(r.sha256), root / str(r.path)) for r in rows.itertuples()], 1, spec, encoder, store)
+    gone = encode_missing(photos_of(rows, root), 1, spec, encoder, store)
     rows = rows[~rows["sha256"].isin(list(gone))].reset_index(drop=True)
     keys = [(str(sha), 0) for sha in rows["sha256"]]
     if bundled or not keys:
@@ -182,9 +208,7 @@ def explain_photos(photos: list[Path], which: str, subject: str, to: Path, root:
     """
     run_id = find_run(which, subject)
     run, classifier = read_run(run_id), load_classifier(run_id)
-    root = root or Path(run.params.get("album.root", "data/photos"))
-    if not root.is_dir():
-        raise UserError(f"the run's album {root} is not here; say where it is with --root DIR")
+    root = album_of(run, root)
     explainer = open_explainer(run, classifier, root)
     failed = 0
     for photo in photos:
@@ -197,7 +221,7 @@ def explain_photos(photos: list[Path], which: str, subject: str, to: Path, root:
         explained = explainer.explain(fit_photo(shown, classifier.spec))
         picture = to / f"{photo.stem}-{run_id[:8]}.jpg"
         try:
-            write_aside(picture, _jpeg(draw(explained, subject, root)))
+            write_aside(picture, jpeg_bytes(draw(explained, subject, root, classifier.spec), 88))
         except OSError as error:
             raise UserError(f"--to {to}: {error.strerror}; give a folder that may be written") from error
         if as_json:
@@ -212,7 +236,7 @@ def explain_photos(photos: list[Path], which: str, subject: str, to: Path, root:
     return failed
 
 
-def draw(explained: Explanation, subject: str, root: Path) -> Image.Image:
+def draw(explained: Explanation, subject: str, root: Path, spec: ImageSpec) -> Image.Image:
     """The photo, the heat over it, what the occlusion test saw, and the nearest training photos."""
     image = Image.fromarray(explained.image)
     hidden, only = explained.image.copy(), explained.image.copy()
@@ -227,7 +251,7 @@ def draw(explained: Explanation, subject: str, root: Path) -> Image.Image:
     bottom: list[tuple[Image.Image | None, str]] = []
     for neighbour in explained.nearest:
         try:
-            near = Image.fromarray(read_image(root / neighbour.path, _spec_of(explained)))
+            near = Image.fromarray(read_image(root / neighbour.path, spec))
         except PhotoError:
             near = None
         bottom.append((near, f"{neighbour.kind}, cosine {neighbour.similarity:.2f}"))
@@ -246,12 +270,6 @@ def draw(explained: Explanation, subject: str, root: Path) -> Image.Image:
     return sheet
 
 
-def _spec_of(explained: Explanation) -> Any:
-    from ismila.photos.images import ImageSpec
-
-    return ImageSpec(len(explained.image))
-
-
 def draw_overlay(explained: Explanation) -> Image.Image:
     """The image with its heat over it."""
     from matplotlib import colormaps
@@ -259,11 +277,3 @@ def draw_overlay(explained: Explanation) -> Image.Image:
     colours = colormaps["inferno"](explained.heat)[..., :3] * 255
     strength = 0.65 * explained.heat[..., None]
     return Image.fromarray((explained.image * (1 - strength) + colours * strength).astype(np.uint8))
-
-
-def _jpeg(picture: Image.Image) -> bytes:
-    import io
-
-    out = io.BytesIO()
-    picture.save(out, "JPEG", quality=88)
-    return out.getvalue()

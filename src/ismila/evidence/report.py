@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from importlib import resources
 from pathlib import Path
@@ -14,12 +13,12 @@ import pandas as pd
 from PIL import Image
 
 from ismila.evidence.compare import RunFigures, figures_of
-from ismila.evidence.explain import Explainer, draw_overlay, open_explainer
+from ismila.evidence.explain import Explainer, album_of, draw_overlay, open_explainer
 from ismila.evidence.metrics import auroc, auroc_interval, calibration, rates, wilson
 from ismila.evidence.verdict import few, verdict
 from ismila.learning.features import Progress
 from ismila.photos import UserError
-from ismila.photos.images import PhotoError, fit_photo, open_photo, write_aside
+from ismila.photos.images import PhotoError, fit_photo, jpeg_bytes, open_photo, write_aside
 from ismila.runs import Recorded, find_run, finished_runs, load_classifier, load_predictions, read_epochs, read_run
 
 THUMBNAIL_PX = 180
@@ -35,10 +34,7 @@ def write_report(which: str, subject: str, to: Path, root: Path | None, progress
         UserError: there is no such run, its album is gone, or the page cannot be written.
     """
     run = read_run(find_run(which, subject))
-    root = root or Path(run.params.get("album.root", "data/photos"))
-    if not root.is_dir():
-        raise UserError(f"the run's album {root} is not here; say where it is with --root DIR")
-    told = describe(run, subject, root, progress)
+    told = describe(run, subject, album_of(run, root), progress)
     page = (PAGE / "report.html").read_text(encoding="utf-8")
     from plotly.offline.offline import get_plotlyjs
 
@@ -160,6 +156,4 @@ def _pictures(path: Path, explainer: Explainer | None, root: Path, subject: str)
 def _data_uri(photo: Image.Image, side_px: int = THUMBNAIL_PX) -> str:
     small = photo.copy()
     small.thumbnail((side_px, side_px))
-    out = io.BytesIO()
-    small.save(out, "JPEG", quality=78)
-    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg_bytes(small, 78)).decode()}"

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ismila.learning.closeups import subject_shares
-from ismila.learning.features import Floats, OnnxMobileNet, Progress, encode_missing, open_store
+from ismila.learning.features import Floats, OnnxMobileNet, Progress, encode_missing, open_store, photos_of
 from ismila.photos.images import ImageSpec, Pixels
 from ismila.photos.index import NEAR_DUPLICATE_BITS, usable, write_index
 
@@ -39,8 +39,7 @@ def find_suspects(
     spec = ImageSpec()
     encoder = OnnxMobileNet(spec)
     store = open_store(derived, spec, encoder)
-    photos = [(str(row.sha256), root / str(row.path)) for row in rows.itertuples()]
-    gone = encode_missing(photos, 1, spec, encoder, store, progress)
+    gone = encode_missing(photos_of(rows, root), 1, spec, encoder, store, progress)
     rows = rows[~rows["sha256"].isin(list(gone))].reset_index(drop=True)
     found = [_label_errors(rows, store.rows([(sha, 0) for sha in rows["sha256"]]), subject)] if len(rows) else []
     found += [_duplicates(rows), _far(rows, index, root, derived, subject, progress)]
@@ -161,7 +160,7 @@ class _Sharpness:
 def _blurred(rows: pd.DataFrame, root: Path, derived: Path, progress: Progress | None) -> pd.DataFrame:
     spec, encoder = ImageSpec(256), _Sharpness()
     store = open_store(derived, spec, encoder)
-    encode_missing([(str(r.sha256), root / str(r.path)) for r in rows.itertuples()], 1, spec, encoder, store, progress)
+    encode_missing(photos_of(rows, root), 1, spec, encoder, store, progress)
     known = rows[[(sha, 0) in store for sha in rows["sha256"]]]
     if len(known) < 10:
         return _table([])

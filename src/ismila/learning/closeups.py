@@ -20,7 +20,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ismila.learning.features import Floats, OnnxMobileNet, Progress, decode_ahead, encode_missing, open_store
+from ismila.learning.features import (
+    Floats,
+    OnnxMobileNet,
+    Progress,
+    decode_ahead,
+    encode_missing,
+    open_store,
+    photos_of,
+)
 from ismila.photos.images import ImageSpec, PhotoError
 
 PROBE = ImageSpec()
@@ -47,8 +55,7 @@ def subject_shares(rows: pd.DataFrame, root: Path, derived: Path, progress: Prog
         negatives = negatives.sort_values("sha256").head(MAX_NEGATIVES)
     chosen = pd.concat([subject, negatives])
     store = open_store(derived, PROBE, encoder)
-    photos = [(str(row.sha256), root / str(row.path)) for row in chosen.itertuples()]
-    problems = encode_missing(photos, 1, PROBE, encoder, store, progress)
+    problems = encode_missing(photos_of(chosen, root), 1, PROBE, encoder, store, progress)
     chosen = chosen[~chosen["sha256"].isin(list(problems))]
     is_subject = (chosen["label"] == "subject").to_numpy()
     features = store.rows([(sha, 0) for sha in chosen["sha256"]])
@@ -56,8 +63,7 @@ def subject_shares(rows: pd.DataFrame, root: Path, derived: Path, progress: Prog
     background = probes @ features[~is_subject].mean(0)
     shares = pd.Series(np.nan, index=rows.index, dtype=float)
     at = dict(zip(chosen.loc[is_subject, "sha256"], np.flatnonzero(is_subject), strict=True))
-    photos = [(str(row.sha256), root / str(row.path)) for row in chosen[is_subject].itertuples()]
-    for batch in batched(decode_ahead(photos, MAP), MAP_BATCH):
+    for batch in batched(decode_ahead(photos_of(chosen[is_subject], root), MAP), MAP_BATCH):
         read = [(at[sha], image) for sha, image in batch if not isinstance(image, PhotoError)]
         if read:
             for (i, _), grid in zip(read, fine.grid(np.stack([image for _, image in read])), strict=True):

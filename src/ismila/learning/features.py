@@ -105,6 +105,11 @@ def open_store(derived: Path, spec: ImageSpec, encoder: Encoder) -> Store:
     return Store(derived / "features" / name, encoder.shape, encoder.dtype)
 
 
+def photos_of(rows: pd.DataFrame, root: Path) -> list[tuple[str, Path]]:
+    """(sha256, path) of each row, as `encode_missing` wants them."""
+    return [(str(row.sha256), root / str(row.path)) for row in rows.itertuples()]
+
+
 def encode_missing(
     photos: Sequence[tuple[str, Path]],
     views: int,
@@ -186,8 +191,7 @@ def encode_bundled(
     """
     spec = ImageSpec(size_px)
     encoder = OnnxMobileNet(spec)
-    photos = [(str(row.sha256), root / str(row.path)) for row in rows.itertuples()]
-    encode_missing(photos, views, spec, encoder, open_store(derived, spec, encoder), progress)
+    encode_missing(photos_of(rows, root), views, spec, encoder, open_store(derived, spec, encoder), progress)
 
 
 class Identity:

@@ -30,10 +30,12 @@ class Network(nn.Module):
         self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim == 4:
-            x = self.backbone((x.permute(0, 3, 1, 2) / 255 - self.mean) / self.std)
-            x = x[0] if isinstance(x, tuple) else x
-        return self.head(x).squeeze(1)  # type: ignore[no-any-return]
+        return self.head(self.features(x) if x.ndim == 4 else x).squeeze(1)  # type: ignore[no-any-return]
+
+    def features(self, images: Tensor) -> Tensor:
+        """`[N, H, W, 3]` -> `[N, D]`: normalised and through the backbone."""
+        rows = self.backbone((images.permute(0, 3, 1, 2) / 255 - self.mean) / self.std)
+        return rows[0] if isinstance(rows, tuple) else rows  # type: ignore[no-any-return]
 
 
 def make_head(width: int, hidden: int, dropout: float) -> nn.Sequential:

@@ -28,6 +28,7 @@ from ismila.learning.features import (
     bundled_digest,
     encode_missing,
     open_store,
+    photos_of,
 )
 from ismila.learning.module import BestEpoch, Network, Recogniser
 from ismila.photos import UserError
@@ -162,8 +163,7 @@ def _encode(
     views: int,
     progress: Progress | None,
 ) -> pd.DataFrame:
-    photos = [(str(row.sha256), root / str(row.path)) for row in folded.itertuples()]
-    problems = encode_missing(photos, views, spec, encoder, store, progress)
+    problems = encode_missing(photos_of(folded, root), views, spec, encoder, store, progress)
     return folded[~folded["sha256"].isin(list(problems))]
 
 
@@ -253,7 +253,7 @@ def _out_of_fold(
     folds = min(OUT_OF_FOLD, folded.loc[used & (targets == 1), "group"].nunique())
     x = store.rows([(sha, 0) for sha in folded["sha256"]])
     if folds < 2:
-        return _head_logits(head, x, sigmoid=True)
+        return _sigmoid(_head_logits(head, x))
     at = np.flatnonzero(used)
     logits = np.zeros(len(folded), np.float32)
     for train, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(
@@ -264,7 +264,7 @@ def _out_of_fold(
         of_all = _head_logits(fresh, x)
         logits[at[held_out]] = of_all[at[held_out]]
         logits[~used] += of_all[~used] / folds
-    return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
+    return _sigmoid(logits)
 
 
 def _quick_head(
@@ -298,10 +298,13 @@ def _quick_head(
     return fresh
 
 
+def _sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
+
+
 @torch.inference_mode()
-def _head_logits(head: nn.Module, x: npt.NDArray[np.float32], sigmoid: bool = False) -> npt.NDArray[np.float32]:
-    logits = head.eval()(torch.from_numpy(x)).squeeze(1)
-    return (torch.sigmoid(logits) if sigmoid else logits).numpy()  # type: ignore[no-any-return]
+def _head_logits(head: nn.Module, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return head.eval()(torch.from_numpy(x)).squeeze(1).numpy()  # type: ignore[no-any-return]
 
 
 class _TorchEncoder:
@@ -319,6 +322,4 @@ class _TorchEncoder:
 
     @torch.inference_mode()
     def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        x = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
-        x = (x - self.network.mean) / self.network.std  # type: ignore[operator]
-        return self.network.backbone(x)[0].numpy()  # type: ignore[no-any-return]
+        return self.network.features(torch.from_numpy(images)).numpy()  # type: ignore[no-any-return]

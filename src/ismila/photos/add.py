@@ -6,17 +6,14 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ismila.photos import UserError
 from ismila.photos.album import SUFFIXES, derived_folder, walk
 from ismila.photos.images import PhotoError, open_photo
-from ismila.photos.index import index_album
-
-Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
+from ismila.photos.index import Progress, index_album
 
 
 @dataclass

@@ -178,6 +178,13 @@ def normalise(images: Pixels, spec: ImageSpec) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray((images * scale - shift).astype(np.float32, copy=False).transpose(0, 3, 1, 2))
 
 
+def jpeg_bytes(image: Image.Image, quality: int) -> bytes:
+    """The image as a JPEG file."""
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
 def write_aside(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, whenever the process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import threading
 from collections.abc import Awaitable, Callable
@@ -18,7 +17,7 @@ from ismila.evidence.suspects import find_suspects
 from ismila.learning.features import Progress
 from ismila.photos import UserError
 from ismila.photos.album import correct
-from ismila.photos.images import PhotoError, open_photo, write_aside
+from ismila.photos.images import PhotoError, jpeg_bytes, open_photo, write_aside
 from ismila.photos.index import index_album
 
 THUMBNAIL_PX, LARGE_PX = 320, 1280
@@ -69,10 +68,9 @@ class Album:
             return kept.read_bytes()
         image = open_photo(photo, size_px)
         image.thumbnail((size_px, size_px))
-        out = io.BytesIO()
-        image.save(out, "JPEG", quality=82)
-        write_aside(kept, out.getvalue())
-        return out.getvalue()
+        content = jpeg_bytes(image, 82)
+        write_aside(kept, content)
+        return content
 
     def correct(self, path: str, label: str | None, closeup: bool | None) -> None:
         """Write a correction to labels.csv.
