@@ -68,6 +68,15 @@ def make_parser() -> argparse.ArgumentParser:
     predict.add_argument("--subject", default="mila")
     predict.add_argument("--json", action="store_true", help="one JSON object a line")
     predict.set_defaults(call=_predict)
+    scan = verbs.add_parser("scan", help="find the subject in a whole library; resumable, changes no photo")
+    scan.add_argument("root", type=Path, metavar="DIR")
+    scan.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
+    scan.add_argument("--subject", default="mila")
+    scan.add_argument("--csv", type=Path, metavar="FILE", help="a line for each photo")
+    scan.add_argument("--link-to", type=Path, metavar="ALBUM", help="a folder of links to the photos found")
+    scan.add_argument("--xmp", action="store_true", help="add the subject as a keyword in XMP side files")
+    scan.add_argument("--state", type=Path, metavar="FILE", help="what has been judged (default: under data/cache)")
+    scan.set_defaults(call=_scan)
     explain = verbs.add_parser("explain", help="show what in a photo speaks for the subject, and test it")
     explain.add_argument("photos", nargs="+", metavar="PHOTO", type=Path)
     explain.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
@@ -177,6 +186,32 @@ def _predict(args: argparse.Namespace) -> int:
     from ismila.use.predict import predict
 
     return predict(args.paths, args.run, args.subject, as_json=args.json)
+
+
+def _scan(args: argparse.Namespace) -> int:
+    from ismila.runs import find_run, load_classifier
+    from ismila.use.scan import Library, link_photos, write_csv, write_sidecars
+
+    run = find_run(args.run, args.subject)
+    classifier, library = load_classifier(run), Library(args.root, args.state)
+    try:
+        scanned = library.scan(classifier, run, console.progress)
+    except KeyboardInterrupt:
+        console.say("stopped; nothing is lost: the same command goes on from here")
+        return 130
+    code = console.say_scanned(scanned, args.root)
+    if args.csv:
+        print(f"{args.csv}: {write_csv(args.csv, library, classifier, run)} photos of {args.subject}")
+    if args.link_to:
+        print(f"{args.link_to}: {link_photos(args.link_to, library, classifier, run)} photos of {args.subject} linked")
+    if args.xmp:
+        count, failed = write_sidecars(library, classifier, run)
+        print(f"{args.root}: {count} photos carry the keyword {args.subject} in a side file")
+        for path, reason in failed[: console.NAMED_PROBLEMS]:
+            console.say(f"no side file: {path}: {reason}")
+        code = 1 if failed else code
+    library.close()
+    return code
 
 
 def _explain(args: argparse.Namespace) -> int:

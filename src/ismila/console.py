@@ -19,17 +19,27 @@ if TYPE_CHECKING:
 
     from ismila.learning.training import Trained
     from ismila.photos.fetch import Fetched
+    from ismila.use.scan import Scanned
 
 PHOTOS, DEMO = Path("data/photos"), Path("data/demo")
 NAMED_PROBLEMS = 20
 
 
 def progress(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
-    """Yield the items with a bar on stderr that goes away when it is done."""
+    """Yield the items with a bar on stderr (count, photos per second, time left) that goes away when it is done."""
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    yield from track(items, what, total, console=Console(stderr=True), transient=True)
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        yield from bar.track(items, total)
 
 
 @contextmanager
@@ -68,6 +78,14 @@ def say_fetched(fetched: Fetched, root: Path) -> int:
     if fetched.failed:
         say("the same command tries again what was not fetched")
     return 1 if fetched.failed else 0
+
+
+def say_scanned(scanned: Scanned, root: Path) -> int:
+    """What a scan did, in a line; 1 when a photo could not be read."""
+    print(f"{root}: {scanned.judged} photos judged now, {scanned.before} before")
+    if scanned.broken:
+        say(f"{scanned.broken} photos could not be read; --csv names each with the reason")
+    return 1 if scanned.broken else 0
 
 
 def say(line: str) -> None:

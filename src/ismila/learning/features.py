@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
@@ -161,7 +162,7 @@ def encode_missing(
     return problems
 
 
-def decode_ahead(photos: Sequence[tuple[str, Path]], spec: ImageSpec) -> Iterator[tuple[str, Pixels | PhotoError]]:
+def decode_ahead(photos: Iterable[tuple[str, Path]], spec: ImageSpec) -> Iterator[tuple[str, Pixels | PhotoError]]:
     """Decode in threads (Pillow releases the GIL), in order, at most four batches ahead."""
 
     def read(path: Path) -> Pixels | PhotoError:
@@ -170,15 +171,19 @@ def decode_ahead(photos: Sequence[tuple[str, Path]], spec: ImageSpec) -> Iterato
         except PhotoError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        pending: list[tuple[str, Future[Pixels | PhotoError]]] = []
-        for sha, path in photos:
-            pending.append((sha, pool.submit(read, path)))
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1)
+    try:
+        pending: deque[tuple[str, Future[Pixels | PhotoError]]] = deque()
+        for name, path in photos:
+            pending.append((name, pool.submit(read, path)))
             if len(pending) >= 4 * BATCH:
-                first_sha, first = pending.pop(0)
-                yield first_sha, first.result()
-        for sha, future in pending:
-            yield sha, future.result()
+                first_name, first = pending.popleft()
+                yield first_name, first.result()
+        while pending:
+            name, future = pending.popleft()
+            yield name, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # stopped half-way: what is still waiting is not decoded first
 
 
 def encode_bundled(

@@ -87,7 +87,7 @@ def walk(root: Path, every_file: bool = False) -> Iterator[str]:
             continue
         seen.add((stat.st_dev, stat.st_ino))
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for name in files:
+        for name in sorted(files):
             if not name.startswith(".") and (every_file or Path(name).suffix.lower() in SUFFIXES):
                 yield Path(folder, name).relative_to(root).as_posix()
 

@@ -7,15 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from ismila.learning.classifier import Classifier
-from ismila.photos.album import SUFFIXES
+from ismila.photos.album import walk
 from ismila.photos.images import PhotoError, read_image
 from ismila.runs import find_run, load_classifier
-
-UNSURE = 0.4
-"""A probability less than this (in logits) from the threshold is called unsure: 0.40 to 0.60 around 0.5."""
+from ismila.use.verdict import verdict_of
 
 
 def predict(paths: list[Path], which: str, subject: str, as_json: bool) -> int:
@@ -51,15 +46,11 @@ def predict(paths: list[Path], which: str, subject: str, as_json: bool) -> int:
                 flush=True,
             )
         else:
-            print(f"{_verdict(probability, classifier):>10}  {probability:6.1%}  {path}", flush=True)
+            print(
+                f"{verdict_of(probability, classifier.threshold, classifier.subject):>10}  {probability:6.1%}  {path}",
+                flush=True,
+            )
     return failed
-
-
-def _verdict(probability: float, classifier: Classifier) -> str:
-    p, threshold = np.clip([probability, classifier.threshold], 1e-7, 1 - 1e-7)
-    if abs(np.log(p / (1 - p)) - np.log(threshold / (1 - threshold))) < UNSURE:
-        return "unsure"
-    return classifier.subject if p > threshold else f"not {classifier.subject}"
 
 
 def _photos(paths: list[Path]) -> Iterator[Path]:
@@ -67,6 +58,6 @@ def _photos(paths: list[Path]) -> Iterator[Path]:
         if str(path) == "-":
             yield from (Path(line.rstrip("\n")) for line in sys.stdin if line.strip())
         elif path.is_dir():
-            yield from sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            yield from (path / name for name in sorted(walk(path)))
         else:
             yield path
