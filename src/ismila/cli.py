@@ -77,6 +77,14 @@ def make_parser() -> argparse.ArgumentParser:
     scan.add_argument("--xmp", action="store_true", help="add the subject as a keyword in XMP side files")
     scan.add_argument("--state", type=Path, metavar="FILE", help="what has been judged (default: under data/cache)")
     scan.set_defaults(call=_scan)
+    serve = verbs.add_parser("serve", help="a page and an API that answer for a run")
+    serve.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
+    serve.add_argument("--subject", default="mila")
+    serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines ask, too")
+    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--root", type=Path, help="the album, when it has moved since the run")
+    serve.add_argument("--feedback", action="store_true", help="take corrections from other machines, too")
+    serve.set_defaults(call=_serve)
     explain = verbs.add_parser("explain", help="show what in a photo speaks for the subject, and test it")
     explain.add_argument("photos", nargs="+", metavar="PHOTO", type=Path)
     explain.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
@@ -212,6 +220,12 @@ def _scan(args: argparse.Namespace) -> int:
         code = 1 if failed else code
     library.close()
     return code
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from ismila.use.serve.app import serve
+
+    return serve(args.run, args.subject, args.host, args.port, args.root, args.feedback)
 
 
 def _explain(args: argparse.Namespace) -> int:

@@ -58,7 +58,11 @@ class ImageSpec:
         return asdict(self)
 
 
-def open_photo(source: Path | bytes, at_least_px: int) -> Image.Image:
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "PPM")
+"""What Pillow may take the bytes for: its other readers see little use and few eyes."""
+
+
+def open_photo(source: Path | bytes, at_least_px: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode, upright and in RGB; a large JPEG at the reduced scale that still has `at_least_px` a side.
 
     libjpeg scales by 1/2, 1/4 or 1/8 while it decodes (Pillow's `Image.draft`), which is several times
@@ -76,9 +80,9 @@ def open_photo(source: Path | bytes, at_least_px: int) -> Image.Image:
             raise PhotoError("empty file")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # corrupt EXIF is not our reader's problem: the pixels count
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as photo:
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as photo:
                 width_px, height_px = photo.size
-                if width_px * height_px > MAX_PIXELS:
+                if width_px * height_px > max_pixels:
                     raise PhotoError(f"too large: {width_px} x {height_px} pixels")
                 if min(width_px, height_px) < MIN_SIDE_PX:
                     raise PhotoError(f"too small: {width_px} x {height_px} pixels")
@@ -109,6 +113,11 @@ def _heif_can_be_read() -> bool:
         return False
     pillow_heif.register_heif_opener()
     return True
+
+
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _upright(photo: Image.Image) -> Image.Image:
