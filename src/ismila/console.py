@@ -26,20 +26,19 @@ NAMED_PROBLEMS = 20
 
 
 def progress(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
-    """Yield the items with a bar on stderr (count, photos per second, time left) that goes away when it is done."""
+    """Yield the items with a bar on stderr (count, items per second, time left) that goes away when it is done."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        yield from bar.track(items, total)
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"))
+    console = Console(stderr=True)
+    quiet = not console.is_terminal
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task(what, total=total, speed="")
+        for item in items:
+            yield item
+            speed = bar.tasks[0].speed
+            bar.update(task, advance=1, speed=f"{speed:.0f}/s" if speed else "")
 
 
 @contextmanager
@@ -49,7 +48,8 @@ def transfer(what: str) -> Iterator[Callable[[int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeElapsedColumn())
-    bar = Progress(TextColumn(what), *columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    bar = Progress(TextColumn(what), *columns, console=console, transient=True, disable=not console.is_terminal)
     started, size, task = time.monotonic(), 0, bar.add_task(what, speed="", total=None)
 
     def advance(known: int, n_bytes: int) -> None:

@@ -73,7 +73,7 @@ class Library:
         """Judge every photo that this run has not judged yet; the cores decode while the backbone runs."""
         scanned = Scanned()
         todo: Iterable[tuple[str, Path]] = self._not_judged(run, scanned)
-        total = self._count() if progress else 0
+        total = sum(1 for _ in self._not_judged(run, Scanned())) if progress else 0
         found: Iterable[tuple[str, Pixels | PhotoError]] = decode_ahead(todo, classifier.spec)
         if progress:
             found = progress(found, total, "Scanning")
@@ -106,9 +106,6 @@ class Library:
                 kept.append((path, *stat, run, probability, error))
         with self._db:
             self._db.executemany("insert or replace into judged values (?, ?, ?, ?, ?, ?)", kept)
-
-    def _count(self) -> int:
-        return sum(1 for _ in walk(self.root))
 
     def _not_judged(self, run: str, scanned: Scanned) -> Iterator[tuple[str, Path]]:
         paths = walk(self.root)
