@@ -91,9 +91,23 @@ def test_a_side_file_keeps_what_others_wrote(tmp_path):
     assert side.read_bytes() == once
     assert keywords(side) == ["beach", "mila"]
     assert b'xmp:Rating="5"' in once
+    plain = [dict(li.attrib) for li in etree.parse(side).iter(f"{{{RDF}}}li")]
+    assert not any(plain)  # exiv2 drops the whole file where a keyword carries an attribute
     set_keyword(photo, "mila", False)
     set_keyword(photo, "beach", False)
     assert keywords(side) == ["beach"]  # a person's own keyword is never taken out
+    assert b"ismila" not in side.read_bytes()
+
+
+def test_a_keyword_that_a_person_took_out_is_not_put_back(tmp_path):
+    side = tmp_path / "a.jpg.xmp"
+    set_keyword(tmp_path / "a.jpg", "mila", True)
+    tree = etree.parse(side)
+    [bag] = tree.iterfind(f".//{{{DC}}}subject/{{{RDF}}}Bag")
+    bag.remove(bag[0])
+    tree.write(side)
+    set_keyword(tmp_path / "a.jpg", "mila", True)
+    assert keywords(side) == []
 
 
 def test_a_side_file_that_is_none_is_left_as_it_is(tmp_path):

@@ -12,7 +12,9 @@ X = "adobe:ns:meta/"
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 DC = "http://purl.org/dc/elements/1.1/"
 OURS = "https://ismila.invalid/xmp/"
-"""Marks a keyword that a scan put there, so that only such a one is ever taken out again."""
+SUBJECT, ADDED = f"{{{DC}}}subject", f"{{{OURS}}}added"
+"""The keywords, and beside them those that a scan put there: only these are ever taken out again. A list of its own,
+since a mark on the keyword itself is something that Adobe's parser (exiv2, digiKam, darktable) refuses."""
 _DESCRIPTION = f'<rdf:RDF xmlns:rdf="{RDF}"><rdf:Description rdf:about=""/></rdf:RDF>'
 _EMPTY = f'<x:xmpmeta xmlns:x="{X}">{_DESCRIPTION}</x:xmpmeta>'.encode()
 
@@ -54,30 +56,35 @@ def set_keyword(photo: Path, keyword: str, wanted: bool) -> None:
 
 
 def _change(rdf: etree._Element, keyword: str, wanted: bool) -> bool:
-    said = [item for item in rdf.iter(f"{{{RDF}}}li") if _is_subject(item) and (item.text or "") == keyword]
-    if not wanted:
-        ours = [item for item in said if item.get(f"{{{OURS}}}scan") is not None]
-        for item in ours:
-            parent = item.getparent()
-            assert parent is not None
-            parent.remove(item)
-        return bool(ours)
-    if said:
+    said, ours = ([item for item in _items(rdf, tag) if item.text == keyword] for tag in (SUBJECT, ADDED))
+    if wanted and not said and not ours:  # ours alone: a person took it out, and has the last word
+        for tag in (SUBJECT, ADDED):
+            etree.SubElement(_bag(rdf, tag), f"{{{RDF}}}li").text = keyword
+        return True
+    if wanted or not ours:
         return False
-    bag = rdf.find(f".//{{{DC}}}subject/{{{RDF}}}Bag")
-    if bag is None:
-        described = rdf.find(f"{{{RDF}}}Description")
-        if described is None:
-            described = etree.SubElement(rdf, f"{{{RDF}}}Description", {f"{{{RDF}}}about": ""})
-        subject = described.find(f"{{{DC}}}subject")
-        if subject is None:
-            subject = etree.SubElement(described, f"{{{DC}}}subject", nsmap={"dc": DC})
-        bag = etree.SubElement(subject, f"{{{RDF}}}Bag")
-    etree.SubElement(bag, f"{{{RDF}}}li", {f"{{{OURS}}}scan": "1"}, nsmap={"ismila": OURS}).text = keyword
+    for item in (*said, *ours):
+        bag = item.getparent()
+        assert bag is not None
+        bag.remove(item)
+        held = bag.getparent()
+        if not len(bag) and held is not None and (described := held.getparent()) is not None:
+            described.remove(held)
     return True
 
 
-def _is_subject(item: etree._Element) -> bool:
-    bag = item.getparent()
-    holder = bag.getparent() if bag is not None else None
-    return holder is not None and holder.tag == f"{{{DC}}}subject"
+def _items(rdf: etree._Element, tag: str) -> list[etree._Element]:
+    return rdf.findall(f".//{tag}/{{{RDF}}}Bag/{{{RDF}}}li")
+
+
+def _bag(rdf: etree._Element, tag: str) -> etree._Element:
+    bag = rdf.find(f".//{tag}/{{{RDF}}}Bag")
+    if bag is not None:
+        return bag
+    described = rdf.find(f"{{{RDF}}}Description")
+    if described is None:
+        described = etree.SubElement(rdf, f"{{{RDF}}}Description", {f"{{{RDF}}}about": ""})
+    held = described.find(tag)
+    if held is None:
+        held = etree.SubElement(described, tag, nsmap={"dc": DC, "ismila": OURS})
+    return etree.SubElement(held, f"{{{RDF}}}Bag")
