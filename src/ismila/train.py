@@ -7,13 +7,14 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hydra
 
 from ismila import console
 
 if TYPE_CHECKING:
+    import pandas as pd
     from omegaconf import DictConfig
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -28,34 +29,9 @@ def run(config: DictConfig) -> float:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    from ismila.learning.features import encode_bundled
-    from ismila.photos.album import derived_folder
-    from ismila.photos.folds import assign_folds
-    from ismila.photos.index import album_digest, index_album, require_both_labels, usable, write_index
-
-    settings = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(settings, dict)  # a config file is a mapping
-    data, model, subject = settings["data"], settings["model"], settings["subject"]
-    root = console.choose_root(data["root"], subject)
-    derived = derived_folder(root, Path(data["cache"]) if data["cache"] else None)
-    index = index_album(root, subject, derived, console.progress)
-    require_both_labels(index, root, subject)
-    console.say_album(index, root, subject)
-    rows = usable(index)
-    imports = threading.Thread(target=_import_slow_ones, daemon=True)
-    imports.start()
-
-    if rows.loc[rows["label"] == "subject", "subject_share"].isna().any():
-        from ismila.learning.closeups import subject_shares
-
-        shares = subject_shares(rows, root, derived, console.progress)
-        index["subject_share"] = index["path"].map(dict(zip(rows["path"], shares, strict=True)))
-        write_index(index, derived)
-        rows = usable(index)
-    rows["fold"] = assign_folds(rows, config.seed)
-    if model["name"] == "mobilenet" and model["weights"] == "bundled":
-        encode_bundled(rows, root, derived, model["size_px"], model["views"], console.progress)
-    imports.join()
+    settings: Any = OmegaConf.to_container(config, resolve=True)
+    data, model, subject, seed = (settings[name] for name in ("data", "model", "subject", "seed"))
+    rows, root, derived, digest = _read_album(settings)
 
     from ismila.evidence.metrics import held_out_figures
     from ismila.evidence.plots import run_plots
@@ -65,61 +41,57 @@ def run(config: DictConfig) -> float:
     from ismila.runs import crown, git_commit, record_epochs, record_results, recorded
 
     variant = Variant(data["name"], data["pets"], data["closeups_above"], data["balance"])
-    tags = {
-        "model": model["name"],
-        "data": variant.name,
-        "subject": subject,
-        "album": album_digest(index),
-        "git": git_commit(),
-        "refit": str(settings["refit"] or ""),
-    }
-    with recorded(
-        subject,
-        f"{model['name']} {variant.name} {config.seed}",
-        {**console.flat(settings), "album.root": str(root.resolve())},
-        tags,
-        settings["tracking"]["uri"],
-        sweep=HydraConfig.get().mode == RunMode.MULTIRUN,
-    ) as run_id:
-        trained = train(
-            rows,
-            root,
-            derived,
-            subject,
-            variant,
-            model,
-            settings["trainer"],
-            config.seed,
-            console.progress,
-            settings["refit"],
-        )
+    params = {**console.flat(settings), "album.root": str(root.resolve())}
+    tags = {"model": model["name"], "data": variant.name, "subject": subject, "album": digest, "git": git_commit()}
+    tags["refit"] = str(settings["refit"] or "")
+    sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    name = f"{model['name']} {variant.name} {seed}"
+    with recorded(subject, name, params, tags, settings["tracking"]["uri"], sweep) as run_id:
+        how = (settings["trainer"], seed, console.progress, settings["refit"])
+        trained = train(rows, root, derived, subject, variant, model, *how)
         seconds = time.perf_counter() - started
-        figures = held_out_figures(trained.predictions, trained.classifier.threshold)
-        figures |= {
-            "threshold": trained.classifier.threshold,
-            "train_seconds": seconds,
-            "photos_per_second": len(rows) / seconds,
-            "best_epoch": float(trained.best_epoch),
-        }
-        trained.classifier.scores, trained.classifier.run = (
-            {**trained.epochs[trained.best_epoch], **figures},
-            run_id,
-        )
+        predictions, classifier = trained.predictions, trained.classifier
+        figures = held_out_figures(predictions, classifier.threshold)
+        figures |= {"threshold": classifier.threshold, "best_epoch": float(trained.best_epoch)}
+        figures |= {"train_seconds": seconds, "photos_per_second": len(rows) / seconds}
+        classifier.scores, classifier.run = {**trained.epochs[trained.best_epoch], **figures}, run_id
         record_epochs(run_id, trained.epochs)
-        record_results(
-            run_id,
-            figures,
-            trained.predictions,
-            trained.classifier,
-            OmegaConf.to_yaml(config),
-            tags["album"],
-            run_plots(trained.epochs, trained.predictions, trained.classifier.threshold),
-        )
-    held_out = trained.predictions[trained.predictions["held_out"]]
-    sentence = verdict(held_out, trained.classifier.threshold, subject)
+        plots = run_plots(trained.epochs, predictions, classifier.threshold)
+        record_results(run_id, figures, predictions, classifier, OmegaConf.to_yaml(config), digest, plots)
+    sentence = verdict(predictions[predictions["held_out"]], classifier.threshold, subject)
     champion = crown(run_id, subject, figures.get("select_auroc", 0.0), sentence)
     console.say_run(trained, figures, run_id, subject, sentence, champion)
     return figures.get("select_auroc", 0.0)
+
+
+def _read_album(settings: Any) -> tuple[pd.DataFrame, Path, Path, str]:
+    """The usable rows with their fold, root, folder of derived files, digest; the backbone runs while torch imports."""
+    from ismila.learning.features import encode_bundled
+    from ismila.photos.album import derived_folder
+    from ismila.photos.folds import assign_folds
+    from ismila.photos.index import album_digest, index_album, require_both_labels, usable, write_index
+
+    data, model, subject = settings["data"], settings["model"], settings["subject"]
+    root = console.choose_root(data["root"], subject)
+    derived = derived_folder(root, Path(data["cache"]) if data["cache"] else None)
+    index = index_album(root, subject, derived, console.progress)
+    require_both_labels(index, root, subject)
+    console.say_album(index, root, subject)
+    rows = usable(index)
+    imports = threading.Thread(target=_import_slow_ones, daemon=True)
+    imports.start()
+    if rows.loc[rows["label"] == "subject", "subject_share"].isna().any():
+        from ismila.learning.closeups import subject_shares
+
+        shares = subject_shares(rows, root, derived, console.progress)
+        index["subject_share"] = index["path"].map(dict(zip(rows["path"], shares, strict=True)))
+        write_index(index, derived)
+        rows = usable(index)
+    rows["fold"] = assign_folds(rows, settings["seed"])
+    if model["name"] == "mobilenet" and model["weights"] == "bundled":
+        encode_bundled(rows, root, derived, model["size_px"], model["views"], console.progress)
+    imports.join()
+    return rows, root, derived, album_digest(index)
 
 
 def _import_slow_ones() -> None:
