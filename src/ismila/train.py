@@ -53,8 +53,7 @@ def run(config: DictConfig) -> float:
         write_index(index, derived)
         rows = usable(index)
     rows["fold"] = assign_folds(rows, config.seed)
-    if model["name"] == "mobilenet" and model["weights"] == "bundled":
-        encode_bundled(rows, root, derived, model["size_px"], model["views"], console.progress)
+    encode_bundled(rows, root, derived, model, console.progress)
     imports.join()
 
     from ismila.evidence.metrics import held_out_figures
