@@ -88,8 +88,7 @@ def _read_album(settings: Any) -> tuple[pd.DataFrame, Path, Path, str]:
         write_index(index, derived)
         rows = usable(index)
     rows["fold"] = assign_folds(rows, settings["seed"])
-    if model["name"] == "mobilenet" and model["weights"] == "bundled":
-        encode_bundled(rows, root, derived, model["size_px"], model["views"], console.progress)
+    encode_bundled(rows, root, derived, model, console.progress)
     imports.join()
     return rows, root, derived, album_digest(index)
 

@@ -7,8 +7,8 @@ from torch import nn
 
 from ismila.learning.data import CachedRows
 from ismila.learning.features import Store
-from ismila.learning.module import Network, Recogniser, make_head
-from ismila.learning.training import _fit
+from ismila.learning.module import Network, make_head
+from ismila.learning.training import _fit, _head_logits, _quick_head
 from ismila.photos.images import ImageSpec
 
 
@@ -23,14 +23,31 @@ def cached(tmp_path):
     return store, pd.DataFrame({"sha256": [f"{i}" for i in range(120)], "label": label}), x
 
 
-def test_the_linear_head_is_the_logistic_regression_of_scikit_learn(cached):
+MODEL = {
+    "name": "mobilenet",
+    "hidden": 0,
+    "C": 0.1,
+    "shrink": 0.5,
+    "lr": 1e-3,
+    "weight_decay": 0.0,
+    "epochs": 30,
+    "patience": 30,
+    "batch_size": 8,
+}
+
+
+def test_the_linear_head_is_the_logistic_regression_of_scikit_learn_with_a_penalty_in_the_others_spread(cached):
     store, rows, x = cached
-    is_subject = rows["label"] == "subject"
+    is_subject = (rows["label"] == "subject").to_numpy()
     network = Network(nn.Identity(), make_head(16, 0, 0.0), ImageSpec())
-    recogniser = Recogniser(network, 3.0, 1e-3, 0.0, 30, C=0.1)
-    model = {"epochs": 30, "patience": 30, "batch_size": 8}
-    _fit(recogniser, CachedRows(store, rows), CachedRows(store, rows[:0]), model, {"accelerator": "cpu"}, 0)
-    theirs = LogisticRegression(C=0.1, class_weight="balanced", tol=1e-8, max_iter=5000).fit(x, is_subject)
+    train = CachedRows(store, rows)
+    _fit(network, 3.0, train, train.none(), MODEL, {"accelerator": "cpu"}, 0)
+    covariance = np.cov(x[~is_subject].T, bias=True)
+    covariance += 0.5 * np.trace(covariance) / 16 * np.eye(16)
+    whitened = x @ np.linalg.inv(np.linalg.cholesky(covariance)).T
+    theirs = LogisticRegression(C=0.1, class_weight="balanced", tol=1e-8, max_iter=5000).fit(whitened, is_subject)
     with torch.inference_mode():
         ours = torch.sigmoid(network(torch.from_numpy(x))).numpy()
-    assert np.allclose(ours, theirs.predict_proba(x)[:, 1], atol=1e-3)
+    assert np.allclose(ours, theirs.predict_proba(whitened)[:, 1], atol=1e-3)
+    quick = _quick_head(make_head(16, 0, 0.0), x, rows, 3.0, MODEL)
+    assert np.allclose(_head_logits(quick, x), theirs.decision_function(whitened), atol=1e-2)

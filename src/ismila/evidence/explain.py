@@ -19,8 +19,6 @@ from ismila.learning.data import is_closeup
 from ismila.learning.features import (
     Floats,
     Identity,
-    OnnxMobileNet,
-    bundled_digest,
     encode_missing,
     open_store,
     photos_of,
@@ -101,7 +99,7 @@ class Explainer:
         self.classifier, self.training = classifier, training
         self.features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-9)
         layers: Any = classifier.network.backbone.get_submodule("features")
-        last = layers[-1] if classifier.backbone["name"] == "mobilenet" else layers[-2]  # before the last pooling
+        last = layers[-2] if classifier.backbone["name"] == "cnn" else layers[-1]  # before the last pooling
         self._cam = LayerGradCam(classifier.network, last)
 
     def explain(self, image: Pixels) -> Explanation:
@@ -150,8 +148,8 @@ class Explainer:
 
 def backbone_features(classifier: Classifier, images: Pixels) -> Floats:
     """`[N, size_px, size_px, 3]` uint8 -> `[N, D]`, what the classifier's head gets."""
-    if classifier.backbone.get("digest") == bundled_digest():
-        return OnnxMobileNet(classifier.spec)(images)
+    if encoder := classifier.encoder:
+        return encoder(images)
     with torch.inference_mode():
         features: Floats = classifier.network.features(torch.from_numpy(images)).numpy()
     return features
@@ -174,8 +172,8 @@ def open_explainer(run: Recorded, classifier: Classifier, root: Path) -> Explain
     derived = derived_folder(root, None)
     rows = _training_rows(run, derived)
     spec = classifier.spec
-    bundled = classifier.backbone.get("digest") == bundled_digest()
-    encoder: Any = OnnxMobileNet(spec) if bundled else Identity(spec)
+    bundled = classifier.encoder
+    encoder: Any = bundled or Identity(spec)
     store = open_store(derived, spec, encoder)
     gone = encode_missing(photos_of(rows, root), 1, spec, encoder, store)
     rows = rows[~rows["sha256"].isin(list(gone))].reset_index(drop=True)

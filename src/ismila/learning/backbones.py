@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
-from ismila.learning.weights import BUNDLED
+from ismila.learning.weights import BUNDLED, LITE0
 
 
 class CNN(nn.Module):
@@ -46,28 +49,102 @@ class MobileNetV2(nn.Module):
 
         self.features: nn.Sequential = mobilenet_v2(weights=None).features
         if keras:
-            for module in self.features.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eps = 1e-3
-            _pad_like_keras(self.features)
+            _compute_like_tensorflow(self.features)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         grid = self.features(images)
         return grid.mean((2, 3)), grid
 
 
-class _KerasConv2d(nn.Conv2d):
-    """A stride-2 convolution that pads below and to the right only, as Keras does on even sizes."""
+class EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0 without its classifier: MobileNetV2's blocks in other widths, some of them 5x5.
+
+    https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite: no squeeze-and-excitation, ReLU6.
+    TensorFlow's padding and epsilon as in `MobileNetV2`; the same shapes.
+    """
+
+    width = 1280
+    _SETTING = (
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 40, 2, 2),
+        (6, 80, 3, 2),
+        (6, 112, 3, 1),
+        (6, 192, 4, 2),
+        (6, 320, 1, 1),
+    )
+    """Expansion, channels, blocks and first stride of each stage."""
+    _WIDE = (40, 112, 192)
+    """Channels of the stages whose convolutions are 5x5."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torchvision.models.mobilenetv2 import InvertedResidual, mobilenet_v2
+
+        self.features: nn.Sequential = mobilenet_v2(
+            weights=None, inverted_residual_setting=[list(stage) for stage in self._SETTING]
+        ).features
+        for block in self.features:
+            if isinstance(block, InvertedResidual) and block.out_channels in self._WIDE:
+                depthwise: Any = block.get_submodule("conv.1")
+                n, stride = depthwise[0].in_channels, depthwise[0].stride
+                depthwise[0] = nn.Conv2d(n, n, 5, stride, 2, groups=n, bias=False)
+        _compute_like_tensorflow(self.features)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        grid = self.features(images)
+        return grid.mean((2, 3)), grid
+
+
+class _TensorFlowConv2d(nn.Conv2d):
+    """A stride-2 convolution that pads one less above and to the left, as TensorFlow does on even sizes."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(nn.functional.pad(x, (0, 1, 0, 1)))
+        low, high = (self.kernel_size[0] - 2) // 2, (self.kernel_size[0] - 1) // 2
+        return super().forward(nn.functional.pad(x, (low, high, low, high)))
 
 
-def _pad_like_keras(features: nn.Module) -> None:
+def _compute_like_tensorflow(features: nn.Module) -> None:
     for module in features.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1e-3
         if isinstance(module, nn.Conv2d) and module.stride == (2, 2):
             module.padding = (0, 0)
-            module.__class__ = _KerasConv2d
+            module.__class__ = _TensorFlowConv2d
+
+
+class SideBySide(nn.Module):
+    """Backbones that see the same images; the channels of their grids stand side by side.
+
+    `[N, 3, H, W]` -> features `[N, width]` and the grid they are the mean of, `[N, width, H/32, W/32]`.
+    """
+
+    def __init__(self, *backbones: MobileNetV2 | EfficientNetLite0) -> None:
+        super().__init__()
+        self.width = sum(backbone.width for backbone in backbones)
+        self.features = nn.Sequential(_Grids(*backbones), nn.Identity())  # a heat map is taken from the last
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        grid = self.features(images)
+        return grid.mean((2, 3)), grid
+
+
+class _Grids(nn.Module):
+    def __init__(self, *backbones: MobileNetV2 | EfficientNetLite0) -> None:
+        super().__init__()
+        self.backbones = nn.ModuleList(backbones)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.cat([backbone(images)[1] for backbone in self.backbones], 1)
+
+
+def load_efficientnet_lite0() -> EfficientNetLite0:
+    """Pretrained EfficientNet-Lite0 in inference mode, from the bundled weights."""
+    from safetensors.torch import load_file
+
+    backbone = EfficientNetLite0()
+    backbone.load_state_dict(load_file(LITE0), strict=False)  # without BatchNorm's step counters
+    return backbone.eval()
 
 
 def load_mobilenet(weights: str) -> MobileNetV2:

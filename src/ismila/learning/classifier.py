@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors.torch import load, save
-from torch import nn
 
-from ismila.learning.backbones import CNN, MobileNetV2, load_mobilenet
-from ismila.learning.features import OnnxMobileNet, bundled_digest
+from ismila.learning.backbones import (
+    CNN,
+    EfficientNetLite0,
+    MobileNetV2,
+    SideBySide,
+    load_efficientnet_lite0,
+    load_mobilenet,
+)
+from ismila.learning.features import Floats, OnnxBackbone, bundled_digest, bundled_graph
 from ismila.learning.module import Network, make_head
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec, Pixels, write_aside
@@ -28,8 +33,9 @@ class Classifier:
     """A trained network with all that is needed to ask it about a photo.
 
     Attributes:
-        backbone: `{"name": "cnn" | "mobilenet", ...}`, what `make_network` takes.
+        backbone: `{"name": "cnn" | "mobilenet" | "efficientnet_lite0", ...}`, what `make_network` takes.
         threshold: a photo is the subject from this probability on.
+        temperature: what the logits are divided by (`temperature_of`).
         scores: the figures of the epoch whose weights these are.
         run: MLflow run id, empty when there is none.
     """
@@ -41,6 +47,15 @@ class Classifier:
     threshold: float = 0.5
     scores: dict[str, float] = field(default_factory=dict)
     run: str = ""
+    temperature: float = 1.0
+
+    @property
+    def encoder(self) -> OnnxBackbone | None:
+        """What makes the head's rows faster than torch; None where the backbone is not a bundled one as it came."""
+        graph = bundled_graph(self.backbone)
+        return (
+            OnnxBackbone(self.spec, graph) if graph and self.backbone.get("digest") == bundled_digest(graph) else None
+        )
 
     def probabilities(self, images: Pixels, batch_size: int = 32) -> npt.NDArray[np.float32]:
         """`[N, size_px, size_px, 3]` uint8 -> `[N]` probability of the subject."""
@@ -51,11 +66,11 @@ class Classifier:
     def _batch(self, images: Pixels) -> npt.NDArray[np.float32]:
         self.network.eval()
         device = next(self.network.parameters()).device
-        if device.type == "cpu" and self.backbone.get("digest") == bundled_digest():
-            x = torch.from_numpy(OnnxMobileNet(self.spec)(images))
+        if device.type == "cpu" and (encoder := self.encoder):
+            x = torch.from_numpy(encoder(images))
         else:
             x = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-        return torch.sigmoid(self.network(x)).cpu().numpy()  # type: ignore[no-any-return]
+        return torch.sigmoid(self.network(x) / self.temperature).cpu().numpy()  # type: ignore[no-any-return]
 
     def save(self, folder: Path) -> None:
         """Write `model.safetensors` and `classifier.json`."""
@@ -66,6 +81,7 @@ class Classifier:
             "labels": [f"not_{self.subject}", self.subject],
             "subject": self.subject,
             "threshold": self.threshold,
+            "temperature": self.temperature,
             "image": self.spec.as_dict(),
             "backbone": self.backbone,
             "scores": self.scores,
@@ -96,6 +112,7 @@ class Classifier:
             described["threshold"],
             described["scores"],
             described["run"],
+            described.get("temperature", 1.0),
         )
 
 
@@ -103,7 +120,8 @@ def make_network(backbone: dict[str, Any], spec: ImageSpec, pretrained: bool = T
     """Backbone and head as described.
 
     Args:
-        backbone: `name` (cnn or mobilenet), `hidden`, `dropout`; for mobilenet also `weights`.
+        backbone: `name` (cnn, mobilenet or efficientnet_lite0), `hidden`, `dropout`; for mobilenet also `weights`,
+            and `beside`, when another network stands beside it.
         pretrained: fetch the backbone's weights; False when a state is loaded right after.
 
     Raises:
@@ -115,29 +133,60 @@ def make_network(backbone: dict[str, Any], spec: ImageSpec, pretrained: bool = T
         return Network(cnn, make_head(cnn.width, 0, dropout), spec)
     if name == "mobilenet":
         weights = backbone["weights"]
-        body: nn.Module = load_mobilenet(weights) if pretrained else MobileNetV2(keras=weights == "bundled")
-        body.requires_grad_(False)
-        return Network(body.eval(), make_head(MobileNetV2.width, hidden, dropout if hidden else 0.0), spec)
-    raise ValueError(f"model.name={name}: expected cnn or mobilenet")
+        body: Any = load_mobilenet(weights) if pretrained else MobileNetV2(keras=weights == "bundled")
+        if backbone.get("beside"):
+            body = SideBySide(body, load_efficientnet_lite0() if pretrained else EfficientNetLite0())
+    elif name == "efficientnet_lite0":
+        body = load_efficientnet_lite0() if pretrained else EfficientNetLite0()
+    else:
+        raise ValueError(f"model.name={name}: expected cnn, mobilenet or efficientnet_lite0")
+    body.requires_grad_(False)
+    return Network(body.eval(), make_head(body.width, hidden, dropout if hidden else 0.0), spec)
+
+
+LOWEST = -1.5
+"""The lowest threshold, in logits, where animals are among the negatives: a probability of 0.18."""
+LOW_TENTH = 0.1
+CALIBRATED_FROM = 10
+"""With fewer photos of either side than this the temperature stays 1: a handful that is told apart would ask for 0."""
 
 
 def choose_threshold(
-    probabilities: Sequence[float] | npt.NDArray[np.floating[Any]],
-    is_subject: npt.NDArray[np.bool_],
-    false_positive_rate: float,
+    logits: Floats, is_subject: npt.NDArray[np.bool_], false_positive_rate: float, lowest: float = 0.0
 ) -> float:
-    """0.5, or the higher threshold that it takes to let at most this share of the negatives through.
+    """A logit: half-way between the subject's photos and the others, where few enough of the others pass.
 
-    Never below 0.5: where the negatives are easy (things alone) their probabilities lie near 0, and a threshold
-    among them would take every animal for the subject. A higher one lies half-way, in logits, between the highest
-    negative that must stay out and the next higher probability.
+    Half-way is between the lowest tenth of the subject's logits (with a few photos: the lowest) and the highest
+    negative. From there it is moved up to where no more than this share of the negatives passes, and down to 0 where
+    fewer than that pass at 0 already.
+
+    Args:
+        logits: `[N]`, of photos that were held out.
+        lowest: the threshold is not below. Keep it at 0 where the negatives are easy (things alone): their logits are
+            low, and a threshold among them would take every animal for the subject.
     """
-    p = np.asarray(probabilities, dtype=np.float64).clip(1e-7, 1 - 1e-7)
-    if int((p[~is_subject] >= 0.5).sum()) <= int(false_positive_rate * int((~is_subject).sum())):
-        return 0.5
-    logits = np.log(p / (1 - p))
-    negatives = np.sort(logits[~is_subject])[::-1]
+    x = np.asarray(logits, dtype=np.float64)
+    negatives = np.sort(x[~is_subject])[::-1]
     highest_out = negatives[min(int(false_positive_rate * len(negatives)), len(negatives) - 1)]
-    above = logits[logits > highest_out]
-    at = (highest_out + above.min()) / 2 if len(above) else highest_out + 1e-3
-    return float(1 / (1 + np.exp(-at)))
+    above = x[x > highest_out]
+    strict = (highest_out + above.min()) / 2 if len(above) else highest_out + 1e-3
+    half_way = (np.quantile(x[is_subject], LOW_TENTH, method="lower") + negatives[0]) / 2 if is_subject.any() else 0.0
+    highest = strict if highest_out >= 0 else 0.0
+    return float(np.clip(half_way, min(max(lowest, strict), highest), highest))
+
+
+def temperature_of(logits: Floats, is_subject: npt.NDArray[np.bool_]) -> float:
+    """What held-out logits `[N]` have to be divided by for their probabilities to be likeliest, in 0.25..4.
+
+    Temperature scaling (Guo et al. 2017, https://arxiv.org/abs/1706.04599): it changes no order and no verdict.
+    1 with fewer than ten photos of either side.
+    """
+    from scipy.optimize import minimize_scalar
+
+    if min(is_subject.sum(), (~is_subject).sum()) < CALIBRATED_FROM:
+        return 1.0
+    signed = np.where(is_subject, -1.0, 1.0) * logits
+    found = minimize_scalar(
+        lambda log_t: np.logaddexp(0, signed / np.exp(log_t)).mean(), bounds=np.log([0.25, 4]), method="bounded"
+    )
+    return float(np.exp(found.x))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
 
-from ismila.learning.features import Key, Store
+from ismila.learning.features import Floats, Key, Store
+from ismila.learning.whitening import Whitening
 
 CLOSEUPS_ABOVE = 0.5
 """`subject_share` from which `test_recall_closeups` counts a photo, the same for every run whatever it trained on."""
@@ -74,11 +76,36 @@ class CachedRows(Dataset[tuple[Tensor, Tensor]]):
         self.keys: list[Key] = [(sha, view) for view in range(views) for sha in rows["sha256"]]
         self.targets = torch.from_numpy(np.tile(targets_of(rows), views))
 
+        self._whitened: Tensor | None = None
+
+    def none(self) -> CachedRows:
+        """The same without a row."""
+        rest = copy.copy(self)
+        rest.keys, rest.targets = [], self.targets[:0]
+        return rest
+
+    def rows(self) -> Floats:
+        """All of them at once."""
+        rows: Floats = self.store.rows(self.keys)
+        return rows
+
+    def seen_by(self, whitening: Whitening) -> CachedRows:
+        """The same photos, whitened once and for all epochs."""
+        seen = copy.copy(self)
+        seen._whitened = torch.from_numpy(whitening(self.rows()))
+        return seen
+
     def __len__(self) -> int:
         return len(self.keys)
 
     def __getitem__(self, at: Sequence[int]) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        return torch.from_numpy(self.store.rows([self.keys[i] for i in at])), self.targets[list(at)]
+        at = list(at)
+        rows = (
+            torch.from_numpy(self.store.rows([self.keys[i] for i in at]))
+            if self._whitened is None
+            else self._whitened[at]
+        )
+        return rows, self.targets[at]
 
 
 def batches(rows: CachedRows, batch_size: int, seed: int | None) -> DataLoader[tuple[Tensor, Tensor]]:

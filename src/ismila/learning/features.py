@@ -11,7 +11,7 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ismila.learning.weights import BUNDLED
+from ismila.learning.weights import BOTH, BUNDLED, LITE0
 from ismila.photos.images import ImageSpec, PhotoError, Pixels, normalise, read_image, view_of
 
 if TYPE_CHECKING:
@@ -187,16 +187,19 @@ def decode_ahead(photos: Iterable[tuple[str, Path]], spec: ImageSpec) -> Iterato
 
 
 def encode_bundled(
-    rows: pd.DataFrame, root: Path, derived: Path, size_px: int, views: int, progress: Progress | None = None
+    rows: pd.DataFrame, root: Path, derived: Path, model: Mapping[str, Any], progress: Progress | None = None
 ) -> None:
-    """Fill the cache for the bundled MobileNetV2. Needs no torch, so that it can run while torch is imported.
+    """Fill the cache, if the model's backbone is a bundled one. Needs no torch: it runs while torch is imported.
 
     Args:
         rows: the usable index.
+        model: one of conf/model as plain values.
     """
-    spec = ImageSpec(size_px)
-    encoder = OnnxMobileNet(spec)
-    encode_missing(photos_of(rows, root), views, spec, encoder, open_store(derived, spec, encoder), progress)
+    spec, graph = ImageSpec(int(model["size_px"])), bundled_graph(model)
+    if graph is not None:
+        encoder = OnnxBackbone(spec, graph)
+        store = open_store(derived, spec, encoder)
+        encode_missing(photos_of(rows, root), int(model["views"]), spec, encoder, store, progress)
 
 
 class Identity:
@@ -212,42 +215,63 @@ class Identity:
         return images
 
 
-class OnnxMobileNet:
-    """The bundled MobileNetV2 in onnxruntime: on a CPU several times as fast as torch, and it imports no torch.
+class OnnxBackbone:
+    """A bundled backbone in onnxruntime: on a CPU several times as fast as torch, and it imports no torch.
 
-    The graph lies beside the weights and reads the same safetensors file as torch does.
+    The graph lies beside the weights and reads the same safetensors files as torch does.
     """
 
-    shape = (1280,)
     dtype = "<f4"
 
-    def __init__(self, spec: ImageSpec, threads: int = 0) -> None:
+    def __init__(self, spec: ImageSpec, graph: Path = BUNDLED, threads: int = 0) -> None:
         self.spec = spec
-        self.digest = bundled_digest()
-        self._session = _session(threads)
+        self.digest = bundled_digest(graph)
+        self._session = _session(graph.with_suffix(".onnx"), threads)
+        self.shape = (int(self._session.get_outputs()[0].shape[1]),)
 
     def __call__(self, images: Pixels) -> Floats:
-        """`[N, H, W, 3]` uint8 -> `[N, 1280]`."""
+        """`[N, H, W, 3]` uint8 -> `[N, D]`."""
         features: Floats = self._session.run(["features"], {"images": normalise(images, self.spec)})[0]
         return features
 
     def grid(self, images: Pixels) -> Floats:
-        """`[N, H, W, 3]` uint8 -> `[N, 1280, H/32, W/32]`, whose mean over the last two axes are the features."""
+        """`[N, H, W, 3]` uint8 -> `[N, D, H/32, W/32]`, whose mean over the last two axes are the features."""
         grid: Floats = self._session.run(["grid"], {"images": normalise(images, self.spec)})[0]
         return grid
 
 
+OnnxMobileNet = OnnxBackbone
+"""MobileNetV2 alone, what `OnnxBackbone` is unless another graph is named."""
+
+
+def bundled_graph(backbone: Mapping[str, Any]) -> Path | None:
+    """The graph of a backbone as conf/model and classifier.json describe it; None where its weights are not bundled.
+
+    Raises:
+        ValueError: MobileNetV2 beside a network that is not there.
+    """
+    name, beside = backbone["name"], backbone.get("beside")
+    if beside not in (None, "efficientnet_lite0"):
+        raise ValueError(f"model.beside={beside}: expected efficientnet_lite0 or null")
+    if name == "efficientnet_lite0":
+        return LITE0
+    if name != "mobilenet" or backbone["weights"] != "bundled":
+        return None
+    return BOTH if beside else BUNDLED
+
+
 @lru_cache
-def bundled_digest() -> str:
-    """Names the bundled weights in cache keys and in classifier.json."""
-    return hashlib.sha256(BUNDLED.read_bytes()).hexdigest()[:16]
+def bundled_digest(graph: Path = BUNDLED) -> str:
+    """Names the weights of a bundled graph in cache keys and in classifier.json."""
+    weights = (BUNDLED, LITE0) if graph == BOTH else (graph,)
+    return hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()[:16]
 
 
 _session_lock = threading.Lock()
 
 
 @lru_cache
-def _session(threads: int) -> Any:
+def _session(graph: Path, threads: int) -> Any:
     from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
     from onnxruntime.capi.onnxruntime_pybind11_state import SessionOptions
 
@@ -256,4 +280,4 @@ def _session(threads: int) -> Any:
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave their core
     with _session_lock:
-        return InferenceSession(str(BUNDLED.with_suffix(".onnx")), options, providers=["CPUExecutionProvider"])
+        return InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])

@@ -18,22 +18,27 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from torch import nn
 
-from ismila.learning.classifier import Classifier, choose_threshold, make_network
+from ismila.learning.classifier import LOWEST, Classifier, choose_threshold, make_network, temperature_of
 from ismila.learning.data import CLOSEUPS_ABOVE, CachedRows, Variant, batches, is_closeup, targets_of
 from ismila.learning.features import (
+    Floats,
     Identity,
-    OnnxMobileNet,
+    OnnxBackbone,
     Progress,
     Store,
     bundled_digest,
+    bundled_graph,
     encode_missing,
     open_store,
     photos_of,
 )
-from ismila.learning.module import BestEpoch, Network, Recogniser
+from ismila.learning.module import BestEpoch, Network, Recogniser, make_head
+from ismila.learning.whitening import whitening_of
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec
 
+DESCRIBED = ("name", "weights", "beside", "hidden", "dropout")
+"""What of a model's settings `make_network` takes."""
 OUT_OF_FOLD = 5
 CROSS_VALIDATED_BELOW = 30
 """With `refit=all`: fewer photos of the subject than this, and the figures come from cross-validation."""
@@ -82,19 +87,22 @@ def train(
     """
     if refit not in (None, "all"):
         raise ValueError(f"refit={refit}: expected all or null")
-    if refit and int(model.get("finetune_blocks", 0)):
+    finetuned = int(model.get("finetune_blocks", 0))
+    if refit and finetuned:
         raise UserError("refit=all: does not go with model.finetune_blocks; leave one of them out")
+    if model.get("beside") and (finetuned or model["weights"] != "bundled"):
+        raise UserError("model.finetune_blocks and model.weights=torchvision: for one network; add model.beside=null")
     pl.seed_everything(seed, verbose=False)
     spec = ImageSpec(int(model["size_px"]))
-    backbone: dict[str, Any] = {key: model[key] for key in ("name", "weights", "hidden", "dropout") if key in model}
-    frozen = model["name"] == "mobilenet"
-    if frozen and model["weights"] == "bundled":
-        backbone["digest"] = bundled_digest()
+    backbone: dict[str, Any] = {key: model[key] for key in DESCRIBED if key in model}
+    frozen, graph = model["name"] != "cnn", bundled_graph(model)
+    if graph:
+        backbone["digest"] = bundled_digest(graph)
     network = make_network(backbone, spec)
     views = int(model.get("views", 1))
     encoder: Any = Identity(spec)
     if frozen:
-        encoder = OnnxMobileNet(spec) if "digest" in backbone else _TorchEncoder(network, spec)
+        encoder = OnnxBackbone(spec, graph) if graph else _TorchEncoder(network, spec)
     store = open_store(derived, spec, encoder)
     folded = _encode(folded, root, spec, encoder, store, views if frozen else 1, progress)
     rows = {fold: variant.rows(folded, fold, seed) for fold in ("train", "val")}
@@ -102,9 +110,8 @@ def train(
         raise UserError(f"data={variant.name}: no photo of {subject} left to train on; lower data.closeups_above")
     weight = positive_weight(rows["train"], variant)
     data = CachedRows(store, rows["train"], views if frozen else 1)
-    recogniser = _recogniser(network, weight, model, frozen)
-    epochs, best = _fit(recogniser, data, CachedRows(store, rows["val"]), model, trainer, seed)
-    if frozen and int(model.get("finetune_blocks", 0)):
+    epochs, best = _fit(network, weight, data, CachedRows(store, rows["val"]), model, trainer, seed)
+    if frozen and finetuned:
         backbone.pop("digest", None)
         encoder = Identity(spec)
         store = open_store(derived, spec, encoder)
@@ -112,40 +119,58 @@ def train(
         more = _finetune(network, store, rows, weight, model, trainer, seed)
         epochs, best = epochs + more[0], len(epochs) + more[1]
         frozen = False
-    p = _ask(network, store, folded)
-    predictions = folded[["path", "sha256", "group", "fold", "label", "kind"]].assign(
-        closeup=is_closeup(folded, CLOSEUPS_ABOVE), probability=p, held_out=folded["fold"] == "test"
-    )
+    logits, held_out = _ask(network, store, folded), folded["fold"] == "test"
     chosen = variant.rows(folded, None, seed)
     if frozen:
         seen = chosen.index if refit else chosen.index[chosen["fold"] != "test"]
-        held_out = _out_of_fold(network.head, store, folded, folded.index.isin(seen), variant, model, seed)
+        unseen = _out_of_fold(network.head, store, folded, folded.index.isin(seen), variant, model, seed)
         if refit and (folded["label"] == "subject").sum() < CROSS_VALIDATED_BELOW:
-            predictions = predictions.assign(probability=held_out, held_out=True)
+            logits, held_out = unseen, held_out | True
     else:
-        seen, held_out = rows["val"].index, p
-    scores = pd.Series(held_out, index=folded.index)[seen].to_numpy()
-    threshold = choose_threshold(scores, targets_of(folded.loc[seen]) == 1, float(model["threshold_fpr"]))
+        seen, unseen = rows["val"].index, logits
+    scores, of_subject = unseen[folded.index.isin(seen)], targets_of(folded[folded.index.isin(seen)]) == 1
+    temperature = temperature_of(scores, of_subject)
+    at = choose_threshold(scores, of_subject, float(model["threshold_fpr"]), LOWEST if variant.pets else 0.0)
     if refit:
         network = make_network(backbone, spec)
         again = model if frozen else {**model, "epochs": best + 1}
-        recogniser = _recogniser(network, positive_weight(chosen, variant), again, frozen)
-        _fit(
-            recogniser,
-            CachedRows(store, chosen, views if frozen else 1),
-            CachedRows(store, chosen[:0]),
-            again,
-            trainer,
-            seed,
-        )
-    classifier = Classifier(network.eval(), backbone, spec, subject, threshold)
+        everything = CachedRows(store, chosen, views if frozen else 1)
+        _fit(network, positive_weight(chosen, variant), everything, everything.none(), again, trainer, seed)
+    predictions = folded[["path", "sha256", "group", "fold", "label", "kind"]].assign(
+        closeup=is_closeup(folded, CLOSEUPS_ABOVE), probability=_sigmoid(logits / temperature), held_out=held_out
+    )
+    threshold = float(_sigmoid(np.array([at / temperature], np.float32))[0])
+    classifier = Classifier(network.eval(), backbone, spec, subject, threshold, temperature=temperature)
     return Trained(classifier, predictions, epochs, best)
 
 
-def _recogniser(network: Network, weight: float, model: dict[str, Any], frozen: bool) -> Recogniser:
-    linear = frozen and not int(model["hidden"])
+def _fit(
+    network: Network,
+    weight: float,
+    train: CachedRows,
+    val: CachedRows,
+    model: dict[str, Any],
+    trainer: dict[str, Any],
+    seed: int,
+) -> tuple[list[dict[str, float]], int]:
+    """Train all of a CNN, or a frozen backbone's head; a linear one on whitened rows, and folded back."""
+    frozen = model["name"] != "cnn"
     settings = (float(model["lr"]), float(model["weight_decay"]), int(model["epochs"]))
-    return Recogniser(network, weight, *settings, augmented=not frozen, C=float(model["C"]) if linear else None)
+    if not frozen or int(model["hidden"]):
+        recogniser = Recogniser(network, weight, *settings, augmented=not frozen)
+        return _run(recogniser, train, val, int(model["batch_size"]), model, trainer, seed)
+    whitening = whitening_of(train.rows(), train.targets.numpy() == 1, float(model["shrink"]))
+    head = make_head(whitening.axes.shape[1], 0, 0.0)
+    recogniser = Recogniser(Network(nn.Identity(), head, ImageSpec()), weight, *settings, C=float(model["C"]))
+    epochs, best = _run(recogniser, train.seen_by(whitening), val.seen_by(whitening), len(train), model, trainer, seed)
+    w, b = (p.detach().numpy() for p in head.parameters())
+    _set_linear(network.head, *whitening.unfold(w[0], float(b[0])))
+    return epochs, best
+
+
+def _set_linear(head: nn.Module, weight: Floats, bias: float) -> None:
+    linear: Any = head.get_submodule("0")
+    linear.weight.data, linear.bias.data = torch.from_numpy(weight[None]), torch.tensor([bias])
 
 
 def positive_weight(rows: pd.DataFrame, variant: Variant) -> float:
@@ -167,10 +192,11 @@ def _encode(
     return folded[~folded["sha256"].isin(list(problems))]
 
 
-def _fit(
+def _run(
     recogniser: Recogniser,
     train: CachedRows,
     val: CachedRows,
+    batch_size: int,
     model: dict[str, Any],
     trainer: dict[str, Any],
     seed: int,
@@ -192,7 +218,7 @@ def _fit(
             **settings,
         ).fit(
             recogniser,
-            batches(train, len(train) if recogniser.C is not None else int(model["batch_size"]), seed),
+            batches(train, batch_size, seed),
             batches(val, 256, None) if len(val) else None,
         )
     return history.epochs, max(best.epoch, 0)
@@ -220,17 +246,19 @@ def _finetune(
         augmented=True,
     )
     network.backbone.train = lambda mode=True: network.backbone  # type: ignore[method-assign,assignment]
-    settings = {**model, "epochs": model["finetune_epochs"], "batch_size": min(int(model["batch_size"]), 32)}
-    result = _fit(recogniser, CachedRows(store, rows["train"]), CachedRows(store, rows["val"]), settings, trainer, seed)
+    settings, batch_size = {**model, "epochs": model["finetune_epochs"]}, min(int(model["batch_size"]), 32)
+    train, val = CachedRows(store, rows["train"]), CachedRows(store, rows["val"])
+    result = _run(recogniser, train, val, batch_size, settings, trainer, seed)
     del network.backbone.train
     network.requires_grad_(False)
     return result
 
 
 @torch.inference_mode()
-def _ask(network: Network, store: Store, rows: pd.DataFrame) -> npt.NDArray[np.float32]:
+def _ask(network: Network, store: Store, rows: pd.DataFrame) -> Floats:
     network.eval()
-    parts = [torch.sigmoid(network(x)).cpu().numpy() for x, _ in batches(CachedRows(store, rows), 64, None)]
+    """Logits `[N]`."""
+    parts = [network(x).cpu().numpy() for x, _ in batches(CachedRows(store, rows), 64, None)]
     return np.concatenate(parts)
 
 
@@ -242,10 +270,10 @@ def _out_of_fold(
     variant: Variant,
     model: dict[str, Any],
     seed: int,
-) -> npt.NDArray[np.float32]:
-    """Probabilities of all rows from heads that were trained on the used ones without the row's group: `[N]`.
+) -> Floats:
+    """Logits of all rows from heads that were trained on the used ones without the row's group: `[N]`.
 
-    A row that is not used gets the mean, in logits, of all the heads.
+    A row that is not used gets the mean of all the heads.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -253,7 +281,7 @@ def _out_of_fold(
     folds = min(OUT_OF_FOLD, folded.loc[used & (targets == 1), "group"].nunique())
     x = store.rows([(sha, 0) for sha in folded["sha256"]])
     if folds < 2:
-        return _sigmoid(_head_logits(head, x))
+        return _head_logits(head, x)
     at = np.flatnonzero(used)
     logits = np.zeros(len(folded), np.float32)
     for train, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(
@@ -264,12 +292,10 @@ def _out_of_fold(
         of_all = _head_logits(fresh, x)
         logits[at[held_out]] = of_all[at[held_out]]
         logits[~used] += of_all[~used] / folds
-    return _sigmoid(logits)
+    return logits
 
 
-def _quick_head(
-    head: nn.Module, x: npt.NDArray[np.float32], rows: pd.DataFrame, weight: float, model: dict[str, Any]
-) -> nn.Module:
+def _quick_head(head: nn.Module, x: Floats, rows: pd.DataFrame, weight: float, model: dict[str, Any]) -> nn.Module:
     """A head like `head`, trained without a Trainer: only a threshold or a cross-validated figure rests on it."""
     fresh, y = copy.deepcopy(head).train(), targets_of(rows)
     if not int(model["hidden"]):
@@ -277,12 +303,9 @@ def _quick_head(
 
         weights = np.where(y == 1, weight, 1.0)
         weights *= len(y) / weights.sum()
-        mean = x.mean(0)
-        fitted = LogisticRegression(C=float(model["C"]), max_iter=1000).fit(x - mean, y, weights)
-        w = torch.from_numpy(fitted.coef_.astype(np.float32))
-        linear: Any = fresh.get_submodule("0")
-        linear.weight.data = w
-        linear.bias.data = torch.from_numpy(fitted.intercept_.astype(np.float32)) - w @ torch.from_numpy(mean)
+        whitening = whitening_of(x, y == 1, float(model["shrink"]))
+        fitted = LogisticRegression(C=float(model["C"]), max_iter=1000).fit(whitening(x), y, weights)
+        _set_linear(fresh, *whitening.unfold(fitted.coef_[0], float(fitted.intercept_[0])))
         return fresh
     for layer in fresh.modules():
         if isinstance(layer, nn.Linear):
@@ -298,12 +321,12 @@ def _quick_head(
     return fresh
 
 
-def _sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _sigmoid(logits: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
 
 
 @torch.inference_mode()
-def _head_logits(head: nn.Module, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _head_logits(head: nn.Module, x: Floats) -> Floats:
     return head.eval()(torch.from_numpy(x)).squeeze(1).numpy()  # type: ignore[no-any-return]
 
 
@@ -321,5 +344,5 @@ class _TorchEncoder:
         self.digest = hashlib.sha256(b"".join(t.numpy().tobytes() for t in state.values())).hexdigest()[:16]
 
     @torch.inference_mode()
-    def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def __call__(self, images: npt.NDArray[np.uint8]) -> Floats:
         return self.network.features(torch.from_numpy(images)).numpy()  # type: ignore[no-any-return]

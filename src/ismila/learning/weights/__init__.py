@@ -4,3 +4,7 @@ from pathlib import Path
 
 BUNDLED = Path(__file__).with_name("mobilenet_v2.safetensors")
 """Keras' MobileNetV2 (float32); the graph for onnxruntime lies beside it and reads the same bytes."""
+LITE0 = BUNDLED.with_name("efficientnet_lite0.safetensors")
+"""EfficientNet-Lite0 (float32), likewise."""
+BOTH = BUNDLED.with_name("both.onnx")
+"""The two graphs as one, the channels of their grids side by side; it reads both weights files."""
