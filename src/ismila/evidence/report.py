@@ -66,7 +66,7 @@ def describe(run: Recorded, subject: str, root: Path, progress: Progress | None 
         if n
     ]
     error, bins = calibration(held_out)
-    low, high = auroc_interval(held_out)
+    low, high = auroc_interval([held_out])
     return {
         "subject": subject,
         "run": {"id": run.run_id, **{name: run.tags.get(name, "") for name in ("model", "data", "album", "refit")}},
