@@ -117,7 +117,7 @@ def run(config: DictConfig) -> float:
         )
     held_out = trained.predictions[trained.predictions["held_out"]]
     sentence = verdict(held_out, trained.classifier.threshold, subject)
-    champion = crown(run_id, subject, figures.get("select_auroc", 0.0), sentence)
+    champion = crown(run_id, subject, figures, sentence)
     console.say_run(trained, figures, run_id, subject, sentence, champion)
     return figures.get("select_auroc", 0.0)
 

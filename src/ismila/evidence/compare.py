@@ -148,7 +148,7 @@ def _interval(name: str, values: npt.NDArray[np.float64], runs: Sequence[RunFigu
         from scipy.stats import t  # type: ignore[attr-defined]
 
         half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-        low, high = max(mean - half, 0.0), min(mean + half, 1.0)
+        low, high = max(mean - half, 0.0), mean + half if name == "select_loss" else min(mean + half, 1.0)
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 

@@ -30,6 +30,15 @@ def auroc(predictions: pd.DataFrame) -> float:
     return float(roc_auc_score(is_subject, predictions["probability"]))
 
 
+def log_loss(predictions: pd.DataFrame) -> float:
+    """Mean negative log likelihood, both sides counting the same; NaN when one of them is missing."""
+    p = predictions["probability"].to_numpy(np.float64).clip(1e-7, 1 - 1e-7)
+    is_subject = (predictions["label"] == "subject").to_numpy()
+    if is_subject.all() or not is_subject.any():
+        return float("nan")
+    return float(-(np.log(p[is_subject]).mean() + np.log(1 - p[~is_subject]).mean()) / 2)
+
+
 def rates(predictions: pd.DataFrame, threshold: float) -> dict[str, tuple[int, int]]:
     """(photos taken for the subject, n) for recall, recall_closeups, fpr_things, fpr_pets and each fpr_<kind>.
 
@@ -53,7 +62,7 @@ def parts_of(predictions: pd.DataFrame) -> dict[str, pd.Series[bool]]:
 
 
 def held_out_figures(predictions: pd.DataFrame, threshold: float) -> dict[str, float]:
-    """`select_auroc` on the whole validation fold and `test_*` on the held-out photos: the common test fold.
+    """`select_*` on the whole validation fold and `test_*` on the held-out photos: the common test fold.
 
     A figure without a photo to measure it on is left out. `test_balanced_accuracy` is the mean of recall and
     true-negative rate: with five negatives a positive, plain accuracy flatters "not Mila" to everything. `test_ece` is
@@ -62,7 +71,8 @@ def held_out_figures(predictions: pd.DataFrame, threshold: float) -> dict[str, f
     test = predictions[predictions["held_out"]]
     is_subject = (test["label"] == "subject").to_numpy()
     taken = (test["probability"] >= threshold).to_numpy()
-    figures = {"select_auroc": auroc(predictions[predictions["fold"] == "val"]), "test_auroc": auroc(test)}
+    val = predictions[predictions["fold"] == "val"]
+    figures = {"select_auroc": auroc(val), "select_loss": log_loss(val), "test_auroc": auroc(test)}
     if len(test):
         figures["test_accuracy"] = float((taken == is_subject).mean())
         figures["test_ece"] = calibration(test)[0]
