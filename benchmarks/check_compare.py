@@ -15,14 +15,24 @@ import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, recall_score, roc_auc_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, recall_score, roc_auc_score
 
 TOLERANCE = 1e-9
+
+
+class Run(NamedTuple):
+    model: str
+    data: str
+    seed: int
+    threshold: float
+    table: pd.DataFrame
+    params: dict[str, str]
 
 
 def main() -> int:
@@ -34,28 +44,47 @@ def main() -> int:
     said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=args.mlruns.resolve().parent)
     rows = [json.loads(line) for line in said.stdout.splitlines()]
     runs = read_runs(args.mlruns / "mlflow.db", args.subject)
+    rows_of = {(row["model"], row["data"], row["settings"]): pick(runs, row, rows) for row in rows}
     worst, compared = 0.0, 0
     for row in rows:
-        same = runs[row["model"], row["data"]]
-        if row["settings"] or len(same) != row["seeds"]:
-            print(f"{row['model']} {row['data']} {row['settings']}: left out, {len(same)} runs, {row['seeds']} seeds")
+        this = (row["model"], row["data"], row["settings"])
+        if len(rows_of[this]) != row["seeds"]:
+            print(f"{this}: {row['seeds']} seeds, found {len(rows_of[this])}")
+            worst = float("inf")
             continue
-        for name, value in expected(same).items():
+        print(f"{' '.join(filter(None, this))}: {row['seeds']} seeds")
+        told = expected(rows_of[this])
+        base = rows_of.get((row["model"], "base", row["settings"] if row["data"] != "base" else ""), [])
+        base = base or rows_of.get((row["model"], "base", ""), [])
+        if this != (row["model"], "base", "") and base:
+            told |= differences(rows_of[this], base)
+        for name, value in told.items():
             worst, compared = max(worst, abs(row[name] - value)), compared + 1
             if abs(row[name] - value) > TOLERANCE:
-                print(f"{row['model']} {row['data']} {name}: {row[name]} is not {value}")
-        if row["data"] != "base" and len(runs[row["model"], "base"]) == row["seeds"]:
-            for name, value in differences(same, runs[row["model"], "base"]).items():
-                worst, compared = max(worst, abs(row[name] - value)), compared + 1
-                if abs(row[name] - value) > TOLERANCE:
-                    print(f"{row['model']} {row['data']} {name}: {row[name]} is not {value}")
+                print(f"{this} {name}: {row[name]} is not {value}")
     print(f"{compared} figures of {len(rows)} rows, largest difference {worst:.1e}")
     return int(worst > TOLERANCE or not compared)
 
 
-def read_runs(database: Path, subject: str) -> dict[tuple[str, str], list[tuple[int, float, pd.DataFrame]]]:
-    """(model, data) -> seed, threshold and predictions of each finished run on the newest run's album."""
-    runs: dict[tuple[str, str], list[tuple[int, float, pd.DataFrame]]] = defaultdict(list)
+def pick(runs: list[Run], row: dict[str, str], rows: list[dict[str, str]]) -> list[Run]:
+    """The runs a row stands for: of its model and variant, with its settings and no other row's; newest of a seed."""
+
+    def fits(run: Run, settings: str) -> bool:
+        return all(run.params.get(name, "unset") == value for name, value in (w.split("=") for w in settings.split()))
+
+    alike = [other["settings"] for other in rows if (other["model"], other["data"]) == (row["model"], row["data"])]
+    found: dict[int, Run] = {}
+    for run in runs:
+        if (run.model, run.data) == (row["model"], row["data"]):
+            best = max((s for s in alike if fits(run, s)), key=lambda settings: len(settings.split()))
+            if best == row["settings"]:
+                found.setdefault(run.seed, run)
+    return list(found.values())
+
+
+def read_runs(database: Path, subject: str) -> list[Run]:
+    """Each finished run on the newest run's album, the newest first."""
+    runs: list[Run] = []
     with sqlite3.connect(database) as db:
         found = db.execute(
             "SELECT run_uuid, artifact_uri FROM runs JOIN experiments USING (experiment_id) "
@@ -67,24 +96,28 @@ def read_runs(database: Path, subject: str) -> dict[tuple[str, str], list[tuple[
             tags = dict(db.execute("SELECT key, value FROM tags WHERE run_uuid = ?", [run]))
             if "model" not in tags or (album := album or tags["album"]) != tags["album"]:
                 continue
-            [[seed]] = db.execute("SELECT value FROM params WHERE run_uuid = ? AND key = 'seed'", [run])
+            params = dict(db.execute("SELECT key, value FROM params WHERE run_uuid = ?", [run]))
             [[threshold]] = db.execute(
                 "SELECT value FROM latest_metrics WHERE run_uuid = ? AND key = 'threshold'", [run]
             )
             table = pd.read_parquet(Path(unquote(urlparse(where).path)) / "predictions.parquet")
-            runs[tags["model"], tags["data"]].append((int(seed), float(threshold), table))
+            short = {name.split(".")[-1]: value for name, value in params.items()}
+            runs.append(Run(tags["model"], tags["data"], int(params["seed"]), float(threshold), table, short))
     return runs
 
 
-def expected(runs: list[tuple[int, float, pd.DataFrame]]) -> dict[str, float]:
+def expected(runs: list[Run]) -> dict[str, float]:
     """Means over runs of each figure, and Wilson's intervals by scipy where one photo is one trial."""
     told: dict[str, list[float]] = defaultdict(list)
     trials: dict[str, set[str]] = defaultdict(set)
-    for _, threshold, table in runs:
+    for *_, threshold, table, _ in runs:
         val, test = table[table["fold"] == "val"], table[table["held_out"]]
         truth, p = test["label"].eq("subject").to_numpy(), test["probability"].to_numpy(np.float64)
         taken = p >= threshold
         told["select_auroc"].append(roc_auc_score(val["label"].eq("subject"), val["probability"]))
+        told["select_loss"].append(
+            log_loss(val["label"].eq("subject"), val["probability"].astype(float), sample_weight=balanced(val))
+        )
         told["test_auroc"].append(roc_auc_score(truth, p))
         told["test_accuracy"].append(accuracy_score(truth, taken))
         told["test_balanced_accuracy"].append(balanced_accuracy_score(truth, taken))
@@ -106,6 +139,12 @@ def expected(runs: list[tuple[int, float, pd.DataFrame]]) -> dict[str, float]:
     return means
 
 
+def balanced(table: pd.DataFrame) -> np.ndarray:
+    """Weights with which the subject's photos count as much as all the others."""
+    truth = table["label"].eq("subject").to_numpy()
+    return np.where(truth, 1 / truth.sum(), 1 / (~truth).sum())
+
+
 def calibration_error(truth: np.ndarray, p: np.ndarray) -> float:
     """Ten equal bins, each weighted by its share of the photos."""
     error = 0.0
@@ -116,13 +155,13 @@ def calibration_error(truth: np.ndarray, p: np.ndarray) -> float:
     return error
 
 
-def differences(
-    runs: list[tuple[int, float, pd.DataFrame]], base: list[tuple[int, float, pd.DataFrame]]
-) -> dict[str, float]:
+def differences(runs: list[Run], base: list[Run]) -> dict[str, float]:
     """This variant's rate less base's, over the photos that both runs of a seed hold out."""
-    of_seed = {seed: (threshold, table.set_index("path")) for seed, threshold, table in base}
+    of_seed = {run.seed: (run.threshold, run.table.set_index("path")) for run in base}
     change: dict[str, list[int]] = defaultdict(list)
-    for seed, threshold, table in runs:
+    for *_, seed, threshold, table, _ in runs:
+        if seed not in of_seed:
+            continue
         base_threshold, before = of_seed[seed]
         for row in table[table["held_out"]].itertuples():
             if row.path in before.index and before.at[row.path, "held_out"]:

@@ -32,11 +32,13 @@ def auroc(predictions: pd.DataFrame) -> float:
 
 def log_loss(predictions: pd.DataFrame) -> float:
     """Mean negative log likelihood, both sides counting the same; NaN when one of them is missing."""
-    p = predictions["probability"].to_numpy(np.float64).clip(1e-7, 1 - 1e-7)
+    from sklearn.metrics import log_loss as weighted
+
     is_subject = (predictions["label"] == "subject").to_numpy()
     if is_subject.all() or not is_subject.any():
         return float("nan")
-    return float(-(np.log(p[is_subject]).mean() + np.log(1 - p[~is_subject]).mean()) / 2)
+    weights = np.where(is_subject, 1 / is_subject.sum(), 1 / (~is_subject).sum())
+    return float(weighted(is_subject, predictions["probability"].to_numpy(np.float64), sample_weight=weights))
 
 
 def rates(predictions: pd.DataFrame, threshold: float) -> dict[str, tuple[int, int]]:
