@@ -92,7 +92,9 @@ def test_a_picture_and_a_line_for_each_photo(album, tmp_path):
 @pytest.mark.slow
 def test_a_run_whose_derived_files_lie_elsewhere_is_explained_from_there(album, tmp_path):
     cache = tmp_path / "elsewhere"
-    said = call(tmp_path, "ismila.train", "model=mobilenet", f"data.root={album}", f"data.cache={cache}", "data=closeups")
+    said = call(
+        tmp_path, "ismila.train", "model=mobilenet", f"data.root={album}", f"data.cache={cache}", "data=closeups"
+    )
     assert said.returncode == 0, said.stderr
     assert not (album / ".ismila").exists()
     said = call(tmp_path, "ismila.cli", "explain", album / "mila/m0.jpg", "--json")

@@ -177,9 +177,15 @@ def album_of(run: Recorded, root: Path | None) -> Path:
     return root
 
 
+def derived_of(run: Recorded, root: Path) -> Path:
+    """Where the run's derived files lie: the `data.cache` it was given while that is there, or the album's own."""
+    cache = Path(run.params.get("data.cache", "None"))
+    return derived_folder(root, cache if cache.name != "None" and cache.is_dir() else None)
+
+
 def open_explainer(run: Recorded, classifier: Classifier, root: Path) -> Explainer:
     """An explainer with the run's training photos, as far as they are still in the album at `root`."""
-    derived = derived_folder(root, None)
+    derived = derived_of(run, root)
     rows = _training_rows(run, derived)
     spec = classifier.spec
     bundled = classifier.backbone.get("digest") == bundled_digest()
