@@ -1,6 +1,8 @@
 """Draws small photos: nothing is downloaded, nothing is shipped."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +32,8 @@ def own_tracking():
     os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
-@pytest.fixture
-def album(tmp_path):
+def draw_album(root: Path) -> Path:
     """24 photos of the subject, 40 of things, 12 of other animals."""
-    root = tmp_path / "album"
     for i in range(24):
         draw_photo(root / f"mila/m{i}.jpg", i, True)
     for i in range(40):
@@ -41,3 +41,29 @@ def album(tmp_path):
     for i in range(12):
         draw_photo(root / f"pets/{'dog' if i % 2 else 'cat'}/p{i}.jpg", 2000 + i, False)
     return root
+
+
+@pytest.fixture
+def album(tmp_path):
+    """An album of its own for a test."""
+    return draw_album(tmp_path / "album")
+
+
+def call(folder: Path, module: str, *args: object) -> subprocess.CompletedProcess[str]:
+    """`python -m module args` in a folder."""
+    command = [sys.executable, "-m", module, *map(str, args)]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "120"}
+    )
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory):
+    """A folder with an album (some names odd) and a sweep of eight runs: two variants, seeds and strengths C."""
+    folder = tmp_path_factory.mktemp("swept")
+    album = draw_album(folder / "album")
+    for i in range(12):
+        draw_photo(album / f"not_mila/<img src=x onerror=alert(1)>{i}.jpg", 600 + i, i % 2 == 0)
+    said = call(folder, "ismila.train", "-m", "data=base,pets", "seed=0,1", "model.C=0.01,1", f"data.root={album}")
+    assert said.returncode == 0, said.stderr
+    return folder

@@ -254,7 +254,7 @@ def _ui(args: argparse.Namespace) -> int:
     import subprocess
 
     uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlruns/mlflow.db")
-    print(f"http://127.0.0.1:{args.port}")
+    print(f"http://127.0.0.1:{args.port}/#/experiments?workflowType=machine_learning")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(args.port)]
     return subprocess.run(command, check=False).returncode
 

@@ -203,10 +203,11 @@ def say_compared(table: pd.DataFrame, left_out: int, as_json: bool) -> None:
         "test_fpr_pets": "animals taken for it",
     }
     shown = Table(title="held-out photos; mean over seeds, 95 % interval", title_justify="left")
-    for name in ("model", "data", "seeds", *columns.values(), "AUROC"):
-        shown.add_column(name, justify="left" if name in ("model", "data") else "right", no_wrap=True)
+    named = ("model", "data", *(["settings"] if any(table["settings"]) else []))
+    for name in (*named, "seeds", *columns.values(), "AUROC"):
+        shown.add_column(name, justify="left" if name in named else "right", no_wrap=name != "settings")
     for row in table.to_dict("records"):
-        cells = [f"{row['model']}", f"{row['data']}", f"{row['seeds']}"]
+        cells = [f"{row[name]}" for name in (*named, "seeds")]
         for name in columns:
             has = row.get(name, float("nan")) == row.get(name)
             cells.append(

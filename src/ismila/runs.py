@@ -22,7 +22,12 @@ import mlflow
 import pandas as pd
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_RUN_NAME,
+    MLFLOW_RUN_NOTE,
+    MLFLOW_SOURCE_NAME,
+)
 from PIL import Image
 
 from ismila.learning.classifier import Classifier
@@ -38,7 +43,8 @@ DATABASE = Path("mlruns/mlflow.db")
 ARTIFACTS = Path("mlruns/artifacts")
 TRAINED = "attributes.status = 'FINISHED' and tags.model != ''"
 """MLflow's filter for runs that trained something; a sweep's parent run did not."""
-
+TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+"""Without it MLflow's UI opens the experiment as one about prompts and traces."""
 
 SERVED_WITH = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy", "pandas", "pillow", "onnxruntime",
                "safetensors", "filelock")  # fmt: skip
@@ -64,6 +70,7 @@ def connect(uri: str | None = None) -> mlflow.MlflowClient:
     return mlflow.MlflowClient()
 
 
+SOURCE = {MLFLOW_SOURCE_NAME: "ismila.train"}
 SWEEP = "ISMILA_SWEEP_RUN"
 """Environment variable that holds the parent run's id while a multirun goes on."""
 
@@ -85,17 +92,20 @@ def recorded(
         experiment = client.get_experiment_by_name(subject)
         if experiment is None:
             local = str(mlflow.get_tracking_uri()).startswith("sqlite:")
-            experiment_id = client.create_experiment(subject, ARTIFACTS.resolve().as_uri() if local else None)
+            place = ARTIFACTS.resolve().as_uri() if local else None
+            experiment_id = client.create_experiment(subject, place, TRAINING)
         else:
             experiment_id = experiment.experiment_id
         if sweep and SWEEP not in os.environ:
-            parent = client.create_run(experiment_id, run_name="sweep", tags={"subject": subject})
+            parent = client.create_run(experiment_id, run_name="sweep", tags={"subject": subject, **SOURCE})
             os.environ[SWEEP] = parent.info.run_id
         if sweep:
             tags = {**tags, MLFLOW_PARENT_RUN_ID: os.environ[SWEEP]}
         run = client.create_run(experiment_id, run_name=name)
         logged = [Param(key, str(value)[:500]) for key, value in params.items()]
-        client.log_batch(run.info.run_id, params=logged, tags=[RunTag(k, v) for k, v in tags.items()])
+        client.log_batch(
+            run.info.run_id, params=logged, tags=[RunTag(k, v) for k, v in {**SOURCE, **tags}.items() if v]
+        )
     except (MlflowException, OSError) as error:
         raise UserError(
             f"tracking.uri={mlflow.get_tracking_uri()}: MLflow does not answer ({str(error).splitlines()[0][:160]}); "
@@ -157,15 +167,19 @@ def _record_dataset(client: mlflow.MlflowClient, run_id: str, predictions: pd.Da
     client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
 
 
-def crown(run_id: str, subject: str, select_auroc: float, verdict: str) -> bool:
+def rank(figures: dict[str, float]) -> tuple[float, float]:
+    """What makes a run `best`: `select_auroc`, and among equals (many reach 1) the lower `select_loss`."""
+    return figures.get("select_auroc", float("-inf")), -figures.get("select_loss", float("inf"))
+
+
+def crown(run_id: str, subject: str, figures: dict[str, float], verdict: str) -> bool:
     """Describe the run, and when it is the subject's best, register it under the subject's name as `champion`.
 
     Only a champion is logged as an MLflow model: with the package's code and weights that is 20 MB and some seconds.
     """
     client = mlflow.MlflowClient()
-    client.set_tag(run_id, "mlflow.note.content", verdict)
-    best = max((run.metrics.get("select_auroc", 0.0) for run in _others(subject, run_id)), default=-1.0)
-    if select_auroc <= best:
+    client.set_tag(run_id, MLFLOW_RUN_NOTE, verdict)
+    if any(rank(run.metrics) >= rank(figures) for run in _others(subject, run_id)):
         return False
     import base64
 
@@ -188,6 +202,7 @@ def crown(run_id: str, subject: str, select_auroc: float, verdict: str) -> bool:
             pip_requirements=[f"{name}=={version(name)}" for name in SERVED_WITH],
         )
     made = mlflow.register_model(logged.model_uri, subject)
+    client.update_model_version(subject, made.version, verdict)
     client.set_registered_model_alias(subject, "champion", made.version)
     return True
 
@@ -220,7 +235,7 @@ def git_commit() -> str:
 
 
 def find_run(which: str, subject: str, uri: str | None = None) -> str:
-    """Run id of `best` (highest select_auroc), `latest`, a run id or a unique prefix of one.
+    """Run id of `best` (see `rank`), `latest`, a run id or a unique prefix of one.
 
     Raises:
         UserError: there is none, or more than one.
@@ -230,7 +245,7 @@ def find_run(which: str, subject: str, uri: str | None = None) -> str:
     if which == "latest":
         return ids[0]
     if which == "best":
-        return max(runs, key=lambda run: run.metrics.get("select_auroc", float("-inf"))).run_id
+        return max(reversed(runs), key=lambda run: rank(run.metrics)).run_id  # of equals the oldest, the champion
     matching = [run_id for run_id in ids if run_id.startswith(which)]
     if not re.fullmatch("[0-9a-f]+", which) or not matching:
         raise UserError(f"--run {which}: no such run; give best, latest, or a run id from `ismila ui`")
@@ -296,8 +311,24 @@ def close_sweep(table: pd.DataFrame, readings: list[str]) -> None:
     run_id = os.environ.pop(SWEEP)
     client = mlflow.MlflowClient()
     client.log_text(run_id, table.to_csv(index=False), "compare.csv")
-    client.set_tag(run_id, "mlflow.note.content", "\n\n".join(readings))
+    swept = " ".join(",".join(sorted(set(table[column]))) for column in ("model", "data"))
+    client.set_tag(run_id, MLFLOW_RUN_NAME, f"sweep: {swept}, {table['seeds'].max()} seeds")
+    client.set_tag(run_id, MLFLOW_RUN_NOTE, "\n\n".join(readings))
     client.set_terminated(run_id, "FINISHED")
+
+
+def log_report(run_id: str, page: str) -> None:
+    """Keep the page of `ismila report` with its run, as `report.html`.
+
+    Raises:
+        UserError: MLflow does not take it.
+    """
+    try:
+        mlflow.MlflowClient().log_text(run_id, page, "report.html")
+    except (MlflowException, OSError) as error:
+        raise UserError(
+            f"run {run_id}: MLflow does not take report.html ({str(error).splitlines()[0][:160]})"
+        ) from error
 
 
 def load_classifier(run_id: str) -> Classifier:

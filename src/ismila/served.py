@@ -47,8 +47,9 @@ class ServedClassifier(PythonModel):  # type: ignore[misc]
 def _source(image: str) -> Path | bytes:
     if len(image) < 4096 and Path(image).is_file():
         return Path(image)
+    _, _, content = image.rpartition(";base64,")  # a data: address, as web pages send it
     try:
-        return base64.b64decode(image, validate=True)
+        return base64.b64decode("".join(content.split()), validate=True)  # the `base64` command breaks lines
     except (binascii.Error, ValueError):
         return Path(image[:200])
 

@@ -59,7 +59,7 @@ def run(config: DictConfig) -> float:
         plots = run_plots(trained.epochs, predictions, classifier.threshold)
         record_results(run_id, figures, predictions, classifier, OmegaConf.to_yaml(config), digest, plots)
     sentence = verdict(predictions[predictions["held_out"]], classifier.threshold, subject)
-    champion = crown(run_id, subject, figures.get("select_auroc", 0.0), sentence)
+    champion = crown(run_id, subject, figures, sentence)
     console.say_run(trained, figures, run_id, subject, sentence, champion)
     return figures.get("select_auroc", 0.0)
 

@@ -1,9 +1,15 @@
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import recall_score, roc_auc_score
 
 from ismila.evidence.compare import RunFigures, compare_runs
+from ismila.evidence.metrics import wilson
 
 
 def run_of(data, seed, shift):
@@ -74,6 +80,45 @@ def test_all_right_on_a_few_photos_is_not_certainty(runs):
     row = compare_runs(sure).iloc[0]
     assert row["test_recall"] == 1
     assert row["test_recall_low"] < 0.9
+
+
+def test_every_rate_has_wilsons_interval_and_an_auroc_one_over_groups(runs):
+    row = compare_runs(runs[:1]).iloc[0]
+    dogs = runs[0].predictions[runs[0].predictions["held_out"] & (runs[0].predictions["kind"] == "dog")]
+    assert (row["test_fpr_dog_low"], row["test_fpr_dog_high"]) == pytest.approx(
+        wilson((dogs["probability"] >= 0.5).sum(), len(dogs))
+    )
+    assert row["test_auroc_low"] < row["test_auroc"] < row["test_auroc_high"]  # one run, and still an interval
+
+
+def test_too_few_photos_are_said_instead_of_a_difference(runs):
+    few = [
+        replace(r, predictions=pd.concat([r.predictions[r.predictions["label"] != "pets"], r.predictions.iloc[-12:]]))
+        for r in (runs[0], runs[4])
+    ]
+    assert "false positives on animals: too few photos to say" in compare_runs(few).iloc[1]["reading"]
+
+
+def test_runs_with_other_settings_have_rows_of_their_own(runs):
+    table = compare_runs([replace(runs[0], settings="hidden=128"), *runs[4:], *runs[:4]])
+    assert table[["data", "settings", "seeds"]].to_numpy().tolist() == [
+        ["base", "", 4],
+        ["base", "hidden=128", 1],
+        ["pets", "", 4],
+    ]
+    assert table.loc[1, "reading"].startswith("base hidden=128 against base: false positives on animals unchanged")
+
+
+@pytest.mark.slow
+def test_the_table_is_what_an_independent_script_recomputes(swept):
+    script = Path(__file__).parents[2] / "benchmarks/check_compare.py"
+    checked = subprocess.run(
+        [sys.executable, script, "--mlruns", swept / "mlruns"], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    *rows, last = checked.stdout.splitlines()
+    assert rows == [f"mobilenet {data}: 2 seeds" for data in ("base", "base C=1", "pets", "pets C=1")]
+    assert int(last.split()[0]) > 50  # figures compared
 
 
 def test_no_run_gives_an_empty_table():

@@ -1,12 +1,10 @@
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import call
 from PIL import Image
 
 from ismila.evidence.explain import Explainer, backbone_features
@@ -46,6 +44,20 @@ def test_the_map_and_its_test_belong_together(name):
     assert explained.nearest[0].similarity == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize("name", ["cnn", "mobilenet"])
+def test_what_the_cells_add_is_the_logit(name):
+    classifier = classifier_of(name)
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    nothing = pd.DataFrame({"path": [], "kind": []})
+    added = Explainer(classifier, nothing, np.zeros((0, 1), np.float32)).contributions(image)
+    assert added.shape == {"cnn": (10, 10), "mobilenet": (3, 3)}[name]
+    with torch.inference_mode():
+        logit = float(classifier.network(torch.from_numpy(image[None]))[0])
+    bias = float(classifier.network.head[-1].bias[0])
+    assert added.sum() == pytest.approx(logit - bias, rel=1e-3, abs=1e-4)
+    assert abs(logit - bias) > 1e-3
+
+
 def test_a_photo_in_which_nothing_speaks_for_it_is_said():
     classifier = classifier_of("mobilenet")
     torch.nn.init.constant_(classifier.network.head[0].weight, -0.1)
@@ -58,17 +70,33 @@ def test_a_photo_in_which_nothing_speaks_for_it_is_said():
 
 @pytest.mark.slow
 def test_a_picture_and_a_line_for_each_photo(album, tmp_path):
-    def call(module, *args):
-        command = [sys.executable, "-m", module, *map(str, args)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=os.environ)
-
-    call("ismila.train", "model=cnn", f"data.root={album}", "model.epochs=2")
-    said = call("ismila.cli", "explain", album / "mila/m0.jpg", album / "none.jpg", "--json", "--to", "out")
-    first, second = map(json.loads, said.stdout.splitlines())
-    assert second["error"] == "file not found"
+    said = call(tmp_path, "ismila.train", "model=cnn", f"data.root={album}", "model.epochs=2", "refit=all")
+    assert said.returncode == 0, said.stderr
+    (tmp_path / "half.jpg").write_bytes((album / "mila/m0.jpg").read_bytes()[:900])
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic not a picture")
+    photos = [album / "mila/m0.jpg", album / "none.jpg", "half.jpg", "phone.heic"]
+    said = call(tmp_path, "ismila.cli", "explain", *photos, "--json", "--to", "out")
     assert said.returncode == 1
+    assert said.stderr == ""
+    first, *broken = map(json.loads, said.stdout.splitlines())
+    assert [told["error"].split(":")[0] for told in broken][:2] == ["file not found", "damaged"]
+    assert broken[2]["error"].startswith(("HEIC", "not a picture", "damaged"))
     assert Image.open(tmp_path / first["picture"]).size[0] > 1000
-    assert len(first["nearest"]) == 5
+    assert first["nearest"][0]["path"] == "mila/m0.jpg"  # refit: the photo itself was trained on
+    assert first["nearest"][0]["similarity"] == pytest.approx(1, abs=1e-4)
     album.rename(album.with_name("moved"))
-    gone = call("ismila.cli", "explain", album.with_name("moved") / "mila/m0.jpg")
+    gone = call(tmp_path, "ismila.cli", "explain", album.with_name("moved") / "mila/m0.jpg")
     assert "say where it is with --root" in gone.stderr
+
+
+@pytest.mark.slow
+def test_a_run_whose_derived_files_lie_elsewhere_is_explained_from_there(album, tmp_path):
+    cache = tmp_path / "elsewhere"
+    said = call(
+        tmp_path, "ismila.train", "model=mobilenet", f"data.root={album}", f"data.cache={cache}", "data=closeups"
+    )
+    assert said.returncode == 0, said.stderr
+    assert not (album / ".ismila").exists()
+    said = call(tmp_path, "ismila.cli", "explain", album / "mila/m0.jpg", "--json")
+    assert len(json.loads(said.stdout)["nearest"]) == 5
+    assert not (album / ".ismila").exists()

@@ -61,7 +61,7 @@ def drawn(n, copies=1):
 
 
 def test_the_interval_of_the_auroc_knows_that_copies_are_no_evidence():
-    once, copied = auroc_interval(drawn(80), 300), auroc_interval(drawn(80, copies=5), 300)
+    once, copied = auroc_interval([drawn(80)], 300), auroc_interval([drawn(80, copies=5)], 300)
     assert once[0] < auroc(drawn(80)) < once[1]
     assert copied[1] - copied[0] == pytest.approx(once[1] - once[0], abs=0.03)
 

@@ -1,12 +1,11 @@
-import os
+import json
 import re
 import shutil
-import subprocess
-import sys
 
+import mlflow
 import pandas as pd
 import pytest
-from conftest import draw_photo
+from conftest import call
 
 from ismila.evidence.verdict import few, verdict
 
@@ -39,24 +38,40 @@ def test_too_few_photos_are_said():
     assert few(held_out(19, 20, 0, 0, 80), "mila") == ""
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Debian's chromium")
-def test_the_page_opens_from_disk_and_its_parts_answer(album, tmp_path):
-    sync = pytest.importorskip("playwright.sync_api")
-    for i in range(12):
-        draw_photo(album / f"not_mila/<img src=x onerror=alert(1)>{i}.jpg", 600 + i, i % 2 == 0)
-
-    def call(module, *args):
-        command = [sys.executable, "-m", module, *map(str, args)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=os.environ)
-
-    call("ismila.train", "model=mobilenet", "data=base", f"data.root={album}")
-    call("ismila.train", "model=mobilenet", "data=pets", f"data.root={album}")
-    said = call("ismila.cli", "report", "--to", "out")
+@pytest.fixture(scope="module")
+def page_path(swept):
+    said = call(swept, "ismila.cli", "report", "--to", "out")
     assert said.returncode == 0, said.stderr
-    page_path = tmp_path / said.stdout.strip()
+    return swept / said.stdout.strip()
+
+
+@pytest.mark.slow
+def test_the_page_needs_nothing_from_outside_and_stays_with_its_run(swept, page_path):
     outside = re.sub(r"(?s)<script>/\*\*.*?</script>", "", page_path.read_text())  # without plotly's own source
     assert not re.search(r'(?:src|href)="(?:https?:)?//', outside)
+    client = mlflow.MlflowClient(f"sqlite:///{swept}/mlruns/mlflow.db")
+    [run] = [r for r in client.search_runs(["1"]) if r.info.run_id.startswith(page_path.stem)]
+    assert "report.html" in [artifact.path for artifact in client.list_artifacts(run.info.run_id)]
+    verdict_said = run.data.tags["mlflow.note.content"]
+    assert verdict_said in json.loads(f'"{re.search(r"verdict.: .(.*?). *, .few", page_path.read_text())[1]}"')
+
+
+@pytest.mark.slow
+def test_the_best_run_is_the_registered_champion_and_says_its_verdict(swept, page_path):
+    client = mlflow.MlflowClient(f"sqlite:///{swept}/mlruns/mlflow.db")
+    champion = client.get_model_version_by_alias("mila", "champion")
+    assert champion.run_id.startswith(page_path.stem)  # `report` took `best`
+    assert champion.description.startswith("Recognises")
+    assert client.get_experiment_by_name("mila").tags["mlflow.experimentKind"] == "custom_model_development"
+    [parent] = client.search_runs(["1"], "attributes.run_name LIKE 'sweep%'")
+    assert parent.info.run_name == "sweep: mobilenet base,pets, 2 seeds"
+    assert "against base: " in parent.data.tags["mlflow.note.content"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Debian's chromium")
+def test_the_page_opens_from_disk_and_its_parts_answer(page_path):
+    sync = pytest.importorskip("playwright.sync_api")
     with sync.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme="dark")
@@ -67,6 +82,10 @@ def test_the_page_opens_from_disk_and_its_parts_answer(album, tmp_path):
         page.goto(page_path.as_uri())
         page.wait_for_selector("#histogram .main-svg")
         assert "Recognises" in page.inner_text("h1")
+        assert "were held out: rates on them say next to nothing" in page.inner_text("#few")
+        assert "too few to say" in page.inner_text("#bars")
+        assert "too few photos to say" in page.inner_text("#other")  # 6 of the subject, 3 other animals
+        assert "expected calibration error" in page.inner_text("#curves-words")
         before = page.inner_text("#figures")
         page.focus("#threshold")
         page.keyboard.press("Home")

@@ -94,19 +94,18 @@ class Explainer:
     """
 
     def __init__(self, classifier: Classifier, training: pd.DataFrame, features: Floats) -> None:
-        from captum.attr import LayerGradCam
+        from captum.attr import LayerGradientXActivation
 
         self.classifier, self.training = classifier, training
         self.features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-9)
         layers: Any = classifier.network.backbone.get_submodule("features")
-        last = layers[-2] if classifier.backbone["name"] == "cnn" else layers[-1]  # before the last pooling
-        self._cam = LayerGradCam(classifier.network, last)
+        self._parts = LayerGradientXActivation(classifier.network, layers[-1])
 
     def explain(self, image: Pixels) -> Explanation:
         """Explain the answer for one image `[size_px, size_px, 3]`.
 
-        The heat map is Grad-CAM (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391) by captum, on the last
-        convolution; for a linear head on averaged features that is the class activation map itself.
+        The heat map is what each cell of the last layer's grid adds to the logit (`contributions`), by captum,
+        where that is above 0.
         """
         heat = self._heat(image)
         hottest = heat > np.quantile(heat, 1 - HOTTEST) if heat.any() else np.zeros(heat.shape, np.bool_)
@@ -123,15 +122,24 @@ class Explainer:
             image, float(p[0]), heat, hottest, float(p[1]), float(p[2]), float(p[3:].mean()), self._nearest(image)
         )
 
-    def _heat(self, image: Pixels) -> Floats:
-        from captum.attr import LayerAttribution
+    def contributions(self, image: Pixels) -> Floats:
+        """`[h, w]`: activation times gradient of each cell of the last layer's grid, summed over its channels.
 
+        HiResCAM (Draelos and Carin 2020, https://arxiv.org/abs/2011.08891). With a linear head the cells add up to the
+        logit less the head's bias, for both backbones. Grad-CAM averages the gradients over the grid first: the same
+        where the features are averaged (MobileNet), but not where each cell has weights of its own (the CNN).
+        """
         self.classifier.network.eval()
         x = torch.from_numpy(image[None].astype(np.float32)).requires_grad_()
-        grid = self._cam.attribute(x, relu_attributions=True)
-        assert isinstance(grid, Tensor)
+        parts = self._parts.attribute(x)
+        assert isinstance(parts, Tensor)
+        added: Floats = parts[0].sum(0).detach().numpy()
+        return added
+
+    def _heat(self, image: Pixels) -> Floats:
+        grid = Image.fromarray(self.contributions(image).clip(min=0))
         side = self.classifier.spec.size_px
-        heat = LayerAttribution.interpolate(grid, (side, side), "bilinear")[0, 0].detach().numpy()
+        heat = np.asarray(grid.resize((side, side), Image.Resampling.BILINEAR))
         peak = float(heat.max())
         return np.asarray(heat / peak if peak > 1e-12 else np.zeros_like(heat), dtype=np.float32)
 
@@ -167,9 +175,15 @@ def album_of(run: Recorded, root: Path | None) -> Path:
     return root
 
 
+def derived_of(run: Recorded, root: Path) -> Path:
+    """Where the run's derived files lie: the `data.cache` it was given while that is there, or the album's own."""
+    cache = Path(run.params.get("data.cache", "None"))
+    return derived_folder(root, cache if cache.name != "None" and cache.is_dir() else None)
+
+
 def open_explainer(run: Recorded, classifier: Classifier, root: Path) -> Explainer:
     """An explainer with the run's training photos, as far as they are still in the album at `root`."""
-    derived = derived_folder(root, None)
+    derived = derived_of(run, root)
     rows = _training_rows(run, derived)
     spec = classifier.spec
     bundled = classifier.encoder

@@ -12,14 +12,25 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ismila.evidence.compare import RunFigures, figures_of
+from ismila.evidence.compare import figures_of, paired_difference
 from ismila.evidence.explain import Explainer, album_of, draw_overlay, open_explainer
 from ismila.evidence.metrics import auroc, auroc_interval, calibration, rates, wilson
-from ismila.evidence.verdict import few, verdict
+from ismila.evidence.verdict import FEW, few, verdict
+from ismila.learning.classifier import Classifier
 from ismila.learning.features import Progress
 from ismila.photos import UserError
 from ismila.photos.images import PhotoError, fit_photo, jpeg_bytes, open_photo, write_aside
-from ismila.runs import Recorded, find_run, finished_runs, load_classifier, load_predictions, read_epochs, read_run
+from ismila.runs import (
+    Recorded,
+    find_run,
+    finished_runs,
+    load_classifier,
+    load_predictions,
+    log_report,
+    rank,
+    read_epochs,
+    read_run,
+)
 
 THUMBNAIL_PX = 180
 EXPLAINED = 40
@@ -28,7 +39,9 @@ PAGE = resources.files("ismila.evidence") / "report_page"
 
 
 def write_report(which: str, subject: str, to: Path, root: Path | None, progress: Progress | None = None) -> Path:
-    """Write `<to>/<run>.html` and return its path. Nothing is computed again except explanations of the errors.
+    """Write `<to>/<run>.html`, keep it with the run in MLflow (`report.html`), and return its path.
+
+    Nothing is computed again except explanations of the errors.
 
     Raises:
         UserError: there is no such run, its album is gone, or the page cannot be written.
@@ -52,6 +65,7 @@ def write_report(which: str, subject: str, to: Path, root: Path | None, progress
         write_aside(path, page.encode())
     except OSError as error:
         raise UserError(f"--to {to}: {error.strerror}; give a folder that may be written") from error
+    log_report(run.run_id, page)
     return path
 
 
@@ -65,20 +79,26 @@ def describe(run: Recorded, subject: str, root: Path, progress: Progress | None 
         for name, (hits, n) in rates(held_out, threshold).items()
         if n
     ]
+    classifier = load_classifier(run.run_id)
     error, bins = calibration(held_out)
-    low, high = auroc_interval(held_out)
+    low, high = auroc_interval([held_out])
     return {
         "subject": subject,
         "run": {"id": run.run_id, **{name: run.tags.get(name, "") for name in ("model", "data", "album", "refit")}},
         "verdict": verdict(held_out, threshold, subject),
         "few": few(held_out, subject),
+        "few_below": FEW,
         "threshold": threshold,
         "bars": bars,
         "auroc": [_or_none(value) for value in (auroc(held_out), low, high)],
-        "calibration": {"error": error, "bins": bins.to_dict("records")},
+        "calibration": {
+            "error": error,
+            "bins": bins.to_dict("records"),
+            "temperature": float(getattr(classifier, "temperature", 1.0)),
+        },
         "epochs": read_epochs(run.run_id),
         "other": _against_best_other(run, subject),
-        "photos": _photos(held_out, run, subject, threshold, root, progress),
+        "photos": _photos(held_out, run, classifier, threshold, root, progress),
     }
 
 
@@ -87,7 +107,10 @@ def _or_none(value: float) -> float | None:
 
 
 def _against_best_other(run: Recorded, subject: str) -> dict[str, Any] | None:
-    """The best other run on the same album, both asked about the photos that both held out."""
+    """The best other run on the same album, both asked about the photos that both held out.
+
+    Runs of the same seed come first: they hold out the same photos, so that every one of them can be compared.
+    """
     others = [
         other
         for other in finished_runs(subject)
@@ -95,46 +118,43 @@ def _against_best_other(run: Recorded, subject: str) -> dict[str, Any] | None:
     ]
     if not others:
         return None
-    best = max(others, key=lambda other: other.metrics.get("select_auroc", 0.0))
-    [this], [that] = figures_of([run])[0], figures_of([best])[0]
-    rows = []
-    for label, name in (("subject", "recognised"), ("things", "things taken for it"), ("pets", "animals taken for it")):
-        both = _common(this, that, label)
-        if len(both):
-            rows.append(
-                {"name": name, "n": len(both), "this": int(both["this"].sum()), "that": int(both["that"].sum())}
-            )
-    return {"name": f"{that.model} {that.data} seed {that.seed}", "id": that.run_id, "rows": rows}
-
-
-def _common(this: RunFigures, that: RunFigures, label: str) -> pd.DataFrame:
-    def taken(run: RunFigures) -> pd.Series[bool]:
-        rows = run.predictions[run.predictions["held_out"] & (run.predictions["label"] == label)]
-        return rows.set_index("path")["probability"] >= run.threshold
-
-    return pd.concat([taken(this).rename("this"), taken(that).rename("that")], axis=1, join="inner")
+    same_seed = [other for other in others if other.params.get("seed") == run.params.get("seed")]
+    best = max(same_seed or others, key=lambda other: rank(other.metrics))
+    (this, that), _ = figures_of([run, best])
+    named = {"test_recall": f"{subject} recognised", "test_fpr_things": "things taken for it"}
+    named["test_fpr_pets"] = "animals taken for it"
+    rows = [{"name": words, **paired_difference(name, [(this, that)])} for name, words in named.items()]
+    name = f"{that.model} {that.data} {that.settings}".strip()
+    if that.seed != this.seed:
+        name += f" seed {that.seed}"
+    return {"name": name, "id": that.run_id, "rows": [row for row in rows if "n" in row]}
 
 
 def _photos(
-    held_out: pd.DataFrame, run: Recorded, subject: str, threshold: float, root: Path, progress: Progress | None
+    held_out: pd.DataFrame,
+    run: Recorded,
+    classifier: Classifier,
+    threshold: float,
+    root: Path,
+    progress: Progress | None,
 ) -> list[dict[str, Any]]:
     is_subject = held_out["label"] == "subject"
     wrong = (held_out["probability"] >= threshold) != is_subject
     how_wrong = (held_out["probability"] - threshold).abs().where(wrong, -1.0)
     worst = set(how_wrong[wrong].sort_values(ascending=False).index[:EXPLAINED])
-    explainer = open_explainer(run, load_classifier(run.run_id), root) if worst else None
+    explainer = open_explainer(run, classifier, root) if worst else None
     rows: Any = held_out.iterrows()
     if progress and len(held_out) > 200:
         rows = progress(rows, len(held_out), "Looking at photos")
     out = []
     for at, row in rows:
         photo = {name: row[name] for name in ("path", "label", "kind")} | {"p": round(float(row["probability"]), 5)}
-        photo |= _pictures(root / row["path"], explainer if at in worst else None, root, subject)
+        photo |= _pictures(root / row["path"], explainer if at in worst else None, root)
         out.append(photo)
     return out
 
 
-def _pictures(path: Path, explainer: Explainer | None, root: Path, subject: str) -> dict[str, Any]:
+def _pictures(path: Path, explainer: Explainer | None, root: Path) -> dict[str, Any]:
     try:
         photo = open_photo(path, 448)
     except PhotoError as error:
@@ -150,7 +170,12 @@ def _pictures(path: Path, explainer: Explainer | None, root: Path, subject: str)
             src = ""
         nearest.append({**vars(neighbour), "src": src})
     heat = _data_uri(draw_overlay(explained).resize(photo.size))
-    return {"src": _data_uri(photo), "heat": heat, "said": explained.said(subject), "nearest": nearest}
+    return {
+        "src": _data_uri(photo),
+        "heat": heat,
+        "said": explained.said(explainer.classifier.subject),
+        "nearest": nearest,
+    }
 
 
 def _data_uri(photo: Image.Image, side_px: int = THUMBNAIL_PX) -> str:

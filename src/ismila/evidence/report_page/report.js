@@ -32,7 +32,9 @@ for (const bar of report.bars) {
   find("bars").append(element("div", { class: "bar", role: "img",
     "aria-label": `${named(bar.name)}: ${bar.hits} of ${bar.n}, 95 % interval ${percent(bar.low)} to ${percent(bar.high)}` },
   element("span", {}, named(bar.name)), element("div", { class: "track" }, fill, whisker),
-  element("span", { class: "number" }, `${bar.hits} of ${bar.n}`)));
+  element("span", { class: "number" }, `${bar.hits} of ${bar.n}`),
+  element("span", { class: "number quiet" }, bar.n < report.few_below ? "too few to say"
+    : `${(100 * bar.low).toFixed(0)} – ${(100 * bar.high).toFixed(0)} %`)));
 }
 
 function tableOf(head, rows) {
@@ -41,10 +43,26 @@ function tableOf(head, rows) {
       element(at === 0 ? "th" : "td", at === 0 ? { scope: "row" } : {}, String(cell))))))];
 }
 
+const points100 = (value) => `${value > 0 ? "+" : ""}${(100 * value).toFixed(1)}`;
+function changed(row) {
+  if (row.n < report.few_below) return "too few photos to say";
+  if (row.change === 0 && row.change_low === 0 && row.change_high === 0) return "the same";
+  const clear = row.change_low > 0 || row.change_high < 0;
+  return `${points100(row.change)} points${clear ? "" : ", not clear"} (${points100(row.change_low)} to ${points100(row.change_high)})`;
+}
 if (report.other && report.other.rows.length) {
-  find("other").append(element("table", {}, ...tableOf(["", "this run", report.other.name, "photos"],
-    report.other.rows.map((row) => [row.name, row.this, row.that, row.n]))),
-  element("p", { class: "quiet" }, "Both asked about the photos that both held out."));
+  find("other").append(element("p", { class: "quiet" },
+    `${report.other.name}, run ${report.other.id.slice(0, 8)}; both asked about the photos that both held out`));
+  for (const row of report.other.rows) {
+    const fill = element("div", { class: `fill ${row.name.endsWith("recognised") ? "good" : ""}`, style: `width: ${100 * row.after}%` });
+    const before = element("div", { class: "before", style: `left: ${100 * row.before}%` });
+    find("other").append(element("div", { class: "bar", role: "img",
+      "aria-label": `${row.name}: ${percent(row.before)} there, ${percent(row.after)} here, ${changed(row)}, ${row.n} photos` },
+    element("span", {}, row.name), element("div", { class: "track" }, fill, before),
+    element("span", { class: "number" }, `${percent(row.before)} → ${percent(row.after)}`),
+    element("span", { class: "number quiet" }, `${changed(row)}, ${row.n} photos`)));
+  }
+  find("other").append(element("p", { class: "quiet" }, "Bars are this run, marks the other one; 95 % intervals, paired."));
 } else find("other").append(element("p", { class: "quiet" }, "There is no other run on this album to compare with."));
 
 // --- charts ---
@@ -56,7 +74,7 @@ function layout(title, x, y, more = {}) {
   return { title: { text: title, font: { size: 15 }, x: 0 }, paper_bgcolor: "transparent", plot_bgcolor: "transparent",
     font: { color: colour("--ink"), family: "system-ui, sans-serif" }, margin: { l: 48, r: 12, t: 36, b: 44 }, height: 280,
     xaxis: { ...axis, title: { text: x }, ...more.xaxis }, yaxis: { ...axis, title: { text: y }, ...more.yaxis },
-    legend: { orientation: "h", y: 1.13, x: 1, xanchor: "right" }, ...more.layout };
+    legend: { orientation: "h", y: -0.28, x: 0, yanchor: "top" }, ...more.layout };
 }
 const options = { displayModeBar: false, responsive: true };
 
@@ -82,7 +100,7 @@ function drawCharts() {
   Plotly.react("histogram", sides.map(([test, name, tint]) => ({ type: "histogram", name, x: photos.filter(test).map((p) => p.p),
     xbins: { start: 0, end: 1.0001, size: 0.05 }, marker: { color: colour(tint) }, opacity: 0.85 })),
   layout("Probabilities of the held-out photos", "probability", "photos", { xaxis: { range: [0, 1] },
-    layout: { barmode: "stack", shapes: [line()] } }), options);
+    layout: { barmode: "stack", shapes: [line()], height: 320, margin: { l: 48, r: 12, t: 36, b: 84 } } }), options);
   const curve = (x, y, name) => ({ x: points.map(x), y: points.map(y), mode: "lines", line: { color: colour("--good"), shape: "hv" },
     name, showlegend: false });
   const dot = { mode: "markers", marker: { size: 11, color: colour("--bad") }, name: "threshold", showlegend: false };
@@ -101,7 +119,7 @@ function drawCharts() {
   const tints = { loss: "--quiet", val_loss: "--bad", accuracy: "--ink", val_accuracy: "--good" };
   Plotly.react("training", Object.entries(report.epochs).map(([name, y]) => ({ name: name.replace("val_", "validation "), y,
     x: y.map((_, epoch) => epoch + 1), mode: "lines", line: { color: colour(tints[name]) } })),
-  layout("Training", "epoch", "", { layout: { margin: { l: 48, r: 12, t: 64, b: 44 } } }), options);
+  layout("Training", "epoch", "", { layout: { margin: { l: 48, r: 12, t: 36, b: 84 }, height: 320 } }), options);
 }
 
 // --- the threshold ---
@@ -198,9 +216,17 @@ function showErrors() {
 find("filter").addEventListener("change", showErrors);
 
 const [area, low, high] = report.auroc;
-find("curves-words").textContent = (area === null ? "" : `AUROC ${area.toFixed(3)}`
-  + (low === null ? "" : ` (95 % interval ${low.toFixed(3)} to ${high.toFixed(3)}, bootstrap over groups of near-duplicates)`))
-  + ` · expected calibration error ${report.calibration.error.toFixed(3)} · album ${report.run.album}`;
+const counted = (label) => photos.filter((p) => p.label === label).length;
+const { error, temperature } = report.calibration;
+const told = [];
+if (area !== null) {
+  told.push(`AUROC ${area.toFixed(3)}` + (low === null ? "" : low === high
+    ? `: every photo of ${report.subject} stands above every other one; ${counted("subject")} photos of it are no proof that this goes on`
+    : ` (95 % interval ${low.toFixed(3)} to ${high.toFixed(3)}, bootstrap over groups of near-duplicates)`));
+}
+told.push(`expected calibration error ${error.toFixed(3)} on ${photos.length} photos: a probability is off by as much, on average`
+  + (temperature === 1 ? "" : ` (calibrated on validation photos with temperature ${temperature.toFixed(2)})`));
+find("curves-words").textContent = `${told.join(". ")}. Album ${report.run.album}.`;
 showFigures();
 showErrors();
 drawCharts();

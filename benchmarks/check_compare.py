@@ -1,0 +1,175 @@
+"""Are the figures of `ismila compare` those of scikit-learn? Recomputed from predictions.parquet, nothing shared.
+
+    .venv/bin/python benchmarks/check_compare.py [--mlruns mlruns] [--subject mila]
+
+Reads the tracking database with sqlite3 and each run's predictions.parquet, takes every mean from scikit-learn and the
+Wilson intervals from scipy, and prints the largest difference. Exit code 1 when it is above 1e-9.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sqlite3
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, recall_score, roc_auc_score
+
+TOLERANCE = 1e-9
+
+
+class Run(NamedTuple):
+    model: str
+    data: str
+    seed: int
+    threshold: float
+    table: pd.DataFrame
+    params: dict[str, str]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mlruns", type=Path, default=Path("mlruns"))
+    parser.add_argument("--subject", default="mila")
+    args = parser.parse_args()
+    command = [sys.executable, "-m", "ismila.cli", "compare", "--json", "--subject", args.subject]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=args.mlruns.resolve().parent)
+    rows = [json.loads(line) for line in said.stdout.splitlines()]
+    runs = read_runs(args.mlruns / "mlflow.db", args.subject)
+    rows_of = {(row["model"], row["data"], row["settings"]): pick(runs, row, rows) for row in rows}
+    worst, compared = 0.0, 0
+    for row in rows:
+        this = (row["model"], row["data"], row["settings"])
+        if len(rows_of[this]) != row["seeds"]:
+            print(f"{this}: {row['seeds']} seeds, found {len(rows_of[this])}")
+            worst = float("inf")
+            continue
+        print(f"{' '.join(filter(None, this))}: {row['seeds']} seeds")
+        told = expected(rows_of[this])
+        base = rows_of.get((row["model"], "base", row["settings"] if row["data"] != "base" else ""), [])
+        base = base or rows_of.get((row["model"], "base", ""), [])
+        if this != (row["model"], "base", "") and base:
+            told |= differences(rows_of[this], base)
+        for name, value in told.items():
+            worst, compared = max(worst, abs(row[name] - value)), compared + 1
+            if abs(row[name] - value) > TOLERANCE:
+                print(f"{this} {name}: {row[name]} is not {value}")
+    print(f"{compared} figures of {len(rows)} rows, largest difference {worst:.1e}")
+    return int(worst > TOLERANCE or not compared)
+
+
+def pick(runs: list[Run], row: dict[str, str], rows: list[dict[str, str]]) -> list[Run]:
+    """The runs a row stands for: of its model and variant, with its settings and no other row's; newest of a seed."""
+
+    def fits(run: Run, settings: str) -> bool:
+        return all(run.params.get(name, "unset") == value for name, value in (w.split("=") for w in settings.split()))
+
+    alike = [other["settings"] for other in rows if (other["model"], other["data"]) == (row["model"], row["data"])]
+    found: dict[int, Run] = {}
+    for run in runs:
+        if (run.model, run.data) == (row["model"], row["data"]):
+            best = max((s for s in alike if fits(run, s)), key=lambda settings: len(settings.split()))
+            if best == row["settings"]:
+                found.setdefault(run.seed, run)
+    return list(found.values())
+
+
+def read_runs(database: Path, subject: str) -> list[Run]:
+    """Each finished run on the newest run's album, the newest first."""
+    runs: list[Run] = []
+    with sqlite3.connect(database) as db:
+        found = db.execute(
+            "SELECT run_uuid, artifact_uri FROM runs JOIN experiments USING (experiment_id) "
+            "WHERE status = 'FINISHED' AND experiments.name = ? ORDER BY start_time DESC",
+            [subject],
+        ).fetchall()
+        album = None
+        for run, where in found:
+            tags = dict(db.execute("SELECT key, value FROM tags WHERE run_uuid = ?", [run]))
+            if "model" not in tags or (album := album or tags["album"]) != tags["album"]:
+                continue
+            params = dict(db.execute("SELECT key, value FROM params WHERE run_uuid = ?", [run]))
+            [[threshold]] = db.execute(
+                "SELECT value FROM latest_metrics WHERE run_uuid = ? AND key = 'threshold'", [run]
+            )
+            table = pd.read_parquet(Path(unquote(urlparse(where).path)) / "predictions.parquet")
+            short = {name.split(".")[-1]: value for name, value in params.items()}
+            runs.append(Run(tags["model"], tags["data"], int(params["seed"]), float(threshold), table, short))
+    return runs
+
+
+def expected(runs: list[Run]) -> dict[str, float]:
+    """Means over runs of each figure, and Wilson's intervals by scipy where one photo is one trial."""
+    told: dict[str, list[float]] = defaultdict(list)
+    trials: dict[str, set[str]] = defaultdict(set)
+    for *_, threshold, table, _ in runs:
+        val, test = table[table["fold"] == "val"], table[table["held_out"]]
+        truth, p = test["label"].eq("subject").to_numpy(), test["probability"].to_numpy(np.float64)
+        taken = p >= threshold
+        told["select_auroc"].append(roc_auc_score(val["label"].eq("subject"), val["probability"]))
+        told["select_loss"].append(
+            log_loss(val["label"].eq("subject"), val["probability"].astype(float), sample_weight=balanced(val))
+        )
+        told["test_auroc"].append(roc_auc_score(truth, p))
+        told["test_accuracy"].append(accuracy_score(truth, taken))
+        told["test_balanced_accuracy"].append(balanced_accuracy_score(truth, taken))
+        told["test_recall"].append(recall_score(truth, taken))
+        told["test_ece"].append(calibration_error(truth, p))
+        parts = {"test_recall": truth, "test_fpr_things": test["label"].eq("things").to_numpy()}
+        parts["test_fpr_pets"] = test["label"].eq("pets").to_numpy()
+        parts |= {f"test_fpr_{k}": test["kind"].eq(k).to_numpy() for k in test.loc[parts["test_fpr_pets"], "kind"]}
+        for name, part in parts.items():
+            trials[name] |= set(test.loc[part, "path"])
+            if name != "test_recall" and part.any():  # specificity, that is recall of "not": 1 - false positive rate
+                told[name].append(1 - recall_score(~truth[part], ~taken[part]))
+    means = {name: float(np.mean(values)) for name, values in told.items()}
+    for name, photos in trials.items():
+        hits = means[name] * len(photos)
+        if abs(hits - round(hits)) < 1e-6:  # scipy takes whole counts
+            interval = binomtest(round(hits), len(photos)).proportion_ci(method="wilson")
+            means |= {f"{name}_low": float(interval.low), f"{name}_high": float(interval.high)}
+    return means
+
+
+def balanced(table: pd.DataFrame) -> np.ndarray:
+    """Weights with which the subject's photos count as much as all the others."""
+    truth = table["label"].eq("subject").to_numpy()
+    return np.where(truth, 1 / truth.sum(), 1 / (~truth).sum())
+
+
+def calibration_error(truth: np.ndarray, p: np.ndarray) -> float:
+    """Ten equal bins, each weighted by its share of the photos."""
+    error = 0.0
+    for low in range(10):
+        inside = (p * 10 >= low) & ((p * 10 < low + 1) | (low == 9))
+        if inside.any():
+            error += inside.mean() * abs(p[inside].mean() - truth[inside].mean())
+    return error
+
+
+def differences(runs: list[Run], base: list[Run]) -> dict[str, float]:
+    """This variant's rate less base's, over the photos that both runs of a seed hold out."""
+    of_seed = {run.seed: (run.threshold, run.table.set_index("path")) for run in base}
+    change: dict[str, list[int]] = defaultdict(list)
+    for *_, seed, threshold, table, _ in runs:
+        if seed not in of_seed:
+            continue
+        base_threshold, before = of_seed[seed]
+        for row in table[table["held_out"]].itertuples():
+            if row.path in before.index and before.at[row.path, "held_out"]:
+                name = {"subject": "d_test_recall", "things": "d_test_fpr_things", "pets": "d_test_fpr_pets"}[row.label]
+                now, then = row.probability >= threshold, before.at[row.path, "probability"] >= base_threshold
+                change[name].append(int(now) - int(then))
+    return {name: float(np.mean(values)) for name, values in change.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
