@@ -1,6 +1,8 @@
 """Draws small photos: nothing is downloaded, nothing is shipped."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,3 +43,27 @@ def album(tmp_path):
     for i in range(12):
         draw_photo(root / f"pets/{'dog' if i % 2 else 'cat'}/p{i}.jpg", 2000 + i, False)
     return root
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A folder with an album and a run; what a test changes in it, it changes back."""
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    folder = tmp_path_factory.mktemp("served")
+    for i in range(24):
+        draw_photo(folder / f"album/mila/m{i}.jpg", i, True)
+    for i in range(40):
+        draw_photo(folder / f"album/not_mila/t{i}.jpg", 1000 + i, False)
+    for i in range(8):
+        draw_photo(folder / f"album/pets/dog/p{i}.jpg", 2000 + i, False)
+    command = [sys.executable, "-m", "ismila.train", "data=pets", "data.root=album"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(trained, tmp_path_factory):
+    """A folder with the run as an ONNX file, and what `ismila export` said."""
+    to = tmp_path_factory.mktemp("exported")
+    command = [sys.executable, "-m", "ismila.cli", "export", "--format", "onnx", "--to", str(to)]
+    return to, subprocess.run(command, cwd=trained, check=True, capture_output=True, text=True).stdout

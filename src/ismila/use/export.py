@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,28 +65,21 @@ def export_run(which: str, subject: str, to: Path, kind: str, root: Path | None,
 
 
 def _checked_on(run: Recorded, spec: ImageSpec, root: Path | None) -> tuple[Pixels, str]:
-    """Images `[N, size_px, size_px, 3]` to compare on, and what they are."""
-    try:
-        album = album_of(run, root)
-        table = load_predictions(run.run_id)
+    """Images `[N, size_px, size_px, 3]` to compare on, and what they are. Raises UserError when `root` is no folder."""
+    images: list[Pixels] = []
+    with nullcontext() if root else suppress(UserError):  # the album may have gone since
+        album, table = album_of(run, root), load_predictions(run.run_id)
         held_out = table[table["held_out"]] if table["held_out"].any() else table
         of_subject = held_out["label"] == "subject"
         some = [held_out[of_subject].head(CHECKED // 2)]
         some.append(held_out[~of_subject].sample(frac=1, random_state=0).head(CHECKED - len(some[0])))
-        images = [image for path in pd.concat(some)["path"] if (image := _image(album / str(path), spec)) is not None]
-        if images:
-            return np.stack(images), f"{len(images)} photos of the album"
-    except UserError:  # the album has gone: noise still shows a graph that computes something else
-        pass
+        for path in pd.concat(some)["path"]:
+            with suppress(PhotoError):  # gone, too
+                images.append(read_image(album / str(path), spec))
+    if images:
+        return np.stack(images), f"{len(images)} photos of the album"
     noise = np.random.default_rng(0).integers(0, 256, (16, spec.size_px, spec.size_px, 3), dtype=np.uint8)
     return noise, f"{len(noise)} images of noise (the album is gone; --root says where it is)"
-
-
-def _image(path: Path, spec: ImageSpec) -> Pixels | None:
-    try:
-        return read_image(path, spec)
-    except PhotoError:
-        return None
 
 
 def _difference(exported: ExportedClassifier, classifier: Classifier, images: Pixels) -> float:

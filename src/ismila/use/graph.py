@@ -118,7 +118,7 @@ def _by_torch(
     module: nn.Module, example: Tensor, given: str, prefix: str, outputs: list[str] | None = None
 ) -> onnx.ModelProto:
     with torch.no_grad():
-        found = module.eval()(example)
+        found = module.eval()(example[:1])
     outputs = outputs or (["features", "grid"] if isinstance(found, tuple) else ["features"])
     written: Any = io.BytesIO()
     with warnings.catch_warnings():
@@ -149,8 +149,9 @@ def _answers(model: onnx.ModelProto, classifier: Classifier) -> onnx.ModelProto:
     graph.node.append(helper.make_node("Sigmoid", ["tempered"], ["probability"]))
     kept = {output.name: output for output in graph.output}
     outputs = [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["n"]), kept["features"]]
-    weights = _heat_weights(classifier)
-    if "grid" in kept and weights is not None:
+    channels = kept["grid"].type.tensor_type.shape.dim[1].dim_value if "grid" in kept else 0
+    weights = _heat_weights(classifier, channels) if channels else None
+    if weights is not None:
         graph.initializer.append(numpy_helper.from_array(weights, "heat_weights"))
         graph.node.append(helper.make_node("Conv", ["grid", "heat_weights"], ["speaks"]))
         graph.node.append(helper.make_node("Relu", ["speaks"], ["speaks_for"]))
@@ -161,17 +162,11 @@ def _answers(model: onnx.ModelProto, classifier: Classifier) -> onnx.ModelProto:
     return model
 
 
-def _heat_weights(classifier: Classifier) -> Floats | None:
+def _heat_weights(classifier: Classifier, channels: int) -> Floats | None:
     """`[1, C, 1, 1]`: the mean gradient of the logit for each channel of the grid; None under a hidden layer."""
     linear = [module for module in classifier.network.head.modules() if isinstance(module, nn.Linear)]
     if len(linear) != 1:
         return None
-    side = classifier.spec.size_px
-    with torch.no_grad():
-        found = _Backbone(classifier.network.backbone)(torch.zeros(1, 3, side, side))
-    if not isinstance(found, tuple):
-        return None
-    channels = found[1].shape[1]
     weight = linear[0].weight.detach().reshape(channels, -1).mean(1)  # features keep the grid's order of channels
     return weight.reshape(1, channels, 1, 1).numpy().astype(np.float32)
 
