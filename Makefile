@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env train test lint ui lock
+.PHONY: env train test test-image lint ui lock
 
 # The environment is made once and again only when the lock has changed: a copy of the lock lies in it.
 env:
@@ -19,9 +19,14 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/serving_requirements.py --check
 
 test: lint
 	$(BIN)/pytest
+
+# What the Dockerfile says, without Docker: a clean environment, the server in it, its health check, one photo.
+test-image: env
+	$(BIN)/python tools/test_image.py
 
 ui: env
 	$(BIN)/ismila ui
@@ -29,3 +34,4 @@ ui: env
 # Exact versions of what .venv holds now, without any index address.
 lock:
 	$(BIN)/python -m pip freeze --exclude-editable --all | grep -v -e '^pip==' > requirements.lock
+	$(BIN)/python tools/serving_requirements.py

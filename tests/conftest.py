@@ -67,3 +67,23 @@ def swept(tmp_path_factory):
     said = call(folder, "ismila.train", "-m", "data=base,pets", "seed=0,1", "model.C=0.01,1", f"data.root={album}")
     assert said.returncode == 0, said.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A folder with an album and a run; what a test changes in it, it changes back."""
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    folder = tmp_path_factory.mktemp("served")
+    draw_album(folder / "album")
+    said = call(folder, "ismila.train", "data=pets", "data.root=album")
+    assert said.returncode == 0, said.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(trained, tmp_path_factory):
+    """A folder with the run as an ONNX file, and what `ismila export` said."""
+    to = tmp_path_factory.mktemp("exported")
+    said = call(trained, "ismila.cli", "export", "--format", "onnx", "--to", to)
+    assert said.returncode == 0, said.stderr
+    return to, said.stdout

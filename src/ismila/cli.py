@@ -78,13 +78,25 @@ def make_parser() -> argparse.ArgumentParser:
     scan.add_argument("--state", type=Path, metavar="FILE", help="what has been judged (default: under data/cache)")
     scan.set_defaults(call=_scan)
     serve = verbs.add_parser("serve", help="a page and an API that answer for a run")
-    serve.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
+    what = serve.add_mutually_exclusive_group()
+    what.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
+    what.add_argument(
+        "--model", type=Path, metavar="FILE", help="an exported ONNX file instead of a run; needs no torch"
+    )
     serve.add_argument("--subject", default="mila")
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines ask, too")
     serve.add_argument("--port", type=int, default=8000)
     serve.add_argument("--root", type=Path, help="the album, when it has moved since the run")
     serve.add_argument("--feedback", action="store_true", help="take corrections from other machines, too")
     serve.set_defaults(call=_serve)
+    export = verbs.add_parser("export", help="a run's classifier without ismila: one ONNX file, or a page for any host")
+    export.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
+    export.add_argument("--subject", default="mila")
+    export.add_argument("--to", type=Path, required=True, metavar="DIR")
+    export.add_argument("--format", choices=("onnx", "web"), required=True)
+    export.add_argument("--root", type=Path, help="the album, when it has moved since the run")
+    export.add_argument("--runtime", type=Path, metavar="FILE.tgz", help="onnxruntime-web as npm packs it, for web")
+    export.set_defaults(call=_export)
     explain = verbs.add_parser("explain", help="show what in a photo speaks for the subject, and test it")
     explain.add_argument("photos", nargs="+", metavar="PHOTO", type=Path)
     explain.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
@@ -225,7 +237,20 @@ def _scan(args: argparse.Namespace) -> int:
 def _serve(args: argparse.Namespace) -> int:
     from ismila.use.serve.app import serve
 
-    return serve(args.run, args.subject, args.host, args.port, args.root, args.feedback)
+    if args.model:
+        from ismila.use.serve.from_file import FileModels
+
+        return serve(FileModels(args.model), args.host, args.port, args.feedback)
+    from ismila.use.serve.from_runs import RunModels
+
+    return serve(RunModels(args.subject, args.run, args.root), args.host, args.port, args.feedback)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from ismila.use.export import export_run
+
+    print(export_run(args.run, args.subject, args.to, args.format, args.root, args.runtime))
+    return 0
 
 
 def _explain(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ismila.learning.backbones import CNN, load_mobilenet
-from ismila.learning.features import OnnxMobileNet
+from ismila.learning.features import OnnxBackbone
 from ismila.photos.images import ImageSpec, normalise
 
 REFERENCE = Path(os.environ.get("ISMILA_SHARED", Path(__file__).parents[3] / "shared")) / "reference"
@@ -31,7 +31,7 @@ def test_bundled_mobilenet_computes_what_tensorflow_does(size_px):
 def test_onnxruntime_and_torch_agree_on_images():
     spec = ImageSpec()
     images = np.random.default_rng(1).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
-    encoder = OnnxMobileNet(spec)
+    encoder = OnnxBackbone(spec)
     with torch.no_grad():
         features, grid = load_mobilenet("bundled")(torch.from_numpy(normalise(images, spec)))
     assert relative_error(encoder(images), features.numpy()) < 1e-4

@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ismila.evidence.heat import overlay
 from ismila.learning.classifier import Classifier
 from ismila.learning.data import is_closeup
 from ismila.learning.features import (
@@ -284,8 +285,4 @@ def draw(explained: Explanation, subject: str, root: Path, spec: ImageSpec) -> I
 
 def draw_overlay(explained: Explanation) -> Image.Image:
     """The image with its heat over it."""
-    from matplotlib import colormaps
-
-    colours = colormaps["inferno"](explained.heat)[..., :3] * 255
-    strength = 0.65 * explained.heat[..., None]
-    return Image.fromarray((explained.image * (1 - strength) + colours * strength).astype(np.uint8))
+    return overlay(explained.image, explained.heat)

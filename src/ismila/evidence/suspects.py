@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ismila.learning.closeups import subject_shares
-from ismila.learning.features import Floats, OnnxMobileNet, Progress, encode_missing, open_store, photos_of
+from ismila.learning.features import Floats, OnnxBackbone, Progress, encode_missing, open_store, photos_of
 from ismila.photos.images import ImageSpec, Pixels
 from ismila.photos.index import NEAR_DUPLICATE_BITS, usable, write_index
 
@@ -37,7 +37,7 @@ def find_suspects(
     """
     rows = usable(index)
     spec = ImageSpec()
-    encoder = OnnxMobileNet(spec)
+    encoder = OnnxBackbone(spec)
     store = open_store(derived, spec, encoder)
     gone = encode_missing(photos_of(rows, root), 1, spec, encoder, store, progress)
     rows = rows[~rows["sha256"].isin(list(gone))].reset_index(drop=True)

@@ -50,12 +50,15 @@ class Classifier:
     temperature: float = 1.0
 
     @property
-    def encoder(self) -> OnnxBackbone | None:
-        """What makes the head's rows faster than torch; None where the backbone is not a bundled one as it came."""
+    def graph(self) -> Path | None:
+        """The bundled graph that computes what the backbone does; None where its weights are not the bundled ones."""
         graph = bundled_graph(self.backbone)
-        return (
-            OnnxBackbone(self.spec, graph) if graph and self.backbone.get("digest") == bundled_digest(graph) else None
-        )
+        return graph if graph and self.backbone.get("digest") == bundled_digest(graph) else None
+
+    @property
+    def encoder(self) -> OnnxBackbone | None:
+        """What makes the head's rows, faster than torch does; None without a bundled graph."""
+        return OnnxBackbone(self.spec, self.graph) if self.graph else None
 
     def probabilities(self, images: Pixels, batch_size: int = 32) -> npt.NDArray[np.float32]:
         """`[N, size_px, size_px, 3]` uint8 -> `[N]` probability of the subject."""

@@ -22,7 +22,7 @@ import pandas as pd
 
 from ismila.learning.features import (
     Floats,
-    OnnxMobileNet,
+    OnnxBackbone,
     Progress,
     decode_ahead,
     encode_missing,
@@ -49,7 +49,7 @@ def subject_shares(rows: pd.DataFrame, root: Path, derived: Path, progress: Prog
     Args:
         rows: the usable index.
     """
-    encoder, fine = OnnxMobileNet(PROBE), OnnxMobileNet(MAP)
+    encoder, fine = OnnxBackbone(PROBE), OnnxBackbone(MAP)
     subject, negatives = rows[rows["label"] == "subject"], rows[rows["label"] == "things"]
     if len(negatives) > MAX_NEGATIVES:
         negatives = negatives.sort_values("sha256").head(MAX_NEGATIVES)

@@ -240,10 +240,6 @@ class OnnxBackbone:
         return grid
 
 
-OnnxMobileNet = OnnxBackbone
-"""MobileNetV2 alone, what `OnnxBackbone` is unless another graph is named."""
-
-
 def bundled_graph(backbone: Mapping[str, Any]) -> Path | None:
     """The graph of a backbone as conf/model and classifier.json describe it; None where its weights are not bundled.
 

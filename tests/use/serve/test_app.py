@@ -18,46 +18,10 @@ import pytest
 import requests
 from conftest import draw_photo
 from PIL import Image
+from server import start
 
 pytestmark = pytest.mark.slow
 CHROMIUM = shutil.which("chromium")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def start(folder, *args):
-    port = free_port()
-    command = [sys.executable, "-m", "ismila.cli", "serve", "--port", str(port), *map(str, args)]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    line = process.stdout.readline()
-    assert "http://127.0.0.1" in line, line + process.stdout.read()
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(200):
-        try:
-            requests.get(f"{address}/health", timeout=5)
-            break
-        except requests.ConnectionError:
-            time.sleep(0.05)
-    return process, address
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
-    folder = tmp_path_factory.mktemp("served")
-    for i in range(24):
-        draw_photo(folder / f"album/mila/m{i}.jpg", i, True)
-    for i in range(40):
-        draw_photo(folder / f"album/not_mila/t{i}.jpg", 1000 + i, False)
-    for i in range(8):
-        draw_photo(folder / f"album/pets/dog/p{i}.jpg", 2000 + i, False)
-    command = [sys.executable, "-m", "ismila.train", "data=pets", "data.root=album"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +75,8 @@ def test_heat_and_nearest_photos_come_on_request(served):
     [told] = requests.post(address, data=photo_of(folder), headers={"Content-Type": "image/jpeg"}).json()["photos"]
     heat = Image.open(io.BytesIO(base64.b64decode(told["heat"].split(",")[1])))
     assert abs(heat.width / heat.height - 4 / 3) < 0.02
+    plain = requests.post(address.split("?")[0], data=photo_of(folder)).json()["photos"][0]
+    assert told["probability"] == plain["probability"]
     assert len(told["nearest"]) == 2 and told["nearest"][0]["src"].startswith("data:image/jpeg")
 
 
@@ -192,9 +158,8 @@ def test_a_slow_client_does_not_hold_up_others(served):
     folder, address = served
     host, port = address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as slow:
-        slow.sendall(
-            b"POST /api/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nContent-Type: image/png\r\n\r\nab"
-        )
+        head = b"POST /api/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+        slow.sendall(head + b"Content-Type: image/png\r\n\r\nab")
         assert requests.post(f"{address}/model/champion/prediction", data=photo_of(folder), timeout=5).ok
         slow.settimeout(20)
         assert b" 408 " in slow.recv(4096)
@@ -241,6 +206,20 @@ def test_a_correction_lands_in_the_album_and_only_from_this_machines_page(served
     assert requests.post(f"{where}?label=mila", data=b"no photo").status_code == 422
     assert len(labels(folder / "album")) == 2
     (folder / "album/labels.csv").unlink()
+
+
+def test_other_sites_pages_reach_the_first_api_only(served):
+    folder, address = served
+    other = {"Origin": "http://other.example"}
+    assert requests.get(f"{address}/model", headers=other).headers["Access-Control-Allow-Origin"] == "*"
+    told = requests.post(f"{address}/api/predict?nearest=2", data=photo_of(folder), headers=other)
+    assert "Access-Control-Allow-Origin" not in told.headers
+    bound = {"Host": f"other.example:{address.split(':')[-1]}"}  # its name made to mean this machine
+    for path in ("/", "/api", "/model", "/health"):
+        told = requests.get(address + path, headers=bound)
+        assert told.status_code == 403 and "--host" in told.json()["error"]
+    for host in ("localhost", "127.0.0.1:1", "[::1]:8000"):
+        assert requests.get(f"{address}/health", headers={"Host": host}).ok
 
 
 def test_a_port_that_is_taken_and_a_missing_run_are_one_line(served, tmp_path):

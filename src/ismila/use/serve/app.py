@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
 import os
 import socket
 import time
@@ -21,11 +20,9 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from ismila.evidence.explain import draw_overlay
+from ismila.evidence.heat import overlay
 from ismila.photos import UserError
-from ismila.photos.album import correct, derived_folder
-from ismila.photos.images import PhotoError, fit_photo, jpeg_bytes, open_photo, write_aside
-from ismila.photos.index import read_index
+from ismila.photos.images import PhotoError, fit_photo, jpeg_bytes, open_photo
 from ismila.use.serve.batcher import Batcher, BusyError
 from ismila.use.serve.models import Model, Models
 from ismila.use.serve.upload import LARGEST_PIXELS, read_photos
@@ -53,8 +50,8 @@ class _Metrics:
 class Server:
     """What the routes need; one for each application."""
 
-    def __init__(self, models: Models, feedback: bool, places: int) -> None:
-        self.models, self.feedback = models, feedback
+    def __init__(self, models: Models, feedback: bool, loopback: bool, places: int) -> None:
+        self.models, self.feedback, self.loopback = models, feedback and models.takes_corrections, loopback
         self.batcher = Batcher(places)
         self.metrics = _Metrics(self.batcher)
         self.decoders = ThreadPoolExecutor(os.cpu_count() or 1, "decode")
@@ -70,9 +67,8 @@ class Server:
     async def answer(self, model: Model, name: str, content: bytes, heat: bool, nearest: int) -> dict[str, Any]:
         """One photo's answer. Raises PhotoError."""
         spec = model.classifier.spec
-        size_px = max(spec.size_px, SHOWN_PX) if heat else spec.size_px
         loop = asyncio.get_running_loop()
-        photo = await loop.run_in_executor(self.decoders, open_photo, content, size_px, LARGEST_PIXELS)
+        photo = await loop.run_in_executor(self.decoders, open_photo, content, spec.size_px, LARGEST_PIXELS)
         image = await loop.run_in_executor(self.decoders, fit_photo, photo, spec)
         p = await self.batcher.probability(model.classifier, image)
         subject, threshold = model.classifier.subject, model.classifier.threshold
@@ -80,67 +76,51 @@ class Server:
         self.metrics.photos.labels("unsure" if verdict == "unsure" else str(p >= threshold).lower()).inc()
         told: dict[str, Any] = {"name": name, "probability": p, "verdict": verdict, "is_subject": p >= threshold}
         if heat or nearest:
-            explained = await self.batcher.alone(lambda: self.models.explainer(model).explain(image))
-            told["said"] = explained.said(subject)
-            if heat:
-                photo.thumbnail((SHOWN_PX, SHOWN_PX))
-                told["heat"] = _data_uri(jpeg_bytes(draw_overlay(explained).resize(photo.size), 80))
+            explained = await self.batcher.alone(model.explain, image)
+            if explained.said:
+                told["said"] = explained.said
+            if heat and explained.heat is not None:
+                shape = photo.size if spec.fit == "squash" else (1, 1)
+                width, height = (max(1, round(side * SHOWN_PX / max(shape))) for side in shape)
+                told["heat"] = _data_uri(jpeg_bytes(overlay(image, explained.heat).resize((width, height)), 80))
             near = explained.nearest[:nearest]
-            told["nearest"] = [vars(n) | {"src": await self._thumbnail(model, n.path)} for n in near]
+            told["nearest"] = [one | {"src": await self._thumbnail(path)} for path, one in near]
         return told
 
-    async def _thumbnail(self, model: Model, path: str) -> str:
+    async def _thumbnail(self, path: Path) -> str:
         def make() -> str:
-            photo = open_photo(self.models.album(model) / path, NEIGHBOUR_PX)
+            photo = open_photo(path, NEIGHBOUR_PX)
             photo.thumbnail((NEIGHBOUR_PX, NEIGHBOUR_PX))
             return _data_uri(jpeg_bytes(photo, 78))
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self.decoders, make)
-        except (PhotoError, UserError, OSError):
+        except (PhotoError, OSError):
             return ""
-
-    def take_feedback(self, content: bytes, label: str) -> str:
-        """Write the correction to the album's labels.csv; a photo that is not in the album is put in `feedback/` first.
-
-        Returns:
-            The photo's path in the album.
-        """
-        root, subject = self.models.album(self.models.default), self.models.subject
-        open_photo(content, 64, LARGEST_PIXELS)  # only a photo is kept
-        if label not in (subject, f"not_{subject}", "pets/other", "drop"):
-            raise UserError(f"label={label[:40]}: expected {subject}, not_{subject}, pets/other or drop")
-        sha = hashlib.sha256(content).hexdigest()
-        index = read_index(derived_folder(root, None))
-        known: list[str] = list(index.loc[index["sha256"] == sha, "path"]) if len(index) else []
-        path = next(iter(known), "") or f"feedback/{sha[:16]}.{_suffix(content)}"
-        if not (root / path).is_file():
-            write_aside(root / path, content)
-        correct(root, subject, path, {"label": label})
-        return path
-
-
-def _suffix(content: bytes) -> str:
-    for begins, suffix in ((b"\xff\xd8", "jpg"), (b"\x89PNG", "png"), (b"GIF8", "gif"), (b"BM", "bmp")):
-        if content.startswith(begins):
-            return suffix
-    if content[4:8] == b"ftyp":
-        return "avif" if content[8:12] == b"avif" else "heic"
-    return "webp" if content[8:12] == b"WEBP" else "tif"
 
 
 def _data_uri(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
-def make_app(models: Models, feedback: bool, places: int = PLACES) -> FastAPI:
+class _FirstApiCors(CORSMiddleware):
+    """Other sites' pages may ask the first is-mila's API, as they could; not for training photos."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        first = scope["type"] == "http" and scope["path"].split("/")[1] == "model"
+        await (super().__call__ if first else self.app)(scope, receive, send)
+
+
+def make_app(models: Models, feedback: bool, loopback: bool, places: int = PLACES) -> FastAPI:
     """The whole application.
 
     Args:
-        feedback: the page may write corrections into the album.
+        feedback: the page may write corrections into the album, where there is one.
+        loopback: only this machine can reach the server: a request that names another host comes from a page whose
+            name was bound to this machine (DNS rebinding), and is refused.
         places: requests with photos under way at once; beyond them 503 with Retry-After.
     """
-    server = Server(models, feedback, places)
+    server = Server(models, feedback, loopback, places)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
@@ -151,12 +131,16 @@ def make_app(models: Models, feedback: bool, places: int = PLACES) -> FastAPI:
             await task
 
     app = FastAPI(title="Is it Mila?", lifespan=running, docs_url=None, redoc_url=None)
-    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"])
+    app.add_middleware(_FirstApiCors, allow_origins=["*"], allow_methods=["GET", "POST"])
     _say_errors(app, server)
     _first_api(app, server)
     _api(app, server)
     _page(app)
     return app
+
+
+def _host(request: Request) -> str:
+    return request.headers.get("host", "").rsplit(":", 1)[0].strip("[]").lower()
 
 
 def _say_errors(app: FastAPI, server: Server) -> None:
@@ -166,7 +150,10 @@ def _say_errors(app: FastAPI, server: Server) -> None:
     @app.middleware("http")
     async def measured(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
         started = time.perf_counter()
-        answer = await go_on(request)
+        if server.loopback and _host(request) not in LOOPBACK:
+            answer = say(403, "asked under another name than this machine's; start with --host 0.0.0.0 for others")
+        else:
+            answer = await go_on(request)
         server.metrics.requests.labels(str(answer.status_code)).inc()
         server.metrics.seconds.observe(time.perf_counter() - started)
         answer.headers["X-Content-Type-Options"] = "nosniff"
@@ -230,7 +217,7 @@ def _api(app: FastAPI, server: Server) -> None:
         classifier = server.models.default.classifier
         return {
             "subject": classifier.subject,
-            "run": server.models.default.run.run_id,
+            "run": server.models.default.run_id,
             "threshold": classifier.threshold,
             "feedback": server.feedback,
         }
@@ -263,7 +250,7 @@ def _api(app: FastAPI, server: Server) -> None:
         ]
         classifier = model.classifier
         return {
-            "run": model.run.run_id,
+            "run": model.run_id,
             "subject": classifier.subject,
             "threshold": classifier.threshold,
             "photos": answers,
@@ -273,17 +260,16 @@ def _api(app: FastAPI, server: Server) -> None:
     async def feedback(request: Request, label: str) -> dict[str, str]:
         """ "That's wrong": keep the photo's right label in the album, where `ismila check` and the next run find it."""
         origin, host = request.headers.get("origin"), request.headers.get("host", "")
-        here = host.rsplit(":", 1)[0].strip("[]") in LOOPBACK or not server.models.loopback
-        if not server.feedback or not here or (origin and origin.split("://")[-1] != host):
+        if not server.feedback or (origin and origin.split("://")[-1] != host):
             raise HTTPException(403, "corrections are taken on this machine's own page only, or with --feedback")
         with server.batcher.place():
             [(_, content), *_more] = await read_photos(request)
-            return {"path": await server.batcher.alone(server.take_feedback, content, label)}
+            return {"path": await server.batcher.alone(server.models.correct, content, label)}
 
     @app.get("/health", tags=["operation"])
     def health() -> dict[str, str]:
         """It answers."""
-        return {"status": "ok", "run": server.models.default.run.run_id}
+        return {"status": "ok", "run": server.models.default.run_id}
 
     @app.get("/metrics", tags=["operation"], response_class=Response)
     def metrics() -> Response:
@@ -301,16 +287,17 @@ def _page(app: FastAPI) -> None:
         app.add_api_route(f"/{name}", lambda file=file: file(), methods=["GET"], include_in_schema=False)
 
 
-def serve(which: str, subject: str, host: str, port: int, root: Path | None, feedback: bool) -> int:
-    """Serve until Ctrl-C, which lets the requests under way finish.
+def serve(models: Models, host: str, port: int, feedback: bool) -> int:
+    """Serve until Ctrl-C or SIGTERM, which let the requests under way finish.
 
     Raises:
-        UserError: no such run, or the address is taken.
+        UserError: the address is taken, or there is no album for corrections.
     """
     import uvicorn
 
+    if feedback and not models.takes_corrections:
+        raise UserError("--feedback needs the run's album; an exported model has none, serve the run or leave it out")
     loopback = host in LOOPBACK
-    models = Models(subject, which, root, loopback)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         try:
@@ -318,7 +305,7 @@ def serve(which: str, subject: str, host: str, port: int, root: Path | None, fee
             probe.bind((host, port))
         except OSError as error:
             raise UserError(f"--host {host} --port {port}: {error.strerror}; give another") from error
-    app = make_app(models, feedback or loopback)
-    print(f"http://{host}:{port}/  (run {models.default.run.run_id[:8]}; Ctrl-C ends it)", flush=True)
+    app = make_app(models, feedback or loopback, loopback)
+    print(f"http://{host}:{port}/  (run {models.default.run_id[:8]}; Ctrl-C ends it)", flush=True)
     uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=10)
     return 0

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ismila.learning.classifier import Classifier
 from ismila.learning.features import BATCH
 from ismila.photos.images import Pixels
+from ismila.use.serve.models import Asked
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Batcher:
 
     def __init__(self, places: int) -> None:
         self.places, self.taken = places, 0
-        self._waiting: deque[tuple[Classifier, Pixels, asyncio.Future[float]]] = deque()
+        self._waiting: deque[tuple[Asked, Pixels, asyncio.Future[float]]] = deque()
         self._something = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "backbone")
 
@@ -46,7 +46,7 @@ class Batcher:
         finally:
             self.taken -= 1
 
-    async def probability(self, classifier: Classifier, image: Pixels) -> float:
+    async def probability(self, classifier: Asked, image: Pixels) -> float:
         """Probability of the subject in `[size_px, size_px, 3]`."""
         future: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting.append((classifier, image, future))
@@ -62,7 +62,7 @@ class Batcher:
         while True:
             await self._something.wait()
             classifier = self._waiting[0][0]
-            batch: list[tuple[Classifier, Pixels, asyncio.Future[float]]] = []
+            batch: list[tuple[Asked, Pixels, asyncio.Future[float]]] = []
             while self._waiting and self._waiting[0][0] is classifier and len(batch) < BATCH:
                 batch.append(self._waiting.popleft())
             if not self._waiting:

@@ -1,0 +1,95 @@
+"""A classifier in one ONNX file: asked without torch, without MLflow and without a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ismila.learning.features import BATCH, Floats
+from ismila.photos import UserError
+from ismila.photos.images import ImageSpec, Pixels
+
+FORMAT = 1
+"""Of the file's metadata."""
+
+
+class ExportedClassifier:
+    """What `ismila export --format onnx` wrote; answers like the `Classifier` it was made from.
+
+    Attributes:
+        spec, subject, threshold, scores, run: as a `Classifier`'s.
+        tells_heat: the file can say what speaks for the subject.
+
+    Args:
+        content: the file's bytes.
+        name: what errors call it.
+
+    Raises:
+        UserError: it is another kind of file.
+    """
+
+    def __init__(self, content: bytes, name: str) -> None:
+        self._session = _open_session(content, name)
+        try:
+            props = self._session.get_modelmeta().custom_metadata_map
+            told = {name: json.loads(text) for name, text in props.items()}
+            if told["format"] != FORMAT:
+                raise UserError(f"{name}: format {told['format']}, expected {FORMAT}; export the run again")
+            self.spec, self.scores = ImageSpec(**told["image"]), dict(told["scores"])
+            self.subject, self.threshold, self.run = str(told["subject"]), float(told["threshold"]), str(told["run"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{name}: an ONNX file, but not one that `ismila export` wrote ({error})") from error
+        self.tells_heat = "heat" in [output.name for output in self._session.get_outputs()]
+
+    @classmethod
+    def load(cls, file: Path) -> ExportedClassifier:
+        """Read the file, or the only ONNX file of a folder. Raises UserError."""
+        found = sorted(file.glob("*.onnx")) if file.is_dir() else [file]
+        if len(found) != 1:
+            raise UserError(f"--model {file}: {len(found)} ONNX files in this folder; name one")
+        try:
+            return cls(found[0].read_bytes(), str(found[0]))
+        except OSError as error:
+            raise UserError(
+                f"--model {found[0]}: {error.strerror}; make one with: ismila export --format onnx --to DIR"
+            ) from error
+
+    def probabilities(self, images: Pixels, batch_size: int = BATCH) -> Floats:
+        """`[N, size_px, size_px, 3]` uint8 -> `[N]` probability of the subject."""
+        parts = [self._ask("probability", images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+    def heat(self, image: Pixels) -> Floats:
+        """What speaks for the subject, as `ismila explain` draws it.
+
+        Args:
+            image: `[size_px, size_px, 3]`.
+
+        Returns:
+            `[size_px, size_px]` in 0..1.
+        """
+        grid = Image.fromarray(self._ask("heat", image[None])[0])
+        heat = np.asarray(grid.resize((self.spec.size_px, self.spec.size_px), Image.Resampling.BILINEAR))
+        peak = float(heat.max())
+        return np.asarray(heat / peak if peak > 1e-12 else np.zeros_like(heat), np.float32)
+
+    def _ask(self, output: str, images: Pixels) -> Floats:
+        answer: Floats = self._session.run([output], {"photos": np.ascontiguousarray(images)})[0]
+        return answer
+
+
+def _open_session(content: bytes, name: str) -> Any:
+    from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
+    from onnxruntime.capi.onnxruntime_pybind11_state import SessionOptions
+
+    options = SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave their core
+    try:
+        return InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a class of its own for each way to be wrong
+        raise UserError(f"{name}: not an ONNX model ({str(error).splitlines()[0][:120]})") from error

@@ -1,0 +1,45 @@
+"""One exported file behind the server: no torch, no MLflow, no album."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ismila.photos import UserError
+from ismila.photos.images import Pixels
+from ismila.use.exported import ExportedClassifier
+from ismila.use.serve.models import Explained
+
+
+class FileModel:
+    """An exported classifier that answers under its run's id and as `champion`."""
+
+    def __init__(self, classifier: ExportedClassifier) -> None:
+        self.classifier, self.run_id = classifier, classifier.run
+
+    def explain(self, image: Pixels) -> Explained:
+        """The heat that the file tells; it knows no training photo."""
+        return Explained(self.classifier.heat(image) if self.classifier.tells_heat else None, "", [])
+
+
+class FileModels:
+    """Raises UserError when the file is not there or none of ours."""
+
+    takes_corrections = False
+
+    def __init__(self, file: Path) -> None:
+        self.default = FileModel(ExportedClassifier.load(file))
+        self.subject = self.default.classifier.subject
+
+    def names(self) -> list[str]:
+        """`champion`, and the run it was made from."""
+        return ["champion", *([self.default.run_id] if self.default.run_id else [])]
+
+    def get(self, name: str) -> FileModel:
+        """Raises KeyError for another name."""
+        if name and name != "champion" and not (len(name) >= 6 and self.default.run_id.startswith(name)):
+            raise KeyError(name)
+        return self.default
+
+    def correct(self, content: bytes, label: str) -> str:
+        """There is no album to correct."""
+        raise UserError("an exported model takes no corrections: serve the run")
