@@ -140,7 +140,7 @@ def _by_torch(
 def _answers(model: onnx.ModelProto, classifier: Classifier) -> onnx.ModelProto:
     """Logit -> probability; grid -> heat."""
     graph = model.graph
-    temperature = np.float32(getattr(classifier, "temperature", 1.0))
+    temperature = np.float32(classifier.temperature)
     graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "second_axis"))
     graph.initializer.append(numpy_helper.from_array(np.asarray(temperature), "temperature"))
     graph.node.append(helper.make_node("Squeeze", ["logit", "second_axis"], ["logits"]))
@@ -148,7 +148,7 @@ def _answers(model: onnx.ModelProto, classifier: Classifier) -> onnx.ModelProto:
     graph.node.append(helper.make_node("Sigmoid", ["tempered"], ["probability"]))
     kept = {output.name: output for output in graph.output}
     outputs = [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["n"]), kept["features"]]
-    weights = _heat_weights(classifier) if channels else None
+    weights = _heat_weights(classifier)
     if weights is not None:
         graph.initializer.append(numpy_helper.from_array(weights, "heat_weights"))
         graph.node.append(helper.make_node("Mul", ["grid", "heat_weights"], ["parts"]))
