@@ -43,7 +43,7 @@ def test_a_client_of_the_first_is_mila_is_answered(served):
     assert names[0] == "champion" and len(names) == 2
     for name in names:
         told = requests.get(f"{address}/model/{name}", headers={"Accept": "application/json"}).json()
-        assert told["network"] == {"batch_size": 1, "image": {"rows": 224, "cols": 224, "color_channels": 3}}
+        assert told["network"] == {"batch_size": 1, "image": {"rows": 256, "cols": 256, "color_channels": 3}}
         assert told["meta"]["classes"] == ["mila", "not_mila"]
         assert all(told["meta"]["latest_logs"][key] >= 0 for key in ("accuracy", "loss", "val_accuracy", "val_loss"))
         answer = requests.post(
@@ -58,7 +58,7 @@ def test_a_client_of_the_first_is_mila_is_answered(served):
 
 def test_it_says_what_predict_says(served):
     folder, address = served
-    paths = [f"album/{name}" for name in ("mila/m1.jpg", "not_mila/t3.jpg", "pets/dog/p2.jpg")]
+    paths = [f"album/{name}" for name in ("mila/m1.jpg", "not_mila/t3.jpg", "pets/dog/p3.jpg")]
     command = [sys.executable, "-m", "ismila.cli", "predict", *paths]
     said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.splitlines()
     files = [("photos", (path, (folder / path).read_bytes())) for path in paths]

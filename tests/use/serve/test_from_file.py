@@ -46,7 +46,7 @@ def photo_of(folder, name="mila/m0.jpg"):
 def test_it_answers_as_the_run_does_without_torch(trained, served):
     process, run = start(trained)
     try:
-        for name in ("mila/m1.jpg", "mila/m7.jpg", "not_mila/t3.jpg", "pets/dog/p2.jpg"):
+        for name in ("mila/m1.jpg", "mila/m7.jpg", "not_mila/t3.jpg", "pets/dog/p3.jpg"):
             answers = [requests.post(f"{at}/api/predict", data=photo_of(trained, name)).json() for at in (run, served)]
             (a,), (b,) = (answer.pop("photos") for answer in answers)
             assert a["probability"] == pytest.approx(b["probability"], abs=1e-3)
@@ -67,7 +67,7 @@ def test_a_client_of_the_first_is_mila_is_answered_by_a_file(trained, served):
     assert requests.get(f"{served}/model").json() == {"models": ["champion", run]}
     for name in ("champion", run):
         told = requests.get(f"{served}/model/{name}").json()
-        assert told["network"]["image"] == {"rows": 224, "cols": 224, "color_channels": 3}
+        assert told["network"]["image"] == {"rows": 256, "cols": 256, "color_channels": 3}
         assert told["meta"]["latest_logs"]["val_accuracy"] > 0.5
         [answer] = requests.post(f"{served}/model/{name}/prediction", data=photo_of(trained)).json()
         assert answer["mila"] > 0.5
