@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ismila.learning.features import Floats
 
@@ -37,7 +37,7 @@ class Whitening:
         return on_features.astype(np.float32), float(bias - on_features @ self.mean)
 
 
-@one_thread
+@one_thread  # type: ignore[untyped-decorator]
 def whitening_of(
     rows: Floats, is_subject: npt.NDArray[np.bool_], shrink: float, n_features: int | None = None
 ) -> Whitening:
@@ -60,7 +60,7 @@ def whitening_of(
     return Whitening(mean, to_white if back is None else (away.T @ (back @ to_white).astype(np.float32)).astype(float))
 
 
-@one_thread
+@one_thread  # type: ignore[untyped-decorator]
 def in_few_coordinates(rows: Floats) -> Floats:
     """`[N, D]` -> `[N, R]`, R at most N: the same photos with the same differences, so the same heads, but cheaper."""
     return _coordinates(rows - rows.mean(0))[0].astype(np.float32)
