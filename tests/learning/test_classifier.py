@@ -73,10 +73,12 @@ def test_the_threshold_lets_no_more_negatives_through_than_asked():
 
 def test_the_threshold_lies_half_way_between_two_sides_that_are_apart_but_not_among_easy_negatives():
     logits, is_subject = np.array([-6.0, -4.0, -1.8, 0.8, 3.0]), np.arange(5) >= 3
-    assert choose_threshold(logits, is_subject, 0.0, lowest=-1.5) == pytest.approx(-0.5)
+    assert choose_threshold(logits, is_subject, 0.0, play=1) == pytest.approx(-0.5)
+    assert choose_threshold(logits, is_subject, 0.0, play=1, easy=True) == 0.0
     assert choose_threshold(logits, is_subject, 0.0) == 0.0
-    assert choose_threshold(logits - 3, is_subject, 0.0, lowest=-1.5) == -1.5
-    assert choose_threshold(logits + 4, is_subject, 0.0) == pytest.approx(3.5)
+    assert choose_threshold(logits - 3, is_subject, 0.0, play=1) == -1
+    assert choose_threshold(logits * [1, 1, 1, 9, 9], is_subject, 0.0, play=1) == 1
+    assert choose_threshold(logits + 4, is_subject, 0.0, play=1) == pytest.approx(3.5)
 
 
 def test_a_temperature_makes_overconfident_logits_honest_and_leaves_a_handful_alone():

@@ -147,26 +147,28 @@ def make_network(backbone: dict[str, Any], spec: ImageSpec, pretrained: bool = T
     return Network(body.eval(), make_head(body.width, hidden, dropout if hidden else 0.0), spec)
 
 
-LOWEST = -1.5
-"""The lowest threshold, in logits, where animals are among the negatives: a probability of 0.18."""
 LOW_TENTH = 0.1
 CALIBRATED_FROM = 10
 """With fewer photos of either side than this the temperature stays 1: a handful that is told apart would ask for 0."""
 
 
 def choose_threshold(
-    logits: Floats, is_subject: npt.NDArray[np.bool_], false_positive_rate: float, lowest: float = 0.0
+    logits: Floats,
+    is_subject: npt.NDArray[np.bool_],
+    false_positive_rate: float,
+    play: float = 0.0,
+    easy: bool = False,
 ) -> float:
-    """A logit: half-way between the subject's photos and the others, where few enough of the others pass.
+    """A logit: half-way between the subject's photos and the others, near 0, where few enough of the others pass.
 
     Half-way is between the lowest tenth of the subject's logits (with a few photos: the lowest) and the highest
-    negative. From there it is moved up to where no more than this share of the negatives passes, and down to 0 where
-    fewer than that pass at 0 already.
+    negative, but at most `play` from 0. It is moved up to where no more than `false_positive_rate` of the negatives
+    passes: half-way between the highest that must stay out and the next higher logit.
 
     Args:
         logits: `[N]`, of photos that were held out.
-        lowest: the threshold is not below. Keep it at 0 where the negatives are easy (things alone): their logits are
-            low, and a threshold among them would take every animal for the subject.
+        easy: the negatives are easy (things alone), so not below 0: their logits are low, and a threshold among them
+            would take every animal for the subject.
     """
     x = np.asarray(logits, dtype=np.float64)
     negatives = np.sort(x[~is_subject])[::-1]
@@ -174,8 +176,9 @@ def choose_threshold(
     above = x[x > highest_out]
     strict = (highest_out + above.min()) / 2 if len(above) else highest_out + 1e-3
     half_way = (np.quantile(x[is_subject], LOW_TENTH, method="lower") + negatives[0]) / 2 if is_subject.any() else 0.0
-    highest = strict if highest_out >= 0 else 0.0
-    return float(np.clip(half_way, min(max(lowest, strict), highest), highest))
+    lowest = 0.0 if easy else -play
+    low, high = (strict if highest_out >= bound else bound for bound in (lowest, play))
+    return float(np.clip(half_way, min(low, high), high))
 
 
 def temperature_of(logits: Floats, is_subject: npt.NDArray[np.bool_]) -> float:

@@ -18,7 +18,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from torch import nn
 
-from ismila.learning.classifier import LOWEST, Classifier, choose_threshold, make_network, temperature_of
+from ismila.learning.classifier import Classifier, choose_threshold, make_network, temperature_of
 from ismila.learning.data import CLOSEUPS_ABOVE, CachedRows, Variant, batches, is_closeup, targets_of
 from ismila.learning.features import (
     Floats,
@@ -33,7 +33,7 @@ from ismila.learning.features import (
     photos_of,
 )
 from ismila.learning.module import BestEpoch, Network, Recogniser, make_head
-from ismila.learning.whitening import whitening_of
+from ismila.learning.whitening import in_few_coordinates, whitening_of
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec
 
@@ -130,7 +130,8 @@ def train(
         seen, unseen = rows["val"].index, logits
     scores, of_subject = unseen[folded.index.isin(seen)], targets_of(folded[folded.index.isin(seen)]) == 1
     temperature = temperature_of(scores, of_subject)
-    at = choose_threshold(scores, of_subject, float(model["threshold_fpr"]), LOWEST if variant.pets else 0.0)
+    allowed, play = float(model["threshold_fpr"]), float(model.get("threshold_play", 0))
+    at = choose_threshold(scores, of_subject, allowed, play, easy=not variant.pets)
     if refit:
         network = make_network(backbone, spec)
         again = model if frozen else {**model, "epochs": best + 1}
@@ -282,6 +283,9 @@ def _out_of_fold(
     x = store.rows([(sha, 0) for sha in folded["sha256"]])
     if folds < 2:
         return _head_logits(head, x)
+    if not int(model["hidden"]):
+        x, model = in_few_coordinates(x), {**model, "n_features": x.shape[1]}
+        head = make_head(x.shape[1], 0, 0.0)
     at = np.flatnonzero(used)
     logits = np.zeros(len(folded), np.float32)
     for train, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(
@@ -303,7 +307,7 @@ def _quick_head(head: nn.Module, x: Floats, rows: pd.DataFrame, weight: float, m
 
         weights = np.where(y == 1, weight, 1.0)
         weights *= len(y) / weights.sum()
-        whitening = whitening_of(x, y == 1, float(model["shrink"]))
+        whitening = whitening_of(x, y == 1, float(model["shrink"]), model.get("n_features"))
         fitted = LogisticRegression(C=float(model["C"]), max_iter=1000).fit(whitening(x), y, weights)
         _set_linear(fresh, *whitening.unfold(fitted.coef_[0], float(fitted.intercept_[0])))
         return fresh
