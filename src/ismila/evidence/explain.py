@@ -161,7 +161,7 @@ def backbone_features(classifier: Classifier, images: Pixels) -> Floats:
     if classifier.backbone.get("digest") == bundled_digest():
         return OnnxMobileNet(classifier.spec)(images)
     with torch.inference_mode():
-        features: Floats = classifier.network.features(torch.from_numpy(images)).numpy()
+        features: Floats = classifier.network.features(torch.from_numpy(images.copy())).numpy()
     return features
 
 
