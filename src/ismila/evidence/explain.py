@@ -160,7 +160,7 @@ def backbone_features(classifier: Classifier, images: Pixels) -> Floats:
     if encoder := classifier.encoder:
         return encoder(images)
     with torch.inference_mode():
-        features: Floats = classifier.network.features(torch.from_numpy(images)).numpy()
+        features: Floats = classifier.network.features(torch.from_numpy(images.copy())).numpy()
     return features
 
 

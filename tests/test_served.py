@@ -1,0 +1,96 @@
+"""The champion as MLflow's own users load and serve it."""
+
+import base64
+import json
+import os
+import pickletools
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+
+@pytest.fixture(scope="module")
+def champion(swept):
+    """`models:/mila@champion`, loaded, and the folder that it was logged in."""
+    mlflow.set_tracking_uri(f"sqlite:///{swept}/mlruns/mlflow.db")
+    loaded = mlflow.pyfunc.load_model("models:/mila@champion")
+    return loaded, Path(loaded._model_impl.context.artifacts["classifier"]).parents[1]
+
+
+def is_pickle(path):
+    try:
+        content = path.read_bytes()
+        *_, last = pickletools.genops(content)
+        return last[0].name == "STOP"
+    except Exception:
+        return False
+
+
+@pytest.mark.slow
+def test_no_file_of_the_logged_model_is_a_pickle(champion, tmp_path):
+    files = [path for path in champion[1].rglob("*") if path.is_file()]
+    assert {"MLmodel", "model.safetensors", "classifier.json", "served.py"} <= {path.name for path in files}
+    assert not [path for path in files if is_pickle(path) or zipfile.is_zipfile(path)]
+    (tmp_path / "x").write_bytes(b"\x80\x04N.")
+    assert is_pickle(tmp_path / "x")  # the check itself can fail
+
+
+@pytest.mark.slow
+def test_an_image_may_come_as_a_path_or_in_any_common_dress_of_base64(champion, swept):
+    photo = swept / "album/mila/m0.jpg"
+    plain = base64.b64encode(photo.read_bytes()).decode()
+    dressed = [str(photo), plain, base64.encodebytes(photo.read_bytes()).decode(), f"data:image/jpeg;base64,{plain}"]
+    told = champion[0].predict(pd.DataFrame({"image": dressed}))
+    assert told["probability"].nunique() == 1
+    assert set(told["verdict"]) in ({"mila"}, {"not mila"})
+    with pytest.raises(Exception, match=r"row 1: .*expected base64 of an image's bytes, or a path"):
+        champion[0].predict(pd.DataFrame({"image": [plain, "nowhere.jpg"]}))
+
+
+@pytest.mark.slow
+def test_mlflow_serves_it(champion, swept):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/mila@champion"]
+    env = {**os.environ, "MLFLOW_TRACKING_URI": "sqlite:///mlruns/mlflow.db"}
+    env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"  # MLflow calls uvicorn by its name
+    server = subprocess.Popen(
+        [*command, "--env-manager", "local", "--port", str(port)],
+        cwd=swept,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5)
+                break
+            except (urllib.error.URLError, ConnectionError):
+                assert server.poll() is None, "the server ended"
+                time.sleep(0.2)
+        photo = swept / "album/mila/m0.jpg"
+        images = [base64.b64encode(photo.read_bytes()).decode(), str(photo)]
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations",
+            json.dumps({"inputs": {"image": images}}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        told = json.load(urllib.request.urlopen(asked, timeout=60))["predictions"]
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait()
+    here = champion[0].predict(pd.DataFrame({"image": images}))
+    assert [row["probability"] for row in told] == pytest.approx(here["probability"].tolist(), abs=1e-6)
+    assert [row["verdict"] for row in told] == here["verdict"].tolist()
