@@ -58,7 +58,7 @@ def exported_demo(folder: Path) -> tuple[Path, Path]:
         [*ismila, "export", "--format", "onnx", "--to", "exported"],
     ):
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    return folder / "exported", sorted((folder / "album/mila").glob("*.jpg"))[0]
+    return folder / "exported", sorted((folder / "album/mila").glob("mila_*.jpg"))[0]
 
 
 def main(model: Path, photo: Path) -> None:
