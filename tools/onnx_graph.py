@@ -32,7 +32,10 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: list[onnx.TensorProto] = []
         self.pads = {}
-        for k in (3, 5):  # TensorFlow's padding of a stride of 2
+        strided = {
+            m.kernel_size[0] for m in backbone.modules() if isinstance(m, torch.nn.Conv2d) and m.stride == (2, 2)
+        }
+        for k in sorted(strided):  # TensorFlow's padding of a stride of 2
             low, high = (k - 2) // 2, (k - 1) // 2
             self.pads[k] = self._constant(f"pads_{k}", np.array([0, 0, low, low, 0, 0, high, high], np.int64))
         self.relu6 = [self._constant("low", np.float32(0)), self._constant("high", np.float32(6))]

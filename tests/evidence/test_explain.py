@@ -7,8 +7,9 @@ import torch
 from conftest import call
 from PIL import Image
 
-from ismila.evidence.explain import Explainer, backbone_features
-from ismila.learning.classifier import Classifier, make_network
+from ismila.evidence.explain import Explainer
+from ismila.learning.backbones import make_network, weights_of
+from ismila.learning.classifier import Classifier
 from ismila.learning.features import bundled_digest
 from ismila.photos.images import ImageSpec
 
@@ -21,7 +22,7 @@ def classifier_of(name):
     spec = ImageSpec(96)
     network = make_network(backbone, spec)
     torch.nn.init.normal_(network.head[-1].weight, std=0.1)
-    return Classifier(network.eval(), backbone, spec, "mila")
+    return Classifier(weights_of(network), backbone, spec, "mila")
 
 
 @pytest.mark.parametrize("name", ["cnn", "mobilenet"])
@@ -29,7 +30,7 @@ def test_the_map_and_its_test_belong_together(name):
     classifier = classifier_of(name)
     images = np.random.default_rng(0).integers(0, 256, (4, 96, 96, 3), dtype=np.uint8)
     training = pd.DataFrame({"path": list("abc"), "kind": ["mila", "dog", "things"]})
-    explainer = Explainer(classifier, training, backbone_features(classifier, images[:3]))
+    explainer = Explainer(classifier, training, classifier.features(images[:3]))
     explained = explainer.explain(images[1])
     assert explained.probability == pytest.approx(float(classifier.probabilities(images[1:2])[0]), abs=1e-3)
     assert explained.heat.shape == (96, 96)

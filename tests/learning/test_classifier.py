@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ismila.learning.classifier import Classifier, choose_threshold, make_network, temperature_of
+from ismila.learning.backbones import make_network, weights_of
+from ismila.learning.classifier import Classifier, choose_threshold, temperature_of
 from ismila.learning.features import bundled_digest, bundled_graph
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec
@@ -17,7 +18,9 @@ def test_a_classifier_comes_back_from_disk_as_it_was(told, tmp_path):
     torch.manual_seed(0)
     backbone = {**told, "dropout": 0.2, "hidden": 8, "weights": "bundled"}
     spec = ImageSpec(64)
-    before = Classifier(make_network(backbone, spec), backbone, spec, "mila", 0.7, {"val_accuracy": 0.9}, "abc", 1.7)
+    before = Classifier(
+        weights_of(make_network(backbone, spec)), backbone, spec, "mila", 0.7, {"val_accuracy": 0.9}, "abc", 1.7
+    )
     before.save(tmp_path)
     after = Classifier.load(tmp_path)
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
@@ -28,7 +31,7 @@ def test_a_classifier_comes_back_from_disk_as_it_was(told, tmp_path):
 
 def test_an_older_classifier_without_a_temperature_says_what_it_said(tmp_path):
     backbone, spec = {"name": "cnn", "dropout": 0.0}, ImageSpec(64)
-    before = Classifier(make_network(backbone, spec), backbone, spec, "mila")
+    before = Classifier(weights_of(make_network(backbone, spec)), backbone, spec, "mila")
     before.save(tmp_path)
     path = tmp_path / "classifier.json"
     described = json.loads(path.read_text())
@@ -47,9 +50,9 @@ def test_onnxruntime_and_torch_say_the_same(told):
     spec = ImageSpec(96)
     network = make_network(backbone, spec)
     torch.nn.init.normal_(network.head[0].weight, std=0.1)
-    by_torch = Classifier(network, backbone, spec, "mila", temperature=2.0)
+    by_torch = Classifier(weights_of(network), backbone, spec, "mila", temperature=2.0)
     digest = bundled_digest(bundled_graph(backbone))
-    by_onnx = Classifier(network, {**backbone, "digest": digest}, spec, "mila", temperature=2.0)
+    by_onnx = Classifier(weights_of(network), {**backbone, "digest": digest}, spec, "mila", temperature=2.0)
     assert by_torch.encoder is None and by_onnx.encoder is not None
     images = np.random.default_rng(0).integers(0, 256, (3, 96, 96, 3), dtype=np.uint8)
     said = by_torch.probabilities(images)

@@ -147,21 +147,12 @@ class Explainer:
     def _nearest(self, image: Pixels) -> list[Neighbour]:
         if not len(self.training):
             return []
-        row = backbone_features(self.classifier, image[None])[0]
+        row = self.classifier.features(image[None])[0]
         near = self.features @ (row / max(float(np.linalg.norm(row)), 1e-9))
         return [
             Neighbour(str(self.training["path"].iloc[at]), str(self.training["kind"].iloc[at]), float(near[at]))
             for at in np.argsort(-near)[:NEAREST]
         ]
-
-
-def backbone_features(classifier: Classifier, images: Pixels) -> Floats:
-    """`[N, size_px, size_px, 3]` uint8 -> `[N, D]`, what the classifier's head gets."""
-    if encoder := classifier.encoder:
-        return encoder(images)
-    with torch.inference_mode():
-        features: Floats = classifier.network.features(torch.from_numpy(images.copy())).numpy()
-    return features
 
 
 def album_of(run: Recorded, root: Path | None) -> Path:
@@ -195,7 +186,7 @@ def open_explainer(run: Recorded, classifier: Classifier, root: Path) -> Explain
     keys = [(str(sha), 0) for sha in rows["sha256"]]
     if bundled or not keys:
         return Explainer(classifier, rows, store.rows(keys) if keys else np.zeros((0, 1), np.float32))
-    parts = [backbone_features(classifier, store.rows(keys[i : i + 64])) for i in range(0, len(keys), 64)]
+    parts = [classifier.features(store.rows(keys[i : i + 64])) for i in range(0, len(keys), 64)]
     return Explainer(classifier, rows, np.concatenate(parts))
 
 

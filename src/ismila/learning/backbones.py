@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from ismila.learning.weights import BUNDLED, LITE0
+from ismila.photos.images import ImageSpec
+
+Array = npt.NDArray[Any]
 
 
 class CNN(nn.Module):
@@ -171,3 +175,73 @@ def load_mobilenet(weights: str) -> MobileNetV2:
         backbone.load_state_dict({k: v for k, v in state.items() if k.startswith("features.")})
         return backbone.eval()
     raise ValueError(f"model.weights={weights}: expected bundled or torchvision")
+
+
+class Network(nn.Module):
+    """Backbone and head in one: logits of "is the subject".
+
+    Takes images `[N, H, W, 3]` uint8, or feature rows `[N, D]` that a frozen backbone computed before, and
+    returns logits `[N]`.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, spec: ImageSpec) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+        self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x) if x.ndim == 4 else x).squeeze(1)  # type: ignore[no-any-return]
+
+    def features(self, images: Tensor) -> Tensor:
+        """`[N, H, W, 3]` -> `[N, D]`: normalised and through the backbone."""
+        rows = self.backbone((images.permute(0, 3, 1, 2) / 255 - self.mean) / self.std)
+        return rows[0] if isinstance(rows, tuple) else rows  # type: ignore[no-any-return]
+
+
+def make_head(width: int, hidden: int, dropout: float) -> nn.Sequential:
+    """`[N, width]` -> `[N, 1]`; one fully connected layer, or two with ReLU between when `hidden` is not 0."""
+    if hidden == 0 and dropout == 0:
+        linear = nn.Linear(width, 1)
+        nn.init.zeros_(linear.weight)
+        nn.init.zeros_(linear.bias)
+        return nn.Sequential(linear)
+    if hidden == 0:
+        return nn.Sequential(nn.Dropout(dropout), nn.Linear(width, 1))
+    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1))
+
+
+def make_network(backbone: dict[str, Any], spec: ImageSpec, pretrained: bool = True) -> Network:
+    """Backbone and head as described.
+
+    Args:
+        backbone: `name` (cnn, mobilenet or efficientnet_lite0), `hidden`, `dropout`; for mobilenet also `weights`,
+            and `beside`, when another network stands beside it.
+        pretrained: fetch the backbone's weights; False when a state is loaded right after.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    name, hidden, dropout = backbone["name"], int(backbone.get("hidden", 0)), float(backbone["dropout"])
+    if name == "cnn":
+        cnn = CNN(spec.size_px)
+        return Network(cnn, make_head(cnn.width, 0, dropout), spec)
+    if name == "mobilenet":
+        weights = backbone["weights"]
+        body: Any = load_mobilenet(weights) if pretrained else MobileNetV2(keras=weights == "bundled")
+        if backbone.get("beside"):
+            body = SideBySide(body, load_efficientnet_lite0() if pretrained else EfficientNetLite0())
+    elif name == "efficientnet_lite0":
+        body = load_efficientnet_lite0() if pretrained else EfficientNetLite0()
+    else:
+        raise ValueError(f"model.name={name}: expected cnn, mobilenet or efficientnet_lite0")
+    body.requires_grad_(False)
+    return Network(body.eval(), make_head(body.width, hidden, dropout if hidden else 0.0), spec)
+
+
+def weights_of(network: nn.Module) -> dict[str, Array]:
+    """A network's state by name, as `Classifier.weights` holds it."""
+    return {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in network.state_dict().items()}

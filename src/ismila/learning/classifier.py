@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from safetensors.torch import load, save
+from safetensors.numpy import load, save
 
-from ismila.learning.backbones import (
-    CNN,
-    EfficientNetLite0,
-    MobileNetV2,
-    SideBySide,
-    load_efficientnet_lite0,
-    load_mobilenet,
-)
 from ismila.learning.features import Floats, OnnxBackbone, bundled_digest, bundled_graph
-from ismila.learning.module import Network, make_head
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec, Pixels, write_aside
 
+if TYPE_CHECKING:
+    from ismila.learning.backbones import Network
+
 FORMAT = 1
+WEIGHT, BIAS = "head.0.weight", "head.0.bias"
 
 
 @dataclass
 class Classifier:
     """A trained network with all that is needed to ask it about a photo.
 
+    A bundled backbone with a linear head is asked without torch: `ismila predict` need not import it.
+
     Attributes:
+        weights: of backbone and head, by the names that torch knows them by.
         backbone: `{"name": "cnn" | "mobilenet" | "efficientnet_lite0", ...}`, what `make_network` takes.
         threshold: a photo is the subject from this probability on.
         temperature: what the logits are divided by (`temperature_of`).
@@ -40,7 +39,7 @@ class Classifier:
         run: MLflow run id, empty when there is none.
     """
 
-    network: Network
+    weights: Mapping[str, npt.NDArray[Any]]
     backbone: dict[str, Any]
     spec: ImageSpec
     subject: str
@@ -48,6 +47,17 @@ class Classifier:
     scores: dict[str, float] = field(default_factory=dict)
     run: str = ""
     temperature: float = 1.0
+
+    @cached_property
+    def network(self) -> Network:
+        """The same in torch, in inference mode: what explains an answer, and answers where no bundled graph does."""
+        import torch
+
+        from ismila.learning.backbones import make_network
+
+        network = make_network(self.backbone, self.spec, pretrained=False)
+        network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in self.weights.items()})
+        return network.eval()
 
     @property
     def graph(self) -> Path | None:
@@ -60,25 +70,40 @@ class Classifier:
         """What makes the head's rows, faster than torch does; None without a bundled graph."""
         return OnnxBackbone(self.spec, self.graph) if self.graph else None
 
-    def probabilities(self, images: Pixels, batch_size: int = 32) -> npt.NDArray[np.float32]:
+    def probabilities(self, images: Pixels, batch_size: int = 32) -> Floats:
         """`[N, size_px, size_px, 3]` uint8 -> `[N]` probability of the subject."""
-        parts = [self._batch(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
-        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        parts = [self._logits(self.features(images[i : i + batch_size])) for i in range(0, len(images), batch_size)]
+        logits = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64) / self.temperature)), np.float32)
 
-    @torch.inference_mode()
-    def _batch(self, images: Pixels) -> npt.NDArray[np.float32]:
-        self.network.eval()
-        device = next(self.network.parameters()).device
-        if device.type == "cpu" and (encoder := self.encoder):
-            x = torch.from_numpy(encoder(images))
-        else:
-            x = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-        return torch.sigmoid(self.network(x) / self.temperature).cpu().numpy()  # type: ignore[no-any-return]
+    def features(self, images: Pixels) -> Floats:
+        """`[N, size_px, size_px, 3]` uint8 -> `[N, D]`, what the head gets."""
+        if encoder := self.encoder:
+            return encoder(images)
+        return self._by_torch(self.network.features, np.array(images))
+
+    def _logits(self, features: Floats) -> Floats:
+        if self.is_linear:
+            linear: Floats = features @ self.weights[WEIGHT][0] + self.weights[BIAS]
+            return linear
+        return self._by_torch(self.network, features)
+
+    @staticmethod
+    def _by_torch(call: Callable[[Any], Any], rows: npt.NDArray[Any]) -> Floats:
+        import torch
+
+        with torch.inference_mode():
+            found: Floats = call(torch.from_numpy(rows)).numpy()
+        return found
+
+    @property
+    def is_linear(self) -> bool:
+        """The head is one linear layer and no more."""
+        return sorted(name for name in self.weights if name.startswith("head.")) == [BIAS, WEIGHT]
 
     def save(self, folder: Path) -> None:
         """Write `model.safetensors` and `classifier.json`."""
-        state = {name: tensor.contiguous().cpu() for name, tensor in self.network.state_dict().items()}
-        write_aside(folder / "model.safetensors", save(state))
+        write_aside(folder / "model.safetensors", save(dict(self.weights)))
         described = {
             "format": FORMAT,
             "labels": [f"not_{self.subject}", self.subject],
@@ -97,54 +122,19 @@ class Classifier:
         """Raises UserError when the folder holds no classifier that this version can read."""
         try:
             described = json.loads((folder / "classifier.json").read_text())
-            state = load((folder / "model.safetensors").read_bytes())
+            weights = load((folder / "model.safetensors").read_bytes())
             if described["format"] != FORMAT:
                 raise UserError(f"{folder}: classifier of format {described['format']}, expected {FORMAT}")
             spec = ImageSpec(**described["image"])
-            network = make_network(described["backbone"], spec, pretrained=False)
-            network.load_state_dict(state)
+            names = ("subject", "threshold", "scores", "run")
+            loaded = cls(weights, described["backbone"], spec, *(described[name] for name in names))
+            loaded.temperature = float(described.get("temperature", 1.0))
+            loaded.probabilities(np.zeros((1, spec.size_px, spec.size_px, 3), np.uint8))
         except UserError:
             raise
         except Exception as error:
             raise UserError(f"{folder}: not a classifier ({error}); name a folder that `train` wrote") from error
-        return cls(
-            network.eval(),
-            described["backbone"],
-            spec,
-            described["subject"],
-            described["threshold"],
-            described["scores"],
-            described["run"],
-            described.get("temperature", 1.0),
-        )
-
-
-def make_network(backbone: dict[str, Any], spec: ImageSpec, pretrained: bool = True) -> Network:
-    """Backbone and head as described.
-
-    Args:
-        backbone: `name` (cnn, mobilenet or efficientnet_lite0), `hidden`, `dropout`; for mobilenet also `weights`,
-            and `beside`, when another network stands beside it.
-        pretrained: fetch the backbone's weights; False when a state is loaded right after.
-
-    Raises:
-        ValueError: an unknown name.
-    """
-    name, hidden, dropout = backbone["name"], int(backbone.get("hidden", 0)), float(backbone["dropout"])
-    if name == "cnn":
-        cnn = CNN(spec.size_px)
-        return Network(cnn, make_head(cnn.width, 0, dropout), spec)
-    if name == "mobilenet":
-        weights = backbone["weights"]
-        body: Any = load_mobilenet(weights) if pretrained else MobileNetV2(keras=weights == "bundled")
-        if backbone.get("beside"):
-            body = SideBySide(body, load_efficientnet_lite0() if pretrained else EfficientNetLite0())
-    elif name == "efficientnet_lite0":
-        body = load_efficientnet_lite0() if pretrained else EfficientNetLite0()
-    else:
-        raise ValueError(f"model.name={name}: expected cnn, mobilenet or efficientnet_lite0")
-    body.requires_grad_(False)
-    return Network(body.eval(), make_head(body.width, hidden, dropout if hidden else 0.0), spec)
+        return loaded
 
 
 LOW_TENTH = 0.1

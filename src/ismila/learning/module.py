@@ -10,44 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.classification import BinaryAccuracy
 
-from ismila.photos.images import ImageSpec
-
-
-class Network(nn.Module):
-    """Backbone and head in one: logits of "is the subject".
-
-    Takes images `[N, H, W, 3]` uint8, or feature rows `[N, D]` that a frozen backbone computed before, and
-    returns logits `[N]`.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, backbone: nn.Module, head: nn.Module, spec: ImageSpec) -> None:
-        super().__init__()
-        self.backbone, self.head = backbone, head
-        self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.features(x) if x.ndim == 4 else x).squeeze(1)  # type: ignore[no-any-return]
-
-    def features(self, images: Tensor) -> Tensor:
-        """`[N, H, W, 3]` -> `[N, D]`: normalised and through the backbone."""
-        rows = self.backbone((images.permute(0, 3, 1, 2) / 255 - self.mean) / self.std)
-        return rows[0] if isinstance(rows, tuple) else rows  # type: ignore[no-any-return]
-
-
-def make_head(width: int, hidden: int, dropout: float) -> nn.Sequential:
-    """`[N, width]` -> `[N, 1]`; one fully connected layer, or two with ReLU between when `hidden` is not 0."""
-    if hidden == 0 and dropout == 0:
-        linear = nn.Linear(width, 1)
-        nn.init.zeros_(linear.weight)
-        nn.init.zeros_(linear.bias)
-        return nn.Sequential(linear)
-    if hidden == 0:
-        return nn.Sequential(nn.Dropout(dropout), nn.Linear(width, 1))
-    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1))
+from ismila.learning.backbones import Network
 
 
 def augment(images: Tensor) -> Tensor:

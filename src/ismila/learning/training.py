@@ -18,7 +18,8 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from torch import nn
 
-from ismila.learning.classifier import Classifier, choose_threshold, make_network, temperature_of
+from ismila.learning.backbones import Network, make_head, make_network, weights_of
+from ismila.learning.classifier import Classifier, choose_threshold, temperature_of
 from ismila.learning.data import CLOSEUPS_ABOVE, CachedRows, Variant, batches, is_closeup, targets_of
 from ismila.learning.features import (
     Floats,
@@ -32,7 +33,7 @@ from ismila.learning.features import (
     open_store,
     photos_of,
 )
-from ismila.learning.module import BestEpoch, Network, Recogniser, make_head
+from ismila.learning.module import BestEpoch, Recogniser
 from ismila.learning.whitening import in_few_coordinates, whitening_of
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec
@@ -141,7 +142,7 @@ def train(
         closeup=is_closeup(folded, CLOSEUPS_ABOVE), probability=_sigmoid(logits / temperature), held_out=held_out
     )
     threshold = float(_sigmoid(np.array([at / temperature], np.float32))[0])
-    classifier = Classifier(network.eval(), backbone, spec, subject, threshold, temperature=temperature)
+    classifier = Classifier(weights_of(network), backbone, spec, subject, threshold, temperature=temperature)
     return Trained(classifier, predictions, epochs, best)
 
 
@@ -326,7 +327,7 @@ def _quick_head(head: nn.Module, x: Floats, rows: pd.DataFrame, weight: float, m
 
 
 def _sigmoid(logits: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
+    return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))), dtype=np.float32)
 
 
 @torch.inference_mode()

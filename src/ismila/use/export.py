@@ -20,6 +20,8 @@ from ismila.use.website import other_content, runtime_files, write_website
 
 LARGEST_DIFFERENCE = {"onnx": 1e-3, "web": 3e-2}
 """In probability, between the exported graph and torch. Half precision cost 0.9e-2 on a real album (docs/export.md)."""
+FEATURES_DIFFER = 0.02
+"""As a share of the features: what saturated probabilities would hide."""
 CHECKED = 64
 """Held-out photos that the graph is checked on, half of them of the subject where there are as many."""
 
@@ -47,11 +49,12 @@ def export_run(which: str, subject: str, to: Path, kind: str, root: Path | None,
     content = (halve(graph) if kind == "web" else graph).SerializeToString()
     images, what = _checked_on(run, classifier.spec, root)
     exported = ExportedClassifier(content, f"{subject}.onnx")
-    difference = _difference(exported, classifier, images)
-    if not difference <= LARGEST_DIFFERENCE[kind]:
+    difference, features = _differences(exported, classifier, images)
+    if not (difference <= LARGEST_DIFFERENCE[kind] and features <= FEATURES_DIFFER):
         raise UserError(
-            f"the graph differs from torch by {difference:.2g} in probability on {what}, more than "
-            f"{LARGEST_DIFFERENCE[kind]:g}: nothing was written; this run cannot be exported as {kind}"
+            f"the graph differs from torch by {difference:.2g} in probability and {features:.2g} of the features on "
+            f"{what}, more than {LARGEST_DIFFERENCE[kind]:g} and {FEATURES_DIFFER:g}: nothing was written; this run "
+            f"cannot be exported as {kind}"
         )
     path = to if kind == "web" else to / f"{subject}.onnx"
     try:
@@ -82,6 +85,9 @@ def _checked_on(run: Recorded, spec: ImageSpec, root: Path | None) -> tuple[Pixe
     return noise, f"{len(noise)} images of noise (the album is gone; --root says where it is)"
 
 
-def _difference(exported: ExportedClassifier, classifier: Classifier, images: Pixels) -> float:
+def _differences(exported: ExportedClassifier, classifier: Classifier, images: Pixels) -> tuple[float, float]:
+    """The largest in probability, and that of the features, root mean square, as a share of theirs."""
     by_torch = replace(classifier, backbone={**classifier.backbone, "digest": ""})  # not the bundled ONNX graph
-    return float(np.abs(exported.probabilities(images) - by_torch.probabilities(images)).max())
+    expected, found = by_torch.features(images), exported.features(images)
+    probabilities = np.abs(exported.probabilities(images) - by_torch.probabilities(images))
+    return float(probabilities.max()), float(np.linalg.norm(found - expected) / np.linalg.norm(expected))

@@ -63,6 +63,10 @@ class ExportedClassifier:
         parts = [self._ask("probability", images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
+    def features(self, images: Pixels) -> Floats:
+        """`[N, size_px, size_px, 3]` uint8 -> `[N, D]`, what its backbone makes of them; N at least 1."""
+        return np.concatenate([self._ask("features", images[i : i + BATCH]) for i in range(0, len(images), BATCH)])
+
     def heat(self, image: Pixels) -> Floats:
         """What speaks for the subject, as `ismila explain` draws it.
 
