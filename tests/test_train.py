@@ -124,7 +124,7 @@ def test_the_same_seed_gives_the_same_metrics(album, tmp_path):
         (["data.root=nowhere"], "no such folder"),
         (["data.root=empty"], "no photo that can be used"),
         (["data.root=one"], "put some into"),
-        (["modle=cnn"], "model=cnn|mobilenet"),
+        (["modle=cnn"], "model=cnn|efficientnet_lite0|mobilenet"),
         (["data=closup"], "closeups"),
         (["model.weights=imagenet"], "bundled or torchvision"),
         (["refit=some"], "expected all or null"),

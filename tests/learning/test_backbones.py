@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from ismila.learning.backbones import CNN, load_mobilenet
+from ismila.learning.backbones import CNN, load_efficientnet_lite0, load_mobilenet
 from ismila.learning.features import OnnxBackbone
 from ismila.photos.images import ImageSpec, normalise
 
@@ -36,6 +36,24 @@ def test_onnxruntime_and_torch_agree_on_images():
         features, grid = load_mobilenet("bundled")(torch.from_numpy(normalise(images, spec)))
     assert relative_error(encoder(images), features.numpy()) < 1e-4
     assert relative_error(encoder.grid(images), grid.numpy()) < 1e-4
+
+
+LITE0 = {
+    224: ([0.6612346, 0.0, 0.0, 0.0, 0.0, 0.1207933, 0.0, 0.0], 16.295923233032227),
+    160: ([0.04318518, 0.0, 0.0, 0.298094, 0.0, 0.203931, 0.0, 0.0], 14.890962600708008),
+}
+"""What efficientnet-lite-pytorch 0.1.0 makes of the same noise: every 160th feature, and the length of all."""
+
+
+@pytest.mark.parametrize("size_px", [224, 160])
+def test_bundled_efficientnet_lite0_computes_what_the_package_it_came_from_does(size_px):
+    x = np.random.default_rng(0).uniform(-1, 1, (1, 3, size_px, size_px)).astype(np.float32)
+    with torch.no_grad():
+        features, grid = load_efficientnet_lite0()(torch.from_numpy(x))
+    some, length = LITE0[size_px]
+    assert np.allclose(features[0, ::160], some, rtol=1e-4, atol=1e-5)
+    assert float(features.norm()) == pytest.approx(length, rel=1e-5)
+    assert grid.shape == (1, 1280, size_px // 32, size_px // 32)
 
 
 def test_cnn_gives_rows_of_the_width_it_says():
