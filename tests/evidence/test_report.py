@@ -47,7 +47,8 @@ def page_path(swept):
 
 @pytest.mark.slow
 def test_the_page_needs_nothing_from_outside_and_stays_with_its_run(swept, page_path):
-    outside = re.sub(r"(?s)<script>/\*\*.*?</script>", "", page_path.read_text())  # without plotly's own source
+    plotly = r'(?s)<script type="text/plain" id="plotly">.*?</script>'
+    outside = re.sub(plotly, "", page_path.read_text())
     assert not re.search(r'(?:src|href)="(?:https?:)?//', outside)
     client = mlflow.MlflowClient(f"sqlite:///{swept}/mlruns/mlflow.db")
     [run] = [r for r in client.search_runs(["1"]) if r.info.run_id.startswith(page_path.stem)]
@@ -85,7 +86,9 @@ def test_the_page_opens_from_disk_and_its_parts_answer(page_path):
         assert "were held out: rates on them say next to nothing" in page.inner_text("#few")
         assert "too few to say" in page.inner_text("#bars")
         assert "too few photos to say" in page.inner_text("#other")  # 6 of the subject, 3 other animals
-        assert "expected calibration error" in page.inner_text("#curves-words")
+        assert "Expected calibration error" in page.inner_text("#curves-words")
+        widths = page.eval_on_selector_all("#bars .track", "all => all.map((one) => one.clientWidth)")
+        assert len(set(widths)) == 1  # bars that are compared have the same length
         before = page.inner_text("#figures")
         page.focus("#threshold")
         page.keyboard.press("Home")

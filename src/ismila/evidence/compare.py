@@ -16,7 +16,11 @@ from ismila.evidence.verdict import FEW
 from ismila.runs import Recorded, load_predictions
 
 RESAMPLES = 2000
-READ = {"test_fpr_pets": "false positives on animals", "test_recall": "recall", "test_fpr_things": "on things"}
+READ = {
+    "test_fpr_pets": "false positives on animals",
+    "test_recall": "recall",
+    "test_fpr_things": "false positives on things",
+}
 NO_SETTING = (
     "seed",
     "subject",

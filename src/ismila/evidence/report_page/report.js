@@ -31,10 +31,10 @@ for (const bar of report.bars) {
     style: `left: ${100 * bar.low}%; width: ${100 * (bar.high - bar.low)}%` });
   find("bars").append(element("div", { class: "bar", role: "img",
     "aria-label": `${named(bar.name)}: ${bar.hits} of ${bar.n}, 95 % interval ${percent(bar.low)} to ${percent(bar.high)}` },
-  element("span", {}, named(bar.name)), element("div", { class: "track" }, fill, whisker),
-  element("span", { class: "number" }, `${bar.hits} of ${bar.n}`),
-  element("span", { class: "number quiet" }, bar.n < report.few_below ? "too few to say"
-    : `${(100 * bar.low).toFixed(0)} – ${(100 * bar.high).toFixed(0)} %`)));
+  element("span", {}, named(bar.name)), element("span", { class: "number" }, `${bar.hits} of ${bar.n} `,
+    element("span", { class: "quiet" }, bar.n < report.few_below ? "too few to say"
+      : `${(100 * bar.low).toFixed(0)} – ${(100 * bar.high).toFixed(0)} %`)),
+  element("div", { class: "track" }, fill, whisker)));
 }
 
 function tableOf(head, rows) {
@@ -58,8 +58,8 @@ if (report.other && report.other.rows.length) {
     const before = element("div", { class: "before", style: `left: ${100 * row.before}%` });
     find("other").append(element("div", { class: "bar", role: "img",
       "aria-label": `${row.name}: ${percent(row.before)} there, ${percent(row.after)} here, ${changed(row)}, ${row.n} photos` },
-    element("span", {}, row.name), element("div", { class: "track" }, fill, before),
-    element("span", { class: "number" }, `${percent(row.before)} → ${percent(row.after)}`),
+    element("span", {}, row.name), element("span", { class: "number" }, `${percent(row.before)} → ${percent(row.after)}`),
+    element("div", { class: "track" }, fill, before),
     element("span", { class: "number quiet" }, `${changed(row)}, ${row.n} photos`)));
   }
   find("other").append(element("p", { class: "quiet" }, "Bars are this run, marks the other one; 95 % intervals, paired."));
@@ -152,6 +152,7 @@ find("threshold").value = threshold;
 find("threshold").addEventListener("input", (event) => {
   threshold = Number(event.target.value);
   showFigures();
+  if (!window.Plotly) return;
   const here = at();
   Plotly.relayout("histogram", { shapes: [line()] });
   Plotly.restyle("roc", { x: [[here.fpr]], y: [[here.tpr]] }, [1]);
@@ -224,10 +225,14 @@ if (area !== null) {
     ? `: every photo of ${report.subject} stands above every other one; ${counted("subject")} photos of it are no proof that this goes on`
     : ` (95 % interval ${low.toFixed(3)} to ${high.toFixed(3)}, bootstrap over groups of near-duplicates)`));
 }
-told.push(`expected calibration error ${error.toFixed(3)} on ${photos.length} photos: a probability is off by as much, on average`
+told.push(`Expected calibration error ${error.toFixed(3)} on ${photos.length} photos: a probability is off by as much, on average`
   + (temperature === 1 ? "" : ` (calibrated on validation photos with temperature ${temperature.toFixed(2)})`));
 find("curves-words").textContent = `${told.join(". ")}. Album ${report.run.album}.`;
 showFigures();
 showErrors();
-drawCharts();
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawCharts);
+// Four megabytes of plotly are read once the summary stands on the screen.
+requestAnimationFrame(() => setTimeout(() => {
+  document.head.append(element("script", {}, find("plotly").textContent));
+  drawCharts();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawCharts);
+}));
