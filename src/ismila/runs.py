@@ -246,12 +246,24 @@ def find_run(which: str, subject: str, uri: str | None = None) -> str:
         return ids[0]
     if which == "best":
         return max(reversed(runs), key=lambda run: rank(run.metrics)).run_id  # of equals the oldest, the champion
+    if which in (aliased := aliases(subject)):
+        return aliased[which]
     matching = [run_id for run_id in ids if run_id.startswith(which)]
     if not re.fullmatch("[0-9a-f]+", which) or not matching:
-        raise UserError(f"--run {which}: no such run; give best, latest, or a run id from `ismila ui`")
+        raise UserError(f"--run {which}: no such run; give best, latest, a run id or an alias from `ismila ui`")
     if len(matching) > 1:
         raise UserError(f"--run {which}: {len(matching)} runs begin like this; give more of the id")
     return matching[0]
+
+
+def aliases(subject: str) -> dict[str, str]:
+    """Alias -> run id of the subject's registered model: `champion`, and those that a person gave."""
+    client = mlflow.MlflowClient()
+    try:
+        named = client.get_registered_model(subject).aliases
+        return {alias: str(client.get_model_version(subject, version).run_id) for alias, version in named.items()}
+    except MlflowException:  # nothing is registered
+        return {}
 
 
 def finished_runs(subject: str, uri: str | None = None, parent: str | None = None) -> list[Recorded]:

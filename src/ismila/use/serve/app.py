@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import prometheus_client as prometheus
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
@@ -125,7 +126,10 @@ def make_app(models: Models, feedback: bool, loopback: bool, places: int = PLACE
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(server.batcher.run())
-        yield
+        spec = models.default.classifier.spec
+        blank = np.zeros((spec.size_px, spec.size_px, 3), np.uint8)
+        asyncio.get_running_loop().run_in_executor(None, models.default.explain, blank)  # torch is imported now, not
+        yield  # when the first photo comes
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task

@@ -5,23 +5,26 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+import time
 from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ismila.evidence.explain import Explainer, album_of, open_explainer
+from ismila.evidence.explain import Explainer, album_of, derived_of, open_explainer
 from ismila.photos import UserError
-from ismila.photos.album import correct, derived_folder
+from ismila.photos.album import correct
 from ismila.photos.images import Pixels, open_photo, write_aside
 from ismila.photos.index import read_index
-from ismila.runs import find_run, finished_runs, load_classifier, read_run
+from ismila.runs import aliases, find_run, finished_runs, load_classifier, read_run
 from ismila.use.serve.models import Explained
 from ismila.use.serve.upload import LARGEST_PIXELS
 
 KEPT = 3
 """Classifiers in memory at once, the last used."""
+RESOLVED_S = 5.0
+"""So long a name is taken to mean the run it meant: asking MLflow costs several times what the backbone does."""
 
 
 class RunModel:
@@ -54,7 +57,7 @@ class RunModel:
 
 
 class RunModels:
-    """The finished runs of a subject by id, by a unique prefix of one, or as `champion`, the best.
+    """The finished runs of a subject by id, by a unique prefix of one, or by alias; `champion` is the best.
 
     Args:
         which: the run that answers where none is named.
@@ -69,22 +72,27 @@ class RunModels:
     def __init__(self, subject: str, which: str, root: Path | None) -> None:
         self.subject, self._root = subject, root
         self._loaded: OrderedDict[str, RunModel] = OrderedDict()
+        self._resolved: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
         self.default = self._model(find_run(which, subject))
 
     def names(self) -> list[str]:
-        """`champion` and every run id, the newest first."""
-        return ["champion", *(run.run_id for run in finished_runs(self.subject))]
+        """Every alias, and every run id, the newest first."""
+        return [*aliases(self.subject), *(run.run_id for run in finished_runs(self.subject))]
 
     def get(self, name: str) -> RunModel:
         """Raises KeyError when no run is called this."""
         if not name:
             return self.default
-        if name != "champion" and not re.fullmatch("[0-9a-f]{6,32}", name):
+        if not re.fullmatch(r"[\w.-]{1,64}", name, re.ASCII):
             raise KeyError(name)
         with self._lock:
+            run_id, known_until = self._resolved.get(name, ("", 0.0))
             try:
-                return self._model(find_run("best" if name == "champion" else name, self.subject))
+                if time.monotonic() > known_until:
+                    run_id = find_run(name, self.subject)
+                    self._resolved[name] = run_id, time.monotonic() + RESOLVED_S
+                return self._model(run_id)
             except UserError as error:
                 raise KeyError(name) from error
 
@@ -107,7 +115,7 @@ class RunModels:
         if label not in (subject, f"not_{subject}", "pets/other", "drop"):
             raise UserError(f"label={label[:40]}: expected {subject}, not_{subject}, pets/other or drop")
         sha = hashlib.sha256(content).hexdigest()
-        index = read_index(derived_folder(root, None))
+        index = read_index(derived_of(self.default.run, root))
         known: list[str] = list(index.loc[index["sha256"] == sha, "path"]) if len(index) else []
         path = next(iter(known), "") or f"feedback/{sha[:16]}.{_suffix(content)}"
         if not (root / path).is_file():
