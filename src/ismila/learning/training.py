@@ -91,7 +91,7 @@ def train(
     finetuned = int(model.get("finetune_blocks", 0))
     if refit and finetuned:
         raise UserError("refit=all: does not go with model.finetune_blocks; leave one of them out")
-    if model.get("beside") and (finetuned or model["weights"] != "bundled"):
+    if model.get("beside") and (finetuned or model["weights"] == "torchvision"):
         raise UserError("model.finetune_blocks and model.weights=torchvision: for one network; add model.beside=null")
     pl.seed_everything(seed, verbose=False)
     spec = ImageSpec(int(model["size_px"]))
