@@ -22,7 +22,7 @@ lint: env
 	$(BIN)/python tools/serving_requirements.py --check
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # What the Dockerfile says, without Docker: a clean environment, the server in it, its health check, one photo.
 test-image: env

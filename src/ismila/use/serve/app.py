@@ -128,8 +128,9 @@ def make_app(models: Models, feedback: bool, loopback: bool, places: int = PLACE
         task = asyncio.create_task(server.batcher.run())
         spec = models.default.classifier.spec
         blank = np.zeros((spec.size_px, spec.size_px, 3), np.uint8)
-        asyncio.get_running_loop().run_in_executor(None, models.default.explain, blank)  # torch is imported now, not
-        yield  # when the first photo comes
+        warm = asyncio.create_task(server.batcher.alone(models.default.explain, blank))  # torch is imported before the
+        yield  # first photo comes, in the thread that uses it: two that import it at once meet it half-way
+        warm.cancel()
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
