@@ -7,9 +7,22 @@ import os
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from ismila import console
 from ismila.photos import UserError
+
+
+def _shared(*names: str, **told: Any) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False, parents=told.pop("parents", []))
+    parser.add_argument(*names, **told)
+    return parser
+
+
+SUBJECT = _shared("--subject", default="mila")
+RUN = _shared("--run", default="best", help="best, latest, an alias, a run id or its beginning", parents=[SUBJECT])
+ALBUM = _shared("--root", type=Path, help="the album, when it has moved since the run")
+JSON = _shared("--json", action="store_true", help="one JSON object a line")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -18,7 +31,18 @@ def make_parser() -> argparse.ArgumentParser:
         prog="ismila", description="Is it Mila? Train with: python -m ismila.train model=mobilenet data=pets"
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    fetch = verbs.add_parser("fetch", help="fetch photos from Flickr, sorted into folders by their tags")
+    _add_album_verbs(verbs)
+    _add_run_verbs(verbs)
+    ui = verbs.add_parser("ui", help="open the MLflow UI on the runs")
+    ui.add_argument("--port", type=int, default=5000)
+    ui.set_defaults(call=_ui)
+    return parser
+
+
+def _add_album_verbs(verbs: Any) -> None:
+    fetch = verbs.add_parser(
+        "fetch", parents=[SUBJECT], help="fetch photos from Flickr, sorted into folders by their tags"
+    )
     fetch.add_argument("--user", help="NSID, user name or profile address; with a login: me")
     fetch.add_argument(
         "--tags", action="append", default=[], help="tags of the subject, with commas (default: SUBJECT)"
@@ -28,27 +52,25 @@ def make_parser() -> argparse.ArgumentParser:
     fetch.add_argument("--balance", action="store_true", help="no more of the rest than of the subject")
     fetch.add_argument("--limit", type=int, default=0, metavar="N", help="at most N photos in all, the newest")
     fetch.add_argument("--root", type=Path, default=console.PHOTOS)
-    fetch.add_argument("--subject", default="mila")
     fetch.add_argument("--login", action="store_true", help="let Flickr show your private photos, too; once")
     fetch.set_defaults(call=_fetch)
-    index = verbs.add_parser("index", help="read an album and name what is wrong with its photos")
+    index = verbs.add_parser("index", parents=[SUBJECT], help="read an album and name what is wrong with its photos")
     index.add_argument("root", nargs="?", type=Path, default=console.PHOTOS)
-    index.add_argument("--subject", default="mila")
     index.add_argument("--cache", type=Path, help="where derived files go (default: <root>/.ismila)")
     index.set_defaults(call=_index)
-    add = verbs.add_parser("add", help="bring your own photos into the album; never moves them")
+    add = verbs.add_parser("add", parents=[SUBJECT], help="bring your own photos into the album; never moves them")
     add.add_argument("sources", nargs="+", type=Path, metavar="DIR")
     add.add_argument("--as", dest="place", required=True, metavar="LABEL", help="mila, not_mila or pets/KIND")
     how = add.add_mutually_exclusive_group()
     how.add_argument("--copy", dest="how", action="store_const", const="copy")
     how.add_argument("--link", dest="how", action="store_const", const="link", help="hard links only")
     add.add_argument("--root", type=Path, default=console.PHOTOS)
-    add.add_argument("--subject", default="mila")
     add.set_defaults(call=_add)
-    check = verbs.add_parser("check", help="show what in the album looks wrong, worst first, and settle it")
+    check = verbs.add_parser(
+        "check", parents=[SUBJECT], help="show what in the album looks wrong, worst first, and settle it"
+    )
     check.add_argument("root", nargs="?", type=Path, default=None)
     check.add_argument("--root", dest="root_option", type=Path, default=None)
-    check.add_argument("--subject", default="mila")
     check.add_argument("--cache", type=Path, help="where derived files go (default: <root>/.ismila)")
     shown = check.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -56,69 +78,58 @@ def make_parser() -> argparse.ArgumentParser:
     shown.add_argument("--serve", action="store_true", help="open a page on which a click or a key settles it")
     check.add_argument("--port", type=int, default=8765)
     check.set_defaults(call=_check)
-    demo = verbs.add_parser("demo", help="draw the demo album")
+    demo = verbs.add_parser("demo", parents=[SUBJECT], help="draw the demo album")
     demo.add_argument("root", nargs="?", type=Path, default=console.DEMO)
-    demo.add_argument("--subject", default="mila")
     demo.set_defaults(call=_demo)
-    predict = verbs.add_parser("predict", help="ask about photos and folders of photos")
+
+
+def _add_run_verbs(verbs: Any) -> None:
+    predict = verbs.add_parser("predict", parents=[RUN, JSON], help="ask about photos and folders of photos")
     predict.add_argument(
         "paths", nargs="+", metavar="PATH", type=Path, help="a photo, a folder, or - for a list on stdin"
     )
-    predict.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
-    predict.add_argument("--subject", default="mila")
-    predict.add_argument("--json", action="store_true", help="one JSON object a line")
     predict.set_defaults(call=_predict)
-    scan = verbs.add_parser("scan", help="find the subject in a whole library; resumable, changes no photo")
+    scan = verbs.add_parser(
+        "scan", parents=[RUN], help="find the subject in a whole library; resumable, changes no photo"
+    )
     scan.add_argument("root", type=Path, metavar="DIR")
-    scan.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
-    scan.add_argument("--subject", default="mila")
     scan.add_argument("--csv", type=Path, metavar="FILE", help="a line for each photo")
     scan.add_argument("--link-to", type=Path, metavar="ALBUM", help="a folder of links to the photos found")
     scan.add_argument("--xmp", action="store_true", help="add the subject as a keyword in XMP side files")
     scan.add_argument("--state", type=Path, metavar="FILE", help="what has been judged (default: under data/cache)")
     scan.set_defaults(call=_scan)
-    serve = verbs.add_parser("serve", help="a page and an API that answer for a run")
+    serve = verbs.add_parser("serve", parents=[SUBJECT, ALBUM], help="a page and an API that answer for a run")
     what = serve.add_mutually_exclusive_group()
     what.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
     what.add_argument(
         "--model", type=Path, metavar="FILE", help="an exported ONNX file instead of a run; needs no torch"
     )
-    serve.add_argument("--subject", default="mila")
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines ask, too")
     serve.add_argument("--port", type=int, default=8000)
-    serve.add_argument("--root", type=Path, help="the album, when it has moved since the run")
     serve.add_argument("--feedback", action="store_true", help="take corrections from other machines, too")
     serve.set_defaults(call=_serve)
-    export = verbs.add_parser("export", help="a run's classifier without ismila: one ONNX file, or a page for any host")
-    export.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
-    export.add_argument("--subject", default="mila")
+    export = verbs.add_parser(
+        "export", parents=[RUN, ALBUM], help="a run's classifier without ismila: one ONNX file, or a page for any host"
+    )
     export.add_argument("--to", type=Path, required=True, metavar="DIR")
     export.add_argument("--format", choices=("onnx", "web"), required=True)
-    export.add_argument("--root", type=Path, help="the album, when it has moved since the run")
     export.add_argument("--runtime", type=Path, metavar="FILE.tgz", help="onnxruntime-web as npm packs it, for web")
     export.set_defaults(call=_export)
-    explain = verbs.add_parser("explain", help="show what in a photo speaks for the subject, and test it")
+    explain = verbs.add_parser(
+        "explain", parents=[RUN, ALBUM, JSON], help="show what in a photo speaks for the subject, and test it"
+    )
     explain.add_argument("photos", nargs="+", metavar="PHOTO", type=Path)
-    explain.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
-    explain.add_argument("--subject", default="mila")
     explain.add_argument("--to", type=Path, default=Path("explanations"), metavar="DIR", help="where the pictures go")
-    explain.add_argument("--root", type=Path, help="the album, when it has moved since the run")
-    explain.add_argument("--json", action="store_true", help="one JSON object a line")
     explain.set_defaults(call=_explain)
-    report = verbs.add_parser("report", help="write one page that says how far a run can be trusted")
-    report.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
-    report.add_argument("--subject", default="mila")
+    report = verbs.add_parser(
+        "report", parents=[RUN, ALBUM], help="write one page that says how far a run can be trusted"
+    )
     report.add_argument("--to", type=Path, default=Path("reports"), metavar="DIR")
-    report.add_argument("--root", type=Path, help="the album, when it has moved since the run")
     report.set_defaults(call=_report)
-    compare = verbs.add_parser("compare", help="all runs side by side: model x variant over seeds")
-    compare.add_argument("--subject", default="mila")
-    compare.add_argument("--json", action="store_true", help="one JSON object a line")
+    compare = verbs.add_parser(
+        "compare", parents=[SUBJECT, JSON], help="all runs side by side: model x variant over seeds"
+    )
     compare.set_defaults(call=_compare)
-    ui = verbs.add_parser("ui", help="open the MLflow UI on the runs")
-    ui.add_argument("--port", type=int, default=5000)
-    ui.set_defaults(call=_ui)
-    return parser
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -201,7 +201,8 @@ def crown(run_id: str, subject: str, figures: dict[str, float], verdict: str) ->
             input_example=example,
             pip_requirements=[f"{name}=={version(name)}" for name in SERVED_WITH],
         )
-    made = mlflow.register_model(logged.model_uri, subject)
+    with redirect_stderr(io.StringIO()):  # MLflow announces what `say_run` says
+        made = mlflow.register_model(logged.model_uri, subject)
     client.update_model_version(subject, made.version, verdict)
     client.set_registered_model_alias(subject, "champion", made.version)
     return True
