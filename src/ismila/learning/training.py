@@ -86,13 +86,7 @@ def train(
             are made: they stay those of photos that the network that made them did not see. With fewer than 30
             photos of the subject those come from cross-validation, since a test fold would hold a handful.
     """
-    if refit not in (None, "all"):
-        raise ValueError(f"refit={refit}: expected all or null")
-    finetuned = int(model.get("finetune_blocks", 0))
-    if refit and finetuned:
-        raise UserError("refit=all: does not go with model.finetune_blocks; leave one of them out")
-    if model.get("beside") and (finetuned or model["weights"] == "torchvision"):
-        raise UserError("model.finetune_blocks and model.weights=torchvision: for one network; add model.beside=null")
+    finetuned = _checked(model, refit)
     pl.seed_everything(seed, verbose=False)
     spec = ImageSpec(int(model["size_px"]))
     backbone: dict[str, Any] = {key: model[key] for key in DESCRIBED if key in model}
@@ -126,10 +120,11 @@ def train(
         seen = chosen.index if refit else chosen.index[chosen["fold"] != "test"]
         unseen = _out_of_fold(network.head, store, folded, folded.index.isin(seen), variant, model, seed)
         if refit and (folded["label"] == "subject").sum() < CROSS_VALIDATED_BELOW:
-            logits, held_out = unseen, held_out | True
+            logits, held_out = unseen, pd.Series(True, folded.index)
     else:
         seen, unseen = rows["val"].index, logits
-    scores, of_subject = unseen[folded.index.isin(seen)], targets_of(folded[folded.index.isin(seen)]) == 1
+    asked = folded.index.isin(seen)
+    scores, of_subject = unseen[asked], targets_of(folded[asked]) == 1
     temperature = temperature_of(scores, of_subject)
     allowed, play = float(model["threshold_fpr"]), float(model.get("threshold_play", 0))
     at = choose_threshold(scores, of_subject, allowed, play, easy=not variant.pets)
@@ -144,6 +139,18 @@ def train(
     threshold = float(_sigmoid(np.array([at / temperature], np.float32))[0])
     classifier = Classifier(weights_of(network), backbone, spec, subject, threshold, temperature=temperature)
     return Trained(classifier, predictions, epochs, best)
+
+
+def _checked(model: dict[str, Any], refit: str | None) -> int:
+    """How many blocks are fine-tuned; raises ValueError or UserError for settings that do not go together."""
+    if refit not in (None, "all"):
+        raise ValueError(f"refit={refit}: expected all or null")
+    finetuned = int(model.get("finetune_blocks", 0))
+    if refit and finetuned:
+        raise UserError("refit=all: does not go with model.finetune_blocks; leave one of them out")
+    if model.get("beside") and (finetuned or model["weights"] == "torchvision"):
+        raise UserError("model.finetune_blocks and model.weights=torchvision: for one network; add model.beside=null")
+    return finetuned
 
 
 def _fit(
