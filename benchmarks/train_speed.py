@@ -27,12 +27,12 @@ from itertools import islice
 from pathlib import Path
 import numpy as np, onnxruntime
 from PIL import Image
-from ismila.learning.weights import BUNDLED
+from ismila.learning.weights import BOTH
 def read(path):
     with Image.open(path) as photo:
-        photo.draft("RGB", (224, 224))
-        return np.asarray(photo.convert("RGB").resize((224, 224), Image.Resampling.BILINEAR))
-session = onnxruntime.InferenceSession(str(BUNDLED.with_suffix(".onnx")), providers=["CPUExecutionProvider"])
+        photo.draft("RGB", (256, 256))
+        return np.asarray(photo.convert("RGB").resize((256, 256), Image.Resampling.BILINEAR))
+session = onnxruntime.InferenceSession(str(BOTH), providers=["CPUExecutionProvider"])
 paths = sorted(p for p in Path(sys.argv[1]).rglob("*.jpg") if p.is_file() and ".ismila" not in p.parts)
 with ThreadPoolExecutor(2) as pool:
     images = pool.map(read, paths)

@@ -179,6 +179,8 @@ def say_run(
         highlight=False,
     )
     console.print(verdict, highlight=False)
+    if trained.predictions["held_out"].all():
+        console.print("From cross-validation; the threshold was chosen on the same answers: a little too good.")
     if champion:
         console.print(f"It is the best run so far: models:/{subject}@champion", highlight=False)
     console.print(
