@@ -126,10 +126,11 @@ def make_app(models: Models, feedback: bool, loopback: bool, places: int = PLACE
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(server.batcher.run())
-        spec = models.default.classifier.spec
-        blank = np.zeros((spec.size_px, spec.size_px, 3), np.uint8)
-        warm = asyncio.create_task(server.batcher.alone(models.default.explain, blank))  # torch is imported before the
-        yield  # first photo comes, in the thread that uses it: two that import it at once meet it half-way
+        side = models.default.classifier.spec.size_px
+        # torch is imported before the first photo comes, in the thread that uses it: two that import it at once meet it
+        # half-way
+        warm = asyncio.create_task(server.batcher.alone(models.default.explain, np.zeros((side, side, 3), np.uint8)))
+        yield
         warm.cancel()
         task.cancel()
         with suppress(asyncio.CancelledError):
