@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ismila.evidence.heat import overlay
+from ismila.evidence.heat import overlay, stretched
 from ismila.learning.classifier import Classifier
 from ismila.learning.data import is_closeup
 from ismila.learning.features import (
@@ -108,7 +108,7 @@ class Explainer:
         The heat map is what each cell of the last layer's grid adds to the logit (`contributions`), by captum,
         where that is above 0.
         """
-        heat = self._heat(image)
+        heat = stretched(self.contributions(image).clip(min=0), self.classifier.spec.size_px)
         hottest = heat > np.quantile(heat, 1 - HOTTEST) if heat.any() else np.zeros(heat.shape, np.bool_)
         hidden, only = image.copy(), image.copy()
         hidden[hottest] = GREY
@@ -136,13 +136,6 @@ class Explainer:
         assert isinstance(parts, Tensor)
         added: Floats = parts[0].sum(0).detach().numpy()
         return added
-
-    def _heat(self, image: Pixels) -> Floats:
-        grid = Image.fromarray(self.contributions(image).clip(min=0))
-        side = self.classifier.spec.size_px
-        heat = np.asarray(grid.resize((side, side), Image.Resampling.BILINEAR))
-        peak = float(heat.max())
-        return np.asarray(heat / peak if peak > 1e-12 else np.zeros_like(heat), dtype=np.float32)
 
     def _nearest(self, image: Pixels) -> list[Neighbour]:
         if not len(self.training):

@@ -17,6 +17,13 @@ INFERNO = np.array(
 """matplotlib's colour map `inferno` at nine even steps."""
 
 
+def stretched(grid: Floats, size_px: int) -> Floats:
+    """What each cell adds to the logit, at least 0, `[h, w]` -> heat `[size_px, size_px]` in 0..1; all 0 stays so."""
+    heat = np.asarray(Image.fromarray(grid).resize((size_px, size_px), Image.Resampling.BILINEAR))
+    peak = float(heat.max())
+    return np.asarray(heat / peak if peak > 1e-12 else np.zeros_like(heat), dtype=np.float32)
+
+
 def overlay(image: Pixels, heat: Floats) -> Image.Image:
     """Lay heat over an image.
 

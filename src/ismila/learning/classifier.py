@@ -74,7 +74,7 @@ class Classifier:
         """`[N, size_px, size_px, 3]` uint8 -> `[N]` probability of the subject."""
         parts = [self._logits(self.features(images[i : i + batch_size])) for i in range(0, len(images), batch_size)]
         logits = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-        return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64) / self.temperature)), np.float32)
+        return sigmoid(logits / np.float32(self.temperature))
 
     def features(self, images: Pixels) -> Floats:
         """`[N, size_px, size_px, 3]` uint8 -> `[N, D]`, what the head gets."""
@@ -135,6 +135,11 @@ class Classifier:
         except Exception as error:
             raise UserError(f"{folder}: not a classifier ({error}); name a folder that `train` wrote") from error
         return loaded
+
+
+def sigmoid(logits: Floats) -> Floats:
+    """Logits -> probabilities."""
+    return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))), np.float32)
 
 
 LOW_TENTH = 0.1

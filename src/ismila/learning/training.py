@@ -19,7 +19,7 @@ from pytorch_lightning.callbacks import EarlyStopping
 from torch import nn
 
 from ismila.learning.backbones import Network, make_head, make_network, weights_of
-from ismila.learning.classifier import Classifier, choose_threshold, temperature_of
+from ismila.learning.classifier import Classifier, choose_threshold, sigmoid, temperature_of
 from ismila.learning.data import CLOSEUPS_ABOVE, CachedRows, Variant, batches, is_closeup, targets_of
 from ismila.learning.features import (
     Floats,
@@ -134,9 +134,9 @@ def train(
         everything = CachedRows(store, chosen, views if frozen else 1)
         _fit(network, positive_weight(chosen, variant), everything, everything.none(), again, trainer, seed)
     predictions = folded[["path", "sha256", "group", "fold", "label", "kind"]].assign(
-        closeup=is_closeup(folded, CLOSEUPS_ABOVE), probability=_sigmoid(logits / temperature), held_out=held_out
+        closeup=is_closeup(folded, CLOSEUPS_ABOVE), probability=sigmoid(logits / temperature), held_out=held_out
     )
-    threshold = float(_sigmoid(np.array([at / temperature], np.float32))[0])
+    threshold = float(sigmoid(np.array([at / temperature], np.float32))[0])
     classifier = Classifier(weights_of(network), backbone, spec, subject, threshold, temperature=temperature)
     return Trained(classifier, predictions, epochs, best)
 
@@ -265,8 +265,8 @@ def _finetune(
 
 @torch.inference_mode()
 def _ask(network: Network, store: Store, rows: pd.DataFrame) -> Floats:
-    network.eval()
     """Logits `[N]`."""
+    network.eval()
     parts = [network(x).cpu().numpy() for x, _ in batches(CachedRows(store, rows), 64, None)]
     return np.concatenate(parts)
 
@@ -331,10 +331,6 @@ def _quick_head(head: nn.Module, x: Floats, rows: pd.DataFrame, weight: float, m
         ).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return fresh
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))), dtype=np.float32)
 
 
 @torch.inference_mode()

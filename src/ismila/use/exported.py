@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from ismila.evidence.heat import stretched
 from ismila.learning.features import BATCH, Floats
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec, Pixels
@@ -76,10 +76,7 @@ class ExportedClassifier:
         Returns:
             `[size_px, size_px]` in 0..1.
         """
-        grid = Image.fromarray(self._ask("heat", image[None])[0])
-        heat = np.asarray(grid.resize((self.spec.size_px, self.spec.size_px), Image.Resampling.BILINEAR))
-        peak = float(heat.max())
-        return np.asarray(heat / peak if peak > 1e-12 else np.zeros_like(heat), np.float32)
+        return stretched(self._ask("heat", image[None])[0], self.spec.size_px)
 
     def _ask(self, output: str, images: Pixels) -> Floats:
         answer: Floats = self._session.run([output], {"photos": np.ascontiguousarray(images)})[0]
