@@ -21,7 +21,7 @@ import requests
 from ismila.photos.album import walk
 from ismila.photos.images import read_image
 from ismila.runs import find_run, load_classifier
-from ismila.use.exported import ExportedClassifier
+from ismila.use.export.exported import ExportedClassifier
 
 
 def by_http(photos: list[Path], *args: str) -> np.ndarray:

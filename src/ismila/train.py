@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import hydra
 
-from ismila import console
+from ismila.cli import console
 
 if TYPE_CHECKING:
     import pandas as pd
     from omegaconf import DictConfig
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).with_name("conf")
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
@@ -35,8 +35,8 @@ def run(config: DictConfig) -> float:
 
     from ismila.evidence.metrics import held_out_figures
     from ismila.evidence.plots import run_plots
-    from ismila.evidence.verdict import verdict
-    from ismila.learning.data import Variant
+    from ismila.evidence.summary import verdict
+    from ismila.learning.dataset import Variant
     from ismila.learning.training import train
     from ismila.runs import crown, git_commit, record_epochs, record_results, recorded
 

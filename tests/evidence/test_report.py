@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import call
 
-from ismila.evidence.verdict import few, verdict
+from ismila.evidence.summary import few, verdict
 
 
 def held_out(found, n, things, pets, n_pets):

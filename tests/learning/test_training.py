@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from ismila.learning.backbones import Network, make_head
-from ismila.learning.data import CachedRows
+from ismila.learning.dataset import CachedRows
 from ismila.learning.features import Store
 from ismila.learning.training import _fit, _head_logits, _quick_head
 from ismila.photos.images import ImageSpec

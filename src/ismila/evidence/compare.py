@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ismila.evidence.metrics import auroc_interval, held_out_figures, parts_of, wilson
-from ismila.evidence.verdict import FEW
+from ismila.evidence.summary import FEW
 from ismila.runs import Recorded, load_predictions
 
 RESAMPLES = 2000

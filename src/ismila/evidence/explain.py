@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ismila.evidence.heat import overlay, stretched
 from ismila.learning.classifier import Classifier
-from ismila.learning.data import is_closeup
+from ismila.learning.dataset import is_closeup
 from ismila.learning.features import (
     Floats,
     Identity,

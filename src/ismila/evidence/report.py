@@ -15,7 +15,7 @@ from PIL import Image
 from ismila.evidence.compare import figures_of, paired_difference
 from ismila.evidence.explain import Explainer, album_of, draw_overlay, open_explainer
 from ismila.evidence.metrics import auroc, auroc_interval, calibration, rates, wilson
-from ismila.evidence.verdict import FEW, few, verdict
+from ismila.evidence.summary import FEW, few, verdict
 from ismila.learning.classifier import Classifier
 from ismila.learning.features import Progress
 from ismila.photos import UserError

@@ -20,7 +20,7 @@ from torch import nn
 
 from ismila.learning.backbones import Network, make_head, make_network, weights_of
 from ismila.learning.classifier import Classifier, choose_threshold, sigmoid, temperature_of
-from ismila.learning.data import CLOSEUPS_ABOVE, CachedRows, Variant, batches, is_closeup, targets_of
+from ismila.learning.dataset import CLOSEUPS_ABOVE, CachedRows, Variant, batches, is_closeup, targets_of
 from ismila.learning.features import (
     Floats,
     Identity,
@@ -33,8 +33,8 @@ from ismila.learning.features import (
     open_store,
     photos_of,
 )
-from ismila.learning.module import BestEpoch, Recogniser
-from ismila.learning.whitening import in_few_coordinates, whitening_of
+from ismila.learning.heads import in_few_coordinates, whitening_of
+from ismila.learning.networks import BestEpoch, Recogniser
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec
 

@@ -22,12 +22,12 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ismila.evidence.heat import overlay
+from ismila.learning.decision import verdict_of
 from ismila.photos import UserError
 from ismila.photos.images import PhotoError, fit_photo, jpeg_bytes, open_photo
 from ismila.use.serve.batcher import Batcher, BusyError
 from ismila.use.serve.models import Model, Models
 from ismila.use.serve.upload import LARGEST_PIXELS, read_photos
-from ismila.use.verdict import verdict_of
 
 PLACES = 64
 SHOWN_PX = 480

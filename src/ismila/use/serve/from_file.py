@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ismila.photos import UserError
 from ismila.photos.images import Pixels
-from ismila.use.exported import ExportedClassifier
+from ismila.use.export.exported import ExportedClassifier
 from ismila.use.serve.models import Explained
 
 

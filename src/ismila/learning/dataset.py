@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
 
 from ismila.learning.features import Floats, Key, Store
-from ismila.learning.whitening import Whitening
+from ismila.learning.heads import Whitening
 
 CLOSEUPS_ABOVE = 0.5
 """`subject_share` from which `test_recall_closeups` counts a photo, the same for every run whatever it trained on."""

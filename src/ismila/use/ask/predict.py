@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ismila.learning.decision import verdict_of
 from ismila.photos.album import walk
 from ismila.photos.images import PhotoError, read_image
 from ismila.runs import find_run, load_classifier
-from ismila.use.verdict import verdict_of
 
 
 def predict(paths: list[Path], which: str, subject: str, as_json: bool) -> int:

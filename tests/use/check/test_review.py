@@ -14,7 +14,7 @@ import uvicorn
 from conftest import draw_photo
 
 from ismila.photos.album import correct
-from ismila.use.check import Album, make_app
+from ismila.use.check.review import Album, make_app
 
 
 @pytest.fixture

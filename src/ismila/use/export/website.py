@@ -16,10 +16,10 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from ismila.evidence.heat import INFERNO, STRENGTH
+from ismila.learning.decision import UNSURE
 from ismila.photos import UserError
 from ismila.photos.images import MIN_SIDE_PX, write_aside
-from ismila.use.exported import ExportedClassifier
-from ismila.use.verdict import UNSURE
+from ismila.use.export.exported import ExportedClassifier
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
 SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
@@ -131,7 +131,7 @@ def write_website(to: Path, model: bytes, exported: ExportedClassifier, runtime:
 
 def _files(model: bytes, exported: ExportedClassifier, runtime: dict[str, bytes]) -> dict[str, bytes]:
     files = {name: (USE / "serve" / "page" / name).read_bytes() for name in SHARED}
-    files |= {name: (USE / "web_page" / name).read_bytes() for name in OWN}
+    files |= {name: (USE / "export" / "web_page" / name).read_bytes() for name in OWN}
     files["index.html"] = files["index.html"].replace(b'<link rel="icon" href="data:,">', HEAD.encode())
     files |= {**runtime, "model.onnx": model, "site.webmanifest": _manifest(exported.subject)}
     files |= {f"icon-{side}.png": _icon(side) for side in ICONS_PX}

@@ -14,9 +14,9 @@ from ismila.learning.classifier import Classifier
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec, PhotoError, Pixels, read_image, write_aside
 from ismila.runs import Recorded, find_run, load_classifier, load_predictions, read_run
-from ismila.use.exported import ExportedClassifier
-from ismila.use.graph import graph_of, halve
-from ismila.use.website import other_content, runtime_files, write_website
+from ismila.use.export.exported import ExportedClassifier
+from ismila.use.export.graph import graph_of, halve
+from ismila.use.export.website import other_content, runtime_files, write_website
 
 LARGEST_DIFFERENCE = {"onnx": 1e-3, "web": 3e-2}
 """In probability, between the exported graph and torch. Half precision cost 0.9e-2 on a real album (docs/export.md)."""

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ismila.demo.scenes import BROKEN, COUNTS, draw_album, plan_album
 from ismila.photos import UserError
-from ismila.photos.demo import BROKEN, COUNTS, draw_album, plan_album
 from ismila.photos.index import index_album, usable
 
 SHARE = 0.08

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ismila.learning.backbones import CNN
 from ismila.learning.classifier import Classifier
 from ismila.learning.features import Floats
-from ismila.use.exported import FORMAT
+from ismila.use.export.exported import FORMAT
 
 OPSET, IR = 18, 9
 PRODUCER = "ismila"

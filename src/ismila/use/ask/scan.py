@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from ismila.learning.classifier import Classifier
+from ismila.learning.decision import verdict_of
 from ismila.learning.features import BATCH, Progress, decode_ahead
 from ismila.photos import UserError
 from ismila.photos.album import walk
 from ismila.photos.images import PhotoError, Pixels
-from ismila.use.sidecars import SidecarError, set_keyword
-from ismila.use.verdict import verdict_of
+from ismila.use.ask.sidecars import SidecarError, set_keyword
 
 COLUMNS = ("path", "probability", "verdict", "threshold", "run", "error")
 """Of the CSV."""

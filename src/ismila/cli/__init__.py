@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ismila import console
+from ismila.cli import console
 from ismila.photos import UserError
 
 
@@ -192,7 +192,7 @@ def _add(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from ismila.photos.album import derived_folder
-    from ismila.use.check import Album
+    from ismila.use.check.review import Album
 
     root = args.root_option or args.root or console.PHOTOS
     album = Album(root, args.subject, derived_folder(root, args.cache), console.progress)
@@ -207,21 +207,21 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from ismila.photos.demo import draw_album
+    from ismila.demo.scenes import draw_album
 
     print(f"{args.root}: {draw_album(args.root, args.subject, progress=console.progress)} drawings")
     return 0
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from ismila.use.predict import predict
+    from ismila.use.ask.predict import predict
 
     return predict(args.paths, args.run, args.subject, as_json=args.json)
 
 
 def _scan(args: argparse.Namespace) -> int:
     from ismila.runs import find_run, load_classifier
-    from ismila.use.scan import Library, link_photos, write_csv, write_sidecars
+    from ismila.use.ask.scan import Library, link_photos, write_csv, write_sidecars
 
     run = find_run(args.run, args.subject)
     classifier, library = load_classifier(run), Library(args.root, args.state)
@@ -258,7 +258,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from ismila.use.export import export_run
+    from ismila.use.export.export_run import export_run
 
     print(export_run(args.run, args.subject, args.to, args.format, args.root, args.runtime))
     return 0
@@ -298,7 +298,3 @@ def _ui(args: argparse.Namespace) -> int:
 def start() -> None:
     """What the `ismila` command calls."""
     console.leave(main())
-
-
-if __name__ == "__main__":
-    start()

@@ -24,8 +24,8 @@ from ismila.learning.classifier import Classifier
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec, fit_photo, open_photo, read_image
 from ismila.use import export, website
-from ismila.use.exported import ExportedClassifier
-from ismila.use.graph import graph_of, halve
+from ismila.use.export.exported import ExportedClassifier
+from ismila.use.export.graph import graph_of, halve
 
 CHROMIUM = shutil.which("chromium")
 ROOT = Path(__file__).parents[2]

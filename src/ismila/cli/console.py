@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ismila.learning.training import Trained
     from ismila.photos.fetch import Fetched
-    from ismila.use.scan import Scanned
+    from ismila.use.ask.scan import Scanned
 
 PHOTOS, DEMO = Path("data/photos"), Path("data/demo")
 NAMED_PROBLEMS = 20
@@ -104,7 +104,7 @@ def choose_root(given: str | None, subject: str) -> Path:
         f"{PHOTOS} holds no photo: using the demo album in {root}, which is drawn, not photographed. "
         f"Put photos into {PHOTOS}/{subject} and {PHOTOS}/not_{subject}, or give data.root=DIR."
     )
-    from ismila.photos.demo import draw_album
+    from ismila.demo.scenes import draw_album
 
     draw_album(root, subject, progress=progress)
     return root

@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from ismila.photos import UserError, drawing
-from ismila.photos.drawing import CARAMEL, DARK, WHITE, Brush, Colour, Figure, Rng, mix
+from ismila.demo import drawing
+from ismila.demo.drawing import CARAMEL, DARK, WHITE, Brush, Colour, Figure, Rng, mix
+from ismila.photos import UserError
 
 SIZES_PX = ((256, 256), (256, 192), (256, 192), (192, 256))
 FINER = 2

@@ -186,7 +186,7 @@ def crown(run_id: str, subject: str, figures: dict[str, float], verdict: str) ->
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1]
     signature = ModelSignature(
         Schema([ColSpec("string", "image")]), Schema([ColSpec("double", "probability"), ColSpec("string", "verdict")])
     )
@@ -194,7 +194,7 @@ def crown(run_id: str, subject: str, figures: dict[str, float], verdict: str) ->
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(folder / "served.py"),
+            python_model=str(folder / "runs" / "served.py"),
             artifacts={"classifier": mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="classifier")},
             code_paths=[str(folder)],
             signature=signature,

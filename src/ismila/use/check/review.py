@@ -21,7 +21,7 @@ from ismila.photos.images import PhotoError, jpeg_bytes, open_photo, write_aside
 from ismila.photos.index import index_album
 
 THUMBNAIL_PX, LARGE_PX = 320, 1280
-PAGE = resources.files("ismila.use") / "check_page"
+PAGE = resources.files("ismila.use.check") / "page"
 
 
 class Album:

@@ -10,7 +10,7 @@ import pytest
 from conftest import draw_photo
 from lxml import etree
 
-from ismila.use.sidecars import DC, RDF, SidecarError, set_keyword
+from ismila.use.ask.sidecars import DC, RDF, SidecarError, set_keyword
 
 
 def ismila(folder, *args, module="ismila.cli"):

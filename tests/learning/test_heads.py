@@ -1,6 +1,6 @@
 import numpy as np
 
-from ismila.learning.whitening import whitening_of
+from ismila.learning.heads import whitening_of
 
 
 def test_the_other_photos_spread_alike_in_every_direction_they_take():

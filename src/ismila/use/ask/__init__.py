@@ -1,0 +1,1 @@
+"""Ask a classifier: about photos, about a whole library."""

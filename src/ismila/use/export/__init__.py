@@ -1,0 +1,1 @@
+"""A classifier without ismila: one ONNX file, or a page that any static host serves."""
