@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from ismila.photos.album import walk
+from ismila.photos.labels import walk
 
 ASK = """async ([name, content]) => {
   const { answer } = await import("./answers.js");
@@ -39,7 +39,17 @@ def by_predict(photos: list[Path]) -> tuple[np.ndarray, float]:
 
 def by_browser(site: Path, photos: list[Path]) -> tuple[np.ndarray, float]:
     server = subprocess.Popen(
-        [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(site)],
+        [
+            sys.executable,
+            "-u",
+            "-m",
+            "http.server",
+            "0",
+            "--bind",
+            "127.0.0.1",
+            "--directory",
+            str(site),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -47,14 +57,18 @@ def by_browser(site: Path, photos: list[Path]) -> tuple[np.ndarray, float]:
     address = server.stdout.readline().split("(")[1].split(")")[0]
     try:
         with sync_playwright() as play:
-            browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            browser = play.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            )
             page = browser.new_page()
             page.goto(address)
             found, started = [], 0.0
             for at, photo in enumerate(photos):
                 if at == 1:
                     started = time.perf_counter()  # the first waits for the model
-                found.append(page.evaluate(ASK, [photo.name, base64.b64encode(photo.read_bytes()).decode()]))
+                found.append(
+                    page.evaluate(ASK, [photo.name, base64.b64encode(photo.read_bytes()).decode()])
+                )
             seconds = (time.perf_counter() - started) / max(len(photos) - 1, 1)
             browser.close()
     finally:
@@ -78,7 +92,9 @@ def compare(site: Path, photos: list[Path], what: str) -> None:
 def enlarged(photo: Path, to: Path) -> Path:
     with Image.open(photo) as small:
         scale = (12e6 / (small.width * small.height)) ** 0.5
-        large = small.convert("RGB").resize((round(small.width * scale), round(small.height * scale)))
+        large = small.convert("RGB").resize(
+            (round(small.width * scale), round(small.height * scale))
+        )
     large.save(to / f"{photo.stem}.jpg", quality=90)
     return to / f"{photo.stem}.jpg"
 

@@ -21,7 +21,13 @@ from urllib.parse import unquote, urlparse
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, recall_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    log_loss,
+    recall_score,
+    roc_auc_score,
+)
 
 TOLERANCE = 1e-9
 
@@ -36,12 +42,16 @@ class Run(NamedTuple):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--mlruns", type=Path, default=Path("mlruns"))
     parser.add_argument("--subject", default="mila")
     args = parser.parse_args()
     command = [sys.executable, "-m", "ismila.cli", "compare", "--json", "--subject", args.subject]
-    said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=args.mlruns.resolve().parent)
+    said = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=args.mlruns.resolve().parent
+    )
     rows = [json.loads(line) for line in said.stdout.splitlines()]
     runs = read_runs(args.mlruns / "mlflow.db", args.subject)
     rows_of = {(row["model"], row["data"], row["settings"]): pick(runs, row, rows) for row in rows}
@@ -54,7 +64,9 @@ def main() -> int:
             continue
         print(f"{' '.join(filter(None, this))}: {row['seeds']} seeds")
         told = expected(rows_of[this])
-        base = rows_of.get((row["model"], "base", row["settings"] if row["data"] != "base" else ""), [])
+        base = rows_of.get(
+            (row["model"], "base", row["settings"] if row["data"] != "base" else ""), []
+        )
         base = base or rows_of.get((row["model"], "base", ""), [])
         if this != (row["model"], "base", "") and base:
             told |= differences(rows_of[this], base)
@@ -70,13 +82,22 @@ def pick(runs: list[Run], row: dict[str, str], rows: list[dict[str, str]]) -> li
     """The runs a row stands for: of its model and variant, with its settings and no other row's; newest of a seed."""
 
     def fits(run: Run, settings: str) -> bool:
-        return all(run.params.get(name, "unset") == value for name, value in (w.split("=") for w in settings.split()))
+        return all(
+            run.params.get(name, "unset") == value
+            for name, value in (w.split("=") for w in settings.split())
+        )
 
-    alike = [other["settings"] for other in rows if (other["model"], other["data"]) == (row["model"], row["data"])]
+    alike = [
+        other["settings"]
+        for other in rows
+        if (other["model"], other["data"]) == (row["model"], row["data"])
+    ]
     found: dict[int, Run] = {}
     for run in runs:
         if (run.model, run.data) == (row["model"], row["data"]):
-            best = max((s for s in alike if fits(run, s)), key=lambda settings: len(settings.split()))
+            best = max(
+                (s for s in alike if fits(run, s)), key=lambda settings: len(settings.split())
+            )
             if best == row["settings"]:
                 found.setdefault(run.seed, run)
     return list(found.values())
@@ -102,7 +123,11 @@ def read_runs(database: Path, subject: str) -> list[Run]:
             )
             table = pd.read_parquet(Path(unquote(urlparse(where).path)) / "predictions.parquet")
             short = {name.split(".")[-1]: value for name, value in params.items()}
-            runs.append(Run(tags["model"], tags["data"], int(params["seed"]), float(threshold), table, short))
+            runs.append(
+                Run(
+                    tags["model"], tags["data"], int(params["seed"]), float(threshold), table, short
+                )
+            )
     return runs
 
 
@@ -116,7 +141,11 @@ def expected(runs: list[Run]) -> dict[str, float]:
         taken = p >= threshold
         told["select_auroc"].append(roc_auc_score(val["label"].eq("subject"), val["probability"]))
         told["select_loss"].append(
-            log_loss(val["label"].eq("subject"), val["probability"].astype(float), sample_weight=balanced(val))
+            log_loss(
+                val["label"].eq("subject"),
+                val["probability"].astype(float),
+                sample_weight=balanced(val),
+            )
         )
         told["test_auroc"].append(roc_auc_score(truth, p))
         told["test_accuracy"].append(accuracy_score(truth, taken))
@@ -125,10 +154,15 @@ def expected(runs: list[Run]) -> dict[str, float]:
         told["test_ece"].append(calibration_error(truth, p))
         parts = {"test_recall": truth, "test_fpr_things": test["label"].eq("things").to_numpy()}
         parts["test_fpr_pets"] = test["label"].eq("pets").to_numpy()
-        parts |= {f"test_fpr_{k}": test["kind"].eq(k).to_numpy() for k in test.loc[parts["test_fpr_pets"], "kind"]}
+        parts |= {
+            f"test_fpr_{k}": test["kind"].eq(k).to_numpy()
+            for k in test.loc[parts["test_fpr_pets"], "kind"]
+        }
         for name, part in parts.items():
             trials[name] |= set(test.loc[part, "path"])
-            if name != "test_recall" and part.any():  # specificity, that is recall of "not": 1 - false positive rate
+            if (
+                name != "test_recall" and part.any()
+            ):  # specificity, that is recall of "not": 1 - false positive rate
                 told[name].append(1 - recall_score(~truth[part], ~taken[part]))
     means = {name: float(np.mean(values)) for name, values in told.items()}
     for name, photos in trials.items():
@@ -165,8 +199,15 @@ def differences(runs: list[Run], base: list[Run]) -> dict[str, float]:
         base_threshold, before = of_seed[seed]
         for row in table[table["held_out"]].itertuples():
             if row.path in before.index and before.at[row.path, "held_out"]:
-                name = {"subject": "d_test_recall", "things": "d_test_fpr_things", "pets": "d_test_fpr_pets"}[row.label]
-                now, then = row.probability >= threshold, before.at[row.path, "probability"] >= base_threshold
+                name = {
+                    "subject": "d_test_recall",
+                    "things": "d_test_fpr_things",
+                    "pets": "d_test_fpr_pets",
+                }[row.label]
+                now, then = (
+                    row.probability >= threshold,
+                    before.at[row.path, "probability"] >= base_threshold,
+                )
                 change[name].append(int(now) - int(then))
     return {name: float(np.mean(values)) for name, values in change.items()}
 

@@ -45,7 +45,9 @@ def photo_of(n_bytes: int) -> bytes:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--photos", type=int, default=5000)
     n = parser.parse_args().photos
     from flickr_server import NSID
@@ -55,7 +57,9 @@ def main() -> None:
         (folder / "photo.jpg").write_bytes(photo_of(40_000))
         tests = str(Path(__file__).parents[1] / "tests" / "photos")
         server = subprocess.Popen(
-            [sys.executable, "-c", SERVE, tests, str(n), str(folder / "photo.jpg")], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", SERVE, tests, str(n), str(folder / "photo.jpg")],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert server.stdout
         address = server.stdout.readline().strip()
@@ -66,14 +70,27 @@ def main() -> None:
         subprocess.run(f"xargs -P8 -L1 curl -s < {folder}/list", shell=True, check=True)
         curl_s = time.perf_counter() - started
         env = {**os.environ, "FLICKR_API_KEY": "goodkey", "FLICKR_API_URL": address}
-        command = [sys.executable, "-m", "ismila.cli", "fetch", "--user", NSID, "--root", str(folder / "album")]
+        command = [
+            sys.executable,
+            "-m",
+            "ismila.cli",
+            "fetch",
+            "--user",
+            NSID,
+            "--root",
+            str(folder / "album"),
+        ]
         started = time.perf_counter()
-        said = subprocess.run(["/usr/bin/time", "-v", *command], env=env, check=True, capture_output=True, text=True)
+        said = subprocess.run(
+            ["/usr/bin/time", "-v", *command], env=env, check=True, capture_output=True, text=True
+        )
         fetch_s = time.perf_counter() - started
         server.kill()
         print(said.stdout.strip())
     memory_kb = re.search(r"Maximum resident set size.*: (\d+)", said.stderr)
-    print(f"xargs curl -P8: {curl_s:.1f} s, ismila fetch: {fetch_s:.1f} s, ratio {fetch_s / curl_s:.2f} (aim: 1.3)")
+    print(
+        f"xargs curl -P8: {curl_s:.1f} s, ismila fetch: {fetch_s:.1f} s, ratio {fetch_s / curl_s:.2f} (aim: 1.3)"
+    )
     print(f"memory: {int(memory_kb[1]) / 1024:.0f} MiB" if memory_kb else "memory: unknown")
 
 

@@ -33,8 +33,12 @@ OTHERS = 20
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, help="where album and runs are kept (default: a scratch folder)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--work", type=Path, help="where album and runs are kept (default: a scratch folder)"
+    )
     parser.add_argument("--seeds", default="0,1,2")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -50,8 +54,21 @@ def main() -> None:
 
 
 def _train(model: str, seeds: str) -> None:
-    command = [sys.executable, "-m", "ismila.train", "-m", f"model={model}", "data=base,pets", f"seed={seeds}"]
-    subprocess.run([*command, "data.root=null"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        "-m",
+        "ismila.train",
+        "-m",
+        f"model={model}",
+        "data=base,pets",
+        f"seed={seeds}",
+    ]
+    subprocess.run(
+        [*command, "data.root=null"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def _measured(run) -> pd.DataFrame:
@@ -59,7 +76,9 @@ def _measured(run) -> pd.DataFrame:
     root, classifier = Path(run.params["album.root"]), load_classifier(run.run_id)
     with (root / "outlines.csv").open(newline="", encoding="utf-8") as lines:
         masks = {row["path"]: root / row["mask"] for row in csv.DictReader(lines)}
-    explainer = Explainer(classifier, pd.DataFrame({"path": [], "kind": []}), np.zeros((0, 1), np.float32))
+    explainer = Explainer(
+        classifier, pd.DataFrame({"path": [], "kind": []}), np.zeros((0, 1), np.float32)
+    )
     rows = load_predictions(run.run_id)
     rows = rows[rows["held_out"] & (rows["label"] == "subject")]
     side = (classifier.spec.size_px, classifier.spec.size_px)
@@ -75,8 +94,12 @@ def _measured(run) -> pd.DataFrame:
         theirs = np.array([_scores(heat[other], outline) for other in others])
         inside, pointed = _scores(heat[at], outline)
         out.append([group, inside, pointed, outline.mean(), *np.nanmean(theirs, axis=0)])
-    told = pd.DataFrame(out, columns=["group", "inside", "pointed", "area", "other_inside", "other_pointed"])
-    told["control"] = [one.without_hottest < one.without_other if one.heat.any() else np.nan for one in explained]
+    told = pd.DataFrame(
+        out, columns=["group", "inside", "pointed", "area", "other_inside", "other_pointed"]
+    )
+    told["control"] = [
+        one.without_hottest < one.without_other if one.heat.any() else np.nan for one in explained
+    ]
     return told.assign(model=run.tags["model"], data=run.tags["data"], seed=run.params["seed"])
 
 
@@ -95,7 +118,9 @@ def _say(model: str, data: str, rows: pd.DataFrame) -> None:
         draw = np.random.default_rng(0).integers(0, len(sums), (2000, len(sums)))
         low, high = np.quantile(sums[draw, 0].sum(1) / sums[draw, 1].sum(1), [0.025, 0.975])
         shown.append(f"{name} {rows.loc[~cold, name].mean():.3f} ({low:.2f} to {high:.2f})")
-    print(f"{model:9s} {data:4s} n={len(rows)} ({rows['group'].nunique()} groups, {int(cold.sum())} without heat)")
+    print(
+        f"{model:9s} {data:4s} n={len(rows)} ({rows['group'].nunique()} groups, {int(cold.sum())} without heat)"
+    )
     print("   " + "  ".join(shown), flush=True)
 
 

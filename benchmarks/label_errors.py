@@ -19,11 +19,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ismila.photos.album import read_album
+from ismila.photos.labels import read_album
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("album", type=Path)
     parser.add_argument("--share", type=float, default=0.05)
     args = parser.parse_args()
@@ -44,7 +46,9 @@ def main() -> None:
                     now = "not_mila" if row.label == "things" else row.kind
                     out.writerow([row.path, draw.choice(sorted(labels - {now})), "", ""])
             command = [sys.executable, "-m", "ismila.cli", "check", "--root", str(root), "--json"]
-            said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+            said = subprocess.run(
+                command, check=True, capture_output=True, text=True
+            ).stdout.splitlines()
             first = {json.loads(line)["path"] for line in said[:n]}
             found.append(len(first & {row.path for row in changed}) / n)
             print(f"seed {seed}: {found[-1]:.2f} of {n}", flush=True)

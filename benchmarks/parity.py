@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import requests
 
-from ismila.photos.album import walk
 from ismila.photos.images import read_image
+from ismila.photos.labels import walk
 from ismila.runs import find_run, load_classifier
 from ismila.use.export.exported import ExportedClassifier
 
@@ -36,7 +36,9 @@ def by_http(photos: list[Path], *args: str) -> np.ndarray:
         found = []
         with requests.Session() as session:
             for photo in photos:
-                answer = session.post(f"http://127.0.0.1:{port}/api/predict", data=photo.read_bytes(), timeout=60)
+                answer = session.post(
+                    f"http://127.0.0.1:{port}/api/predict", data=photo.read_bytes(), timeout=60
+                )
                 found.append(answer.json()["photos"][0]["probability"])
     finally:
         server.terminate()
@@ -48,7 +50,9 @@ def main(folder: Path, album: Path) -> None:
     photos = [album / name for name in sorted(walk(album))]
     classifier = load_classifier(find_run("best", "mila"))
     images = np.stack([read_image(photo, classifier.spec) for photo in photos])
-    torch = replace(classifier, backbone={**classifier.backbone, "digest": ""}).probabilities(images)
+    torch = replace(classifier, backbone={**classifier.backbone, "digest": ""}).probabilities(
+        images
+    )
     answers = {
         "the run (onnxruntime)": classifier.probabilities(images),
         "the exported file": ExportedClassifier.load(folder).probabilities(images),
@@ -56,7 +60,10 @@ def main(folder: Path, album: Path) -> None:
         "serve --model": by_http(photos, "--model", str(folder)),
     }
     for name, found in answers.items():
-        print(f"{name}: {len(photos)} photos, at most {np.abs(found - torch).max():.1e} from torch", flush=True)
+        print(
+            f"{name}: {len(photos)} photos, at most {np.abs(found - torch).max():.1e} from torch",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

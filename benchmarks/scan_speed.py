@@ -71,7 +71,16 @@ def floor_s(photos: list[Path], classifier: Classifier) -> tuple[float, float]:
 
 
 def scan(work: Path, library: Path, state: str, *more: str) -> list[str]:
-    return [sys.executable, "-m", "ismila.cli", "scan", str(library), "--state", str(work / state), *more]
+    return [
+        sys.executable,
+        "-m",
+        "ismila.cli",
+        "scan",
+        str(library),
+        "--state",
+        str(work / state),
+        *more,
+    ]
 
 
 def timed(command: list[str], work: Path) -> tuple[float, float]:
@@ -103,7 +112,9 @@ def killed(work: Path, library: Path) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("album", type=Path)
     parser.add_argument("--photos", type=int, default=20_000)
     parser.add_argument("--distinct", type=int, default=300)
@@ -112,9 +123,22 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
         work = Path(folder)
-        train = [sys.executable, "-m", "ismila.train", "data=pets", f"data.root={args.album.resolve()}"]
-        subprocess.run([*train, f"data.cache={work / 'cache'}"], cwd=work, check=True, stdout=subprocess.DEVNULL)
-        [classifier_folder] = [path.parent for path in work.rglob("classifier.json") if "models" not in path.parts]
+        train = [
+            sys.executable,
+            "-m",
+            "ismila.train",
+            "data=pets",
+            f"data.root={args.album.resolve()}",
+        ]
+        subprocess.run(
+            [*train, f"data.cache={work / 'cache'}"],
+            cwd=work,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        [classifier_folder] = [
+            path.parent for path in work.rglob("classifier.json") if "models" not in path.parts
+        ]
         classifier = Classifier.load(classifier_folder)
         photos = make_photos(work / "photos", args.distinct)
         size_mb = sum(path.stat().st_size for path in photos) / len(photos) / 1e6
@@ -124,7 +148,9 @@ def main() -> None:
         )
         link_library(work / "library", photos, args.photos)
         before = floor_s(photos, classifier)
-        seconds, peak_mib = timed(scan(work, work / "library", "whole.sqlite", "--csv", "whole.csv"), work)
+        seconds, peak_mib = timed(
+            scan(work, work / "library", "whole.sqlite", "--csv", "whole.csv"), work
+        )
         after = floor_s(photos, classifier)
         decode, backbone = ((a + b) / 2 for a, b in zip(before, after, strict=True))
         for name, (d, b) in (("before", before), ("after", after)):

@@ -79,7 +79,9 @@ def resident_mib(pid: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("album", type=Path)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=60)
@@ -96,7 +98,9 @@ def main() -> None:
             f"data.cache={work / 'cache'}",
         ]
         subprocess.run(train, cwd=work, check=True, stdout=subprocess.DEVNULL)
-        [trained] = [path.parent for path in work.rglob("classifier.json") if "models" not in path.parts]
+        [trained] = [
+            path.parent for path in work.rglob("classifier.json") if "models" not in path.parts
+        ]
         paths = sorted(path for path in album.rglob("*.jpg") if ".ismila" not in path.parts)[::3]
         photos = [path.read_bytes() for path in paths]
         probe.bind(("127.0.0.1", 0))
@@ -104,7 +108,9 @@ def main() -> None:
         probe.close()
         before = plain_s(trained, paths, args.seconds / 2)
         server = subprocess.Popen(
-            [sys.executable, "-c", SERVE, "serve", "--port", str(port)], cwd=work, stdout=subprocess.PIPE
+            [sys.executable, "-c", SERVE, "serve", "--port", str(port)],
+            cwd=work,
+            stdout=subprocess.PIPE,
         )
         assert server.stdout is not None
         server.stdout.readline()
@@ -125,9 +131,13 @@ def main() -> None:
     rate, plain = len(took) / args.seconds, (before + after) / 2
     ms = [1000 * value for value in sorted(took)]
     print(f"plain loop: {before:.1f} and {after:.1f} photos/s")
-    print(f"{args.clients} clients, {args.seconds:.0f} s: {len(took)} answers, {rate:.1f}/s, {len(wrong)} errors")
+    print(
+        f"{args.clients} clients, {args.seconds:.0f} s: {len(took)} answers, {rate:.1f}/s, {len(wrong)} errors"
+    )
     print(*wrong[:3], sep="\n")
-    print(f"p50 {statistics.median(ms):.0f} ms, p95 {ms[int(0.95 * len(ms))]:.0f} ms, slowest {ms[-1]:.0f} ms")
+    print(
+        f"p50 {statistics.median(ms):.0f} ms, p95 {ms[int(0.95 * len(ms))]:.0f} ms, slowest {ms[-1]:.0f} ms"
+    )
     print(f"server's memory, MiB, six times: {memory}")
     print(f"served / plain: {rate / plain:.2f}   (aim: at least 0.8)")
 

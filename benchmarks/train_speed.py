@@ -44,12 +44,16 @@ with ThreadPoolExecutor(2) as pool:
 
 def seconds(command: list[str], folder: Path) -> float:
     started = time.perf_counter()
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     return time.perf_counter() - started
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("album", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
@@ -57,7 +61,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         album, work = Path(scratch, "album"), Path(scratch, "work")
         shutil.copytree(args.album, album, ignore=shutil.ignore_patterns(".ismila"))
-        train = [sys.executable, "-m", "ismila.train", "model=mobilenet", "data=pets", f"data.root={album}"]
+        train = [
+            sys.executable,
+            "-m",
+            "ismila.train",
+            "model=mobilenet",
+            "data=pets",
+            f"data.root={album}",
+        ]
         for _ in range(args.repeats):
             shutil.rmtree(work, ignore_errors=True)
             shutil.rmtree(album / ".ismila", ignore_errors=True)
@@ -67,12 +78,18 @@ def main() -> None:
             rows["cold"].append(seconds(train, work))
             rows["warm"].append(seconds(train, work))
     for name, values in rows.items():
-        print(f"{name:8} median {statistics.median(values):6.2f} s   ({min(values):.2f} to {max(values):.2f})")
-    cold = [c / (i + p) for c, i, p in zip(rows["cold"], rows["imports"], rows["pass"], strict=True)]
+        print(
+            f"{name:8} median {statistics.median(values):6.2f} s   ({min(values):.2f} to {max(values):.2f})"
+        )
+    cold = [
+        c / (i + p) for c, i, p in zip(rows["cold"], rows["imports"], rows["pass"], strict=True)
+    ]
     warm = [w / i for w, i in zip(rows["warm"], rows["imports"], strict=True)]
     print(f"cold run / (imports + pass): median {statistics.median(cold):.2f}   (aim: at most 1.3)")
     print(f"warm run / imports:          median {statistics.median(warm):.2f}   (aim: at most 1.5)")
-    print(f"largest process: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MiB")
+    print(
+        f"largest process: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MiB"
+    )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,9 @@ SMALL = ImageSpec(96)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--seeds", default="0,1")
     parser.add_argument("--worst", type=int, default=12)
@@ -60,19 +62,28 @@ def main() -> None:
 def _measured(run: Recorded) -> pd.DataFrame:
     """The run's held-out photos: probability, what occlusion says, statistics, answers to changed photos."""
     root, classifier = Path(run.params["album.root"]), load_classifier(run.run_id)
-    explainer = Explainer(classifier, pd.DataFrame({"path": [], "kind": []}), np.zeros((0, 1), np.float32))
+    explainer = Explainer(
+        classifier, pd.DataFrame({"path": [], "kind": []}), np.zeros((0, 1), np.float32)
+    )
     rows = load_predictions(run.run_id).query("held_out").reset_index(drop=True)
     images = np.stack([read_image(root / path, classifier.spec) for path in rows["path"]])
     grey = np.stack([np.asarray(Image.fromarray(i).convert("L").convert("RGB")) for i in images])
     side = images.shape[1:3]
     blocks = np.stack(
         [
-            np.asarray(Image.fromarray(i).resize((6, 6), Image.Resampling.BOX).resize(side, Image.Resampling.NEAREST))
+            np.asarray(
+                Image.fromarray(i)
+                .resize((6, 6), Image.Resampling.BOX)
+                .resize(side, Image.Resampling.NEAREST)
+            )
             for i in images
         ]
     )
     rows["p"], rows["threshold"] = classifier.probabilities(images), run.metrics["threshold"]
-    rows["p_grey"], rows["p_blocks"] = classifier.probabilities(grey), classifier.probabilities(blocks)
+    rows["p_grey"], rows["p_blocks"] = (
+        classifier.probabilities(grey),
+        classifier.probabilities(blocks),
+    )
     taken = rows.index[rows["p"] >= rows["threshold"]]
     for at in taken:
         explained = explainer.explain(images[at])
@@ -88,7 +99,9 @@ def _measured(run: Recorded) -> pd.DataFrame:
 def statistics(image: np.ndarray) -> dict[str, float]:
     """Colour, edges and light of an image `[S, S, 3]`, nothing that knows a shape."""
     rgb = image / 255.0
-    hue, saturation, value = np.moveaxis(np.asarray(Image.fromarray(image).convert("HSV")) / 255.0, -1, 0)
+    hue, saturation, value = np.moveaxis(
+        np.asarray(Image.fromarray(image).convert("HSV")) / 255.0, -1, 0
+    )
     light = rgb.mean(2)
     edges = np.hypot(*np.gradient(light))
     coloured = saturation > 0.25
@@ -104,7 +117,9 @@ def statistics(image: np.ndarray) -> dict[str, float]:
         "contrast": light.std(),
         "edges": edges.mean(),
         "strong edges": (edges > 0.1).mean(),
-        "brown share": (coloured & (hue > 0.02) & (hue < 0.13) & (value > 0.15) & (value < 0.85)).mean(),
+        "brown share": (
+            coloured & (hue > 0.02) & (hue < 0.13) & (value > 0.15) & (value < 0.85)
+        ).mean(),
         "green share": (coloured & (hue > 0.17) & (hue < 0.45)).mean(),
         "blue share": (coloured & (hue > 0.5) & (hue < 0.72)).mean(),
         "dark share": (value < 0.2).mean(),
@@ -126,7 +141,10 @@ def _say_occlusion(table: pd.DataFrame) -> None:
                 ("given up without as much elsewhere", rows["other"] < rows["threshold"]),
                 ("kept with only it", rows["only"] >= rows["threshold"]),
             ]
-            told = "; ".join(f"{words} {_interval(values.astype(float), rows['group'])}" for words, values in said)
+            told = "; ".join(
+                f"{words} {_interval(values.astype(float), rows['group'])}"
+                for words, values in said
+            )
             print(f"  {name}, n={len(rows)}: {told}")
 
 
@@ -134,22 +152,33 @@ def _say_statistics(rows: pd.DataFrame) -> None:
     names = [name for name in rows if name.startswith("s_")]
     p = rows["p"].clip(1e-6, 1 - 1e-6).astype(float)
     logit = np.log(p / (1 - p))
-    logit -= logit.groupby(rows["seed"]).transform("mean")  # each seed's network has a level of its own
+    logit -= logit.groupby(rows["seed"]).transform(
+        "mean"
+    )  # each seed's network has a level of its own
     model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13)))
     said = cross_val_predict(model, rows[names], logit, groups=rows["group"], cv=GroupKFold(10))
     left, all_of_it = (logit - said) ** 2, (logit - logit.mean()) ** 2
-    print(f"  n={len(rows)} negatives: R2 of the logit by statistics {_ratio(left, all_of_it, rows['group'])}")
+    print(
+        f"  n={len(rows)} negatives: R2 of the logit by statistics {_ratio(left, all_of_it, rows['group'])}"
+    )
     ranks = {name[2:]: spearmanr(rows[name], logit).statistic for name in names}
     strongest = sorted(ranks.items(), key=lambda one: -abs(one[1]))[:6]
     print("  rank correlation: " + ", ".join(f"{name} {value:+.2f}" for name, value in strongest))
     for name, words in (("p_grey", "without colour"), ("p_blocks", "as 6 x 6 blocks of colour")):
-        print(f"  rank correlation with the photo {words}: {_rank(rows['p'], rows[name], rows['group'])}")
+        print(
+            f"  rank correlation with the photo {words}: {_rank(rows['p'], rows[name], rows['group'])}"
+        )
 
 
 def _say_worst(table: pd.DataFrame, worst: int) -> None:
     wrong = table[(table["label"] != "subject") & table["hidden"].notna()]
     for label in ("things", "pets"):
-        first = wrong[wrong["label"] == label].sort_values("p", ascending=False).drop_duplicates("path").head(worst)
+        first = (
+            wrong[wrong["label"] == label]
+            .sort_values("p", ascending=False)
+            .drop_duplicates("path")
+            .head(worst)
+        )
         named = [
             f"{Path(row.path).stem} {row.p:.2f} ({row.hidden:.2f} hottest hidden, {row.other:.2f} elsewhere)"
             for row in first.itertuples()
@@ -158,8 +187,14 @@ def _say_worst(table: pd.DataFrame, worst: int) -> None:
 
 
 def _draws(groups: pd.Series) -> list[np.ndarray]:
-    rng, members = np.random.default_rng(0), list(groups.groupby(groups.to_numpy()).indices.values())
-    return [np.concatenate([members[at] for at in rng.integers(0, len(members), len(members))]) for _ in range(2000)]
+    rng, members = (
+        np.random.default_rng(0),
+        list(groups.groupby(groups.to_numpy()).indices.values()),
+    )
+    return [
+        np.concatenate([members[at] for at in rng.integers(0, len(members), len(members))])
+        for _ in range(2000)
+    ]
 
 
 def _shown(value: float, found: list[float]) -> str:
@@ -174,12 +209,16 @@ def _interval(values: pd.Series, groups: pd.Series) -> str:
 
 def _ratio(left: pd.Series, whole: pd.Series, groups: pd.Series) -> str:
     a, b = left.to_numpy(), whole.to_numpy()
-    return _shown(1 - a.sum() / b.sum(), [1 - a[draw].sum() / b[draw].sum() for draw in _draws(groups)])
+    return _shown(
+        1 - a.sum() / b.sum(), [1 - a[draw].sum() / b[draw].sum() for draw in _draws(groups)]
+    )
 
 
 def _rank(first: pd.Series, second: pd.Series, groups: pd.Series) -> str:
     a, b = first.to_numpy(), second.to_numpy()
-    return _shown(spearmanr(a, b).statistic, [spearmanr(a[d], b[d]).statistic for d in _draws(groups)[:500]])
+    return _shown(
+        spearmanr(a, b).statistic, [spearmanr(a[d], b[d]).statistic for d in _draws(groups)[:500]]
+    )
 
 
 if __name__ == "__main__":

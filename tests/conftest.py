@@ -13,7 +13,9 @@ from PIL import Image
 def draw_photo(path: Path, seed: int, subject: bool, size=(160, 120)) -> Path:
     """A noisy photo; the subject is a large orange blob."""
     rng = np.random.default_rng(seed)
-    pixels = np.asarray(Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(size), np.int16)
+    pixels = np.asarray(
+        Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(size), np.int16
+    )
     pixels = (pixels // 2 + rng.integers(0, 40, pixels.shape)).clip(0, 255).astype(np.uint8)
     if subject:
         y, x = np.ogrid[: size[1], : size[0]]
@@ -53,7 +55,12 @@ def call(folder: Path, module: str, *args: object) -> subprocess.CompletedProces
     """`python -m module args` in a folder."""
     command = [sys.executable, "-m", module, *map(str, args)]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "120"}
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "120"},
     )
 
 
@@ -64,7 +71,15 @@ def swept(tmp_path_factory):
     album = draw_album(folder / "album")
     for i in range(12):
         draw_photo(album / f"not_mila/<img src=x onerror=alert(1)>{i}.jpg", 600 + i, i % 2 == 0)
-    said = call(folder, "ismila.train", "-m", "data=base,pets", "seed=0,1", "model.C=0.01,1", f"data.root={album}")
+    said = call(
+        folder,
+        "ismila.train",
+        "-m",
+        "data=base,pets",
+        "seed=0,1",
+        "model.C=0.01,1",
+        f"data.root={album}",
+    )
     assert said.returncode == 0, said.stderr
     return folder
 

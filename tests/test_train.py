@@ -58,7 +58,14 @@ def test_a_run_is_recorded_and_its_classifier_answers(album, tmp_path):
         )
     )
     assert len(predictions) == 76
-    answer = run(tmp_path, "predict", "--json", album / "mila/m0.jpg", album / "none.jpg", module="ismila.cli")
+    answer = run(
+        tmp_path,
+        "predict",
+        "--json",
+        album / "mila/m0.jpg",
+        album / "none.jpg",
+        module="ismila.cli",
+    )
     first, second = map(json.loads, answer.stdout.splitlines())
     recorded_p = predictions.set_index("path").loc["mila/m0.jpg", "probability"]
     assert abs(first["probability"] - recorded_p) < 1e-3
@@ -71,7 +78,10 @@ def test_a_run_is_recorded_and_its_classifier_answers(album, tmp_path):
         text=True,
         check=True,
     ).stdout.splitlines()
-    assert [line.split()[-1] for line in listed] == [f"{album}/mila/m0.jpg", f"{album}/not_mila/t0.jpg"]
+    assert [line.split()[-1] for line in listed] == [
+        f"{album}/mila/m0.jpg",
+        f"{album}/not_mila/t0.jpg",
+    ]
     assert listed[0].split()[0] in ("mila", "unsure")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     served = mlflow.pyfunc.load_model("models:/mila@champion")
@@ -80,7 +90,11 @@ def test_a_run_is_recorded_and_its_classifier_answers(album, tmp_path):
     assert told["probability"].tolist() == pytest.approx([first["probability"]] * 2, abs=1e-3)
     assert told["verdict"].iloc[0] == "mila"
     logged = Path(served._model_impl.context.artifacts["classifier"]).parents[1]
-    assert not [path for path in logged.rglob("*") if path.suffix in (".pkl", ".pickle", ".pt", ".pth", ".bin")]
+    assert not [
+        path
+        for path in logged.rglob("*")
+        if path.suffix in (".pkl", ".pickle", ".pt", ".pth", ".bin")
+    ]
     assert answer.returncode == 1
 
 
@@ -94,7 +108,10 @@ def test_a_sweep_is_compared_and_refit_keeps_held_out_figures(album, tmp_path):
     children = [r for r in found if "model" in r.data.tags]
     assert {r.data.tags["mlflow.parentRunId"] for r in children} == {parent.info.run_id}
     assert [a.path for a in client.list_artifacts(parent.info.run_id)] == ["compare.csv"]
-    told = [json.loads(x) for x in run(tmp_path, "compare", "--json", module="ismila.cli").stdout.splitlines()]
+    told = [
+        json.loads(x)
+        for x in run(tmp_path, "compare", "--json", module="ismila.cli").stdout.splitlines()
+    ]
     assert {row["data"]: row["seeds"] for row in told} == {"base": 2, "pets": 2}
     uri = f"sqlite:///{tmp_path}/mlruns/mlflow.db"
     table = pd.read_parquet(
@@ -110,7 +127,9 @@ def test_a_sweep_is_compared_and_refit_keeps_held_out_figures(album, tmp_path):
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_metrics(album, tmp_path):
     for _ in range(2):
-        said = run(tmp_path, "model=cnn", "data=base", f"data.root={album}", "model.epochs=3", "seed=0")
+        said = run(
+            tmp_path, "model=cnn", "data=base", f"data.root={album}", "model.epochs=3", "seed=0"
+        )
         assert said.returncode == 0, said.stderr
     first, second = (r.data.metrics for r in runs_of(tmp_path)[1])
     for name in first:

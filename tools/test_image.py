@@ -25,7 +25,11 @@ OURS = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONHOME")
 
 
 def instructions() -> list[tuple[str, str]]:
-    lines = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if line and not line.startswith("#")]
+    lines = [
+        line
+        for line in (ROOT / "Dockerfile").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
     return [(word, rest) for word, rest in (line.split(" ", 1) for line in lines)]
 
 
@@ -46,7 +50,10 @@ def built(app: Path, env: dict[str, str]) -> None:
 def command(word: str, port: str, model: Path) -> list[str]:
     [rest] = [rest for found, rest in instructions() if found == word]
     parts = json.loads(rest[rest.index("[") :])
-    return [part.replace("8000", port).replace("/model", str(model)) if part != "--model" else part for part in parts]
+    return [
+        part.replace("8000", port).replace("/model", str(model)) if part != "--model" else part
+        for part in parts
+    ]
 
 
 def exported_demo(folder: Path) -> tuple[Path, Path]:
@@ -72,13 +79,17 @@ def main(model: Path, photo: Path) -> None:
         env = {name: value for name, value in os.environ.items() if name not in OURS}
         env["PATH"] = f"{folder}/venv/bin:{env['PATH']}"
         built(app, env)
-        size = sum(file.stat().st_size for file in (Path(folder) / "venv").rglob("*") if file.is_file())
+        size = sum(
+            file.stat().st_size for file in (Path(folder) / "venv").rglob("*") if file.is_file()
+        )
         print(f"environment: {size / 1e6:.0f} MB", flush=True)
         started = time.perf_counter()
         server = subprocess.Popen(command("CMD", port, model), cwd=app, env=env)
         try:
             check = command("HEALTHCHECK", port, model)
-            while subprocess.run(check, cwd=app, env=env, capture_output=True, check=False).returncode:
+            while subprocess.run(
+                check, cwd=app, env=env, capture_output=True, check=False
+            ).returncode:
                 if server.poll() is not None or time.perf_counter() - started > 60:
                     sys.exit("the server does not get healthy")
             print(f"healthy after {time.perf_counter() - started:.1f} s", flush=True)
@@ -93,7 +104,9 @@ def main(model: Path, photo: Path) -> None:
             server.terminate()
         if server.wait(15) not in (0, -15):
             sys.exit(f"the server ended with {server.returncode}")
-        unhealthy = subprocess.run(check, cwd=app, env=env, capture_output=True, check=False).returncode
+        unhealthy = subprocess.run(
+            check, cwd=app, env=env, capture_output=True, check=False
+        ).returncode
         if not unhealthy:
             sys.exit("the health check says healthy although nothing runs")
 

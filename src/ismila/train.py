@@ -42,7 +42,13 @@ def run(config: DictConfig) -> float:
 
     variant = Variant(data["name"], data["pets"], data["closeups_above"], data["balance"])
     params = {**console.flat(settings), "album.root": str(root.resolve())}
-    tags = {"model": model["name"], "data": variant.name, "subject": subject, "album": digest, "git": git_commit()}
+    tags = {
+        "model": model["name"],
+        "data": variant.name,
+        "subject": subject,
+        "album": digest,
+        "git": git_commit(),
+    }
     tags["refit"] = str(settings["refit"] or "")
     sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     name = f"{model['name']} {variant.name} {seed}"
@@ -54,10 +60,15 @@ def run(config: DictConfig) -> float:
         figures = held_out_figures(predictions, classifier.threshold)
         figures |= {"threshold": classifier.threshold, "best_epoch": float(trained.best_epoch)}
         figures |= {"train_seconds": seconds, "photos_per_second": len(rows) / seconds}
-        classifier.scores, classifier.run = {**trained.epochs[trained.best_epoch], **figures}, run_id
+        classifier.scores, classifier.run = (
+            {**trained.epochs[trained.best_epoch], **figures},
+            run_id,
+        )
         record_epochs(run_id, trained.epochs)
         plots = run_plots(trained.epochs, predictions, classifier.threshold)
-        record_results(run_id, figures, predictions, classifier, OmegaConf.to_yaml(config), digest, plots)
+        record_results(
+            run_id, figures, predictions, classifier, OmegaConf.to_yaml(config), digest, plots
+        )
     sentence = verdict(predictions[predictions["held_out"]], classifier.threshold, subject)
     champion = crown(run_id, subject, figures, sentence)
     console.say_run(trained, figures, run_id, subject, sentence, champion)
@@ -67,9 +78,15 @@ def run(config: DictConfig) -> float:
 def _read_album(settings: Any) -> tuple[pd.DataFrame, Path, Path, str]:
     """The usable rows with their fold, root, folder of derived files, digest; the backbone runs while torch imports."""
     from ismila.learning.features import encode_bundled
-    from ismila.photos.album import derived_folder
     from ismila.photos.folds import assign_folds
-    from ismila.photos.index import album_digest, index_album, require_both_labels, usable, write_index
+    from ismila.photos.index import (
+        album_digest,
+        index_album,
+        require_both_labels,
+        usable,
+        write_index,
+    )
+    from ismila.photos.labels import derived_folder
 
     data, model, subject = settings["data"], settings["model"], settings["subject"]
     root = console.choose_root(data["root"], subject)
@@ -95,7 +112,12 @@ def _read_album(settings: Any) -> tuple[pd.DataFrame, Path, Path, str]:
 
 def _import_slow_ones() -> None:
     """torch, Lightning and MLflow take seconds, on one core: meanwhile photos go through the backbone."""
-    for name in ("torch", "ismila.runs", "ismila.learning.training", "mlflow.store.tracking.sqlalchemy_store"):
+    for name in (
+        "torch",
+        "ismila.runs",
+        "ismila.learning.training",
+        "mlflow.store.tracking.sqlalchemy_store",
+    ):
         importlib.import_module(name)
 
 

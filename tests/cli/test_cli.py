@@ -90,7 +90,9 @@ def test_killed_while_indexing_the_next_call_works(album):
         draw_photo(album / f"not_mila/more{i}.jpg", 9000 + i, False, (900, 700))
     whole = None
     for delay_s in (0.3, 0.6, 0.9, 1.2):
-        process = subprocess.Popen([sys.executable, "-m", "ismila.cli", "index", str(album)], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ismila.cli", "index", str(album)], stdout=subprocess.DEVNULL
+        )
         time.sleep(delay_s)
         process.kill()
         process.wait()

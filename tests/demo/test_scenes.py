@@ -28,7 +28,10 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def digests(root: Path) -> dict[str, str]:
     files = (path for path in root.rglob("*") if path.is_file())
-    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 def planned(share: float) -> int:
@@ -51,7 +54,9 @@ def test_an_album_drawn_twice_is_the_same_byte_for_byte(album: Path, tmp_path: P
 def test_another_seed_draws_another_album(tmp_path: Path) -> None:
     draw_album(tmp_path / "a", seed=0, share=0.01)
     draw_album(tmp_path / "b", seed=1, share=0.01)
-    assert digests(tmp_path / "a")["mila/mila_001.jpg"] != digests(tmp_path / "b")["mila/mila_001.jpg"]
+    assert (
+        digests(tmp_path / "a")["mila/mila_001.jpg"] != digests(tmp_path / "b")["mila/mila_001.jpg"]
+    )
 
 
 def test_an_album_that_is_there_is_not_drawn_again(album: Path) -> None:

@@ -15,9 +15,15 @@ from ismila.evidence.metrics import wilson
 def run_of(data, seed, shift):
     rng = np.random.default_rng(seed)
     label = np.repeat(["subject", "things", "pets"], [20, 40, 60])
-    p = np.clip(rng.normal(0.2 + 0.5 * (label == "subject") + shift * (label == "pets"), 0.15), 0, 1)
-    table = pd.DataFrame({"path": [f"{i}" for i in range(120)], "group": [f"g{i // 2}" for i in range(120)]})
-    table = table.assign(label=label, kind=np.where(label == "pets", "dog", label), closeup=False, probability=p)
+    p = np.clip(
+        rng.normal(0.2 + 0.5 * (label == "subject") + shift * (label == "pets"), 0.15), 0, 1
+    )
+    table = pd.DataFrame(
+        {"path": [f"{i}" for i in range(120)], "group": [f"g{i // 2}" for i in range(120)]}
+    )
+    table = table.assign(
+        label=label, kind=np.where(label == "pets", "dog", label), closeup=False, probability=p
+    )
     held_out = np.random.default_rng(100 + seed).random(120) < 0.5
     return RunFigures(
         f"{data}{seed}",
@@ -31,7 +37,11 @@ def run_of(data, seed, shift):
 
 @pytest.fixture
 def runs():
-    return [run_of(data, seed, shift) for data, shift in (("base", 0.3), ("pets", 0.0)) for seed in range(4)]
+    return [
+        run_of(data, seed, shift)
+        for data, shift in (("base", 0.3), ("pets", 0.0))
+        for seed in range(4)
+    ]
 
 
 def test_means_are_those_of_scikit_learn(runs):
@@ -44,7 +54,11 @@ def test_means_are_those_of_scikit_learn(runs):
         assert table.loc[data, "test_recall"] == pytest.approx(np.mean(recall), abs=1e-9)
         assert table.loc[data, "test_auroc"] == pytest.approx(np.mean(auroc), abs=1e-9)
         assert table.loc[data, "test_fpr_pets"] == pytest.approx(np.mean(pets), abs=1e-9)
-        assert table.loc[data, "test_recall_low"] <= np.mean(recall) <= table.loc[data, "test_recall_high"]
+        assert (
+            table.loc[data, "test_recall_low"]
+            <= np.mean(recall)
+            <= table.loc[data, "test_recall_high"]
+        )
 
 
 def test_the_difference_is_paired_and_read_out(runs):
@@ -52,11 +66,15 @@ def test_the_difference_is_paired_and_read_out(runs):
     assert row["d_test_fpr_pets_high"] < 0
     assert "lowers false positives on animals from" in row["reading"]
     assert "recall" in row["reading"]
-    photos = sum((r.predictions["held_out"] & (r.predictions["label"] == "pets")).sum() for r in runs[:4])
+    photos = sum(
+        (r.predictions["held_out"] & (r.predictions["label"] == "pets")).sum() for r in runs[:4]
+    )
     taken = [
         sum(
             (
-                (r.predictions["probability"] >= 0.5) & r.predictions["held_out"] & (r.predictions["label"] == "pets")
+                (r.predictions["probability"] >= 0.5)
+                & r.predictions["held_out"]
+                & (r.predictions["label"] == "pets")
             ).sum()
             for r in part
         )
@@ -84,19 +102,30 @@ def test_all_right_on_a_few_photos_is_not_certainty(runs):
 
 def test_every_rate_has_wilsons_interval_and_an_auroc_one_over_groups(runs):
     row = compare_runs(runs[:1]).iloc[0]
-    dogs = runs[0].predictions[runs[0].predictions["held_out"] & (runs[0].predictions["kind"] == "dog")]
+    dogs = runs[0].predictions[
+        runs[0].predictions["held_out"] & (runs[0].predictions["kind"] == "dog")
+    ]
     assert (row["test_fpr_dog_low"], row["test_fpr_dog_high"]) == pytest.approx(
         wilson((dogs["probability"] >= 0.5).sum(), len(dogs))
     )
-    assert row["test_auroc_low"] < row["test_auroc"] < row["test_auroc_high"]  # one run, and still an interval
+    assert (
+        row["test_auroc_low"] < row["test_auroc"] < row["test_auroc_high"]
+    )  # one run, and still an interval
 
 
 def test_too_few_photos_are_said_instead_of_a_difference(runs):
     few = [
-        replace(r, predictions=pd.concat([r.predictions[r.predictions["label"] != "pets"], r.predictions.iloc[-12:]]))
+        replace(
+            r,
+            predictions=pd.concat(
+                [r.predictions[r.predictions["label"] != "pets"], r.predictions.iloc[-12:]]
+            ),
+        )
         for r in (runs[0], runs[4])
     ]
-    assert "false positives on animals: too few photos to say" in compare_runs(few).iloc[1]["reading"]
+    assert (
+        "false positives on animals: too few photos to say" in compare_runs(few).iloc[1]["reading"]
+    )
 
 
 def test_runs_with_other_settings_have_rows_of_their_own(runs):
@@ -106,18 +135,25 @@ def test_runs_with_other_settings_have_rows_of_their_own(runs):
         ["base", "hidden=128", 1],
         ["pets", "", 4],
     ]
-    assert table.loc[1, "reading"].startswith("base hidden=128 against base: false positives on animals unchanged")
+    assert table.loc[1, "reading"].startswith(
+        "base hidden=128 against base: false positives on animals unchanged"
+    )
 
 
 @pytest.mark.slow
 def test_the_table_is_what_an_independent_script_recomputes(swept):
     script = Path(__file__).parents[2] / "benchmarks/check_compare.py"
     checked = subprocess.run(
-        [sys.executable, script, "--mlruns", swept / "mlruns"], capture_output=True, text=True, check=False
+        [sys.executable, script, "--mlruns", swept / "mlruns"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
     *rows, last = checked.stdout.splitlines()
-    assert rows == [f"mobilenet {data}: 2 seeds" for data in ("base", "base C=1", "pets", "pets C=1")]
+    assert rows == [
+        f"mobilenet {data}: 2 seeds" for data in ("base", "base C=1", "pets", "pets C=1")
+    ]
     assert int(last.split()[0]) > 50  # figures compared
 
 

@@ -32,14 +32,18 @@ def test_the_map_and_its_test_belong_together(name):
     training = pd.DataFrame({"path": list("abc"), "kind": ["mila", "dog", "things"]})
     explainer = Explainer(classifier, training, classifier.features(images[:3]))
     explained = explainer.explain(images[1])
-    assert explained.probability == pytest.approx(float(classifier.probabilities(images[1:2])[0]), abs=1e-3)
+    assert explained.probability == pytest.approx(
+        float(classifier.probabilities(images[1:2])[0]), abs=1e-3
+    )
     assert explained.heat.shape == (96, 96)
     assert (explained.heat >= 0).all() and explained.heat.max() <= 1
     if explained.heat.any():
         assert 0.15 < explained.hottest.mean() <= 0.2
         hidden = images[1].copy()
         hidden[explained.hottest] = 128
-        assert explained.without_hottest == pytest.approx(float(classifier.probabilities(hidden[None])[0]), abs=1e-3)
+        assert explained.without_hottest == pytest.approx(
+            float(classifier.probabilities(hidden[None])[0]), abs=1e-3
+        )
     assert (explained.nearest[0].path, explained.nearest[0].kind) == ("b", "dog")
     assert explained.nearest[0].similarity == pytest.approx(1, abs=1e-4)
 

@@ -2,7 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ismila.evidence.metrics import auroc, auroc_interval, calibration, held_out_figures, rates, wilson
+from ismila.evidence.metrics import (
+    auroc,
+    auroc_interval,
+    calibration,
+    held_out_figures,
+    rates,
+    wilson,
+)
 
 
 def test_wilson_against_published_values():
@@ -45,7 +52,9 @@ def test_figures_are_those_of_scikit_learn():
     truth = test["label"] == "subject"
     figures = held_out_figures(table, 0.5)
     assert figures["test_auroc"] == pytest.approx(roc_auc_score(truth, test["probability"]))
-    assert figures["test_accuracy"] == pytest.approx(accuracy_score(truth, test["probability"] >= 0.5))
+    assert figures["test_accuracy"] == pytest.approx(
+        accuracy_score(truth, test["probability"] >= 0.5)
+    )
     assert figures["test_balanced_accuracy"] == pytest.approx(
         balanced_accuracy_score(truth, test["probability"] >= 0.5)
     )
@@ -56,7 +65,13 @@ def drawn(n, copies=1):
     rng = np.random.default_rng(0)
     is_subject = rng.random(n) < 0.4
     p = np.clip(rng.normal(0.35 + 0.3 * is_subject, 0.2), 0, 1)
-    table = pd.DataFrame({"label": np.where(is_subject, "subject", "things"), "probability": p, "group": np.arange(n)})
+    table = pd.DataFrame(
+        {
+            "label": np.where(is_subject, "subject", "things"),
+            "probability": p,
+            "group": np.arange(n),
+        }
+    )
     return pd.concat([table] * copies)
 
 

@@ -11,7 +11,9 @@ from ismila.evidence.summary import few, verdict
 
 
 def held_out(found, n, things, pets, n_pets):
-    rows = [("subject", "mila", i < found) for i in range(n)] + [("things", "things", i < things) for i in range(50)]
+    rows = [("subject", "mila", i < found) for i in range(n)] + [
+        ("things", "things", i < things) for i in range(50)
+    ]
     rows += [("pets", "dog", i < pets) for i in range(n_pets)]
     table = pd.DataFrame(rows, columns=["label", "kind", "taken"])
     return table.assign(probability=table["taken"].astype(float), closeup=False)
@@ -54,7 +56,9 @@ def test_the_page_needs_nothing_from_outside_and_stays_with_its_run(swept, page_
     [run] = [r for r in client.search_runs(["1"]) if r.info.run_id.startswith(page_path.stem)]
     assert "report.html" in [artifact.path for artifact in client.list_artifacts(run.info.run_id)]
     verdict_said = run.data.tags["mlflow.note.content"]
-    assert verdict_said in json.loads(f'"{re.search(r"verdict.: .(.*?). *, .few", page_path.read_text())[1]}"')
+    assert verdict_said in json.loads(
+        f'"{re.search(r"verdict.: .(.*?). *, .few", page_path.read_text())[1]}"'
+    )
 
 
 @pytest.mark.slow
@@ -63,7 +67,10 @@ def test_the_best_run_is_the_registered_champion_and_says_its_verdict(swept, pag
     champion = client.get_model_version_by_alias("mila", "champion")
     assert champion.run_id.startswith(page_path.stem)  # `report` took `best`
     assert champion.description.startswith("Recognises")
-    assert client.get_experiment_by_name("mila").tags["mlflow.experimentKind"] == "custom_model_development"
+    assert (
+        client.get_experiment_by_name("mila").tags["mlflow.experimentKind"]
+        == "custom_model_development"
+    )
     [parent] = client.search_runs(["1"], "attributes.run_name LIKE 'sweep%'")
     assert parent.info.run_name == "sweep: mobilenet base,pets, 2 seeds"
     assert "against base: " in parent.data.tags["mlflow.note.content"]
@@ -74,10 +81,15 @@ def test_the_best_run_is_the_registered_champion_and_says_its_verdict(swept, pag
 def test_the_page_opens_from_disk_and_its_parts_answer(page_path):
     sync = pytest.importorskip("playwright.sync_api")
     with sync.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = play.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
         page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme="dark")
         problems = []
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on(
+            "console",
+            lambda message: problems.append(message.text) if message.type == "error" else None,
+        )
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("dialog", lambda dialog: problems.append("a file name ran as code"))
         page.goto(page_path.as_uri())
@@ -85,9 +97,13 @@ def test_the_page_opens_from_disk_and_its_parts_answer(page_path):
         assert "Recognises" in page.inner_text("h1")
         assert "were held out: rates on them say next to nothing" in page.inner_text("#few")
         assert "too few to say" in page.inner_text("#bars")
-        assert "too few photos to say" in page.inner_text("#other")  # 6 of the subject, 3 other animals
+        assert "too few photos to say" in page.inner_text(
+            "#other"
+        )  # 6 of the subject, 3 other animals
         assert "Expected calibration error" in page.inner_text("#curves-words")
-        widths = page.eval_on_selector_all("#bars .track", "all => all.map((one) => one.clientWidth)")
+        widths = page.eval_on_selector_all(
+            "#bars .track", "all => all.map((one) => one.clientWidth)"
+        )
         assert len(set(widths)) == 1  # bars that are compared have the same length
         before = page.inner_text("#figures")
         page.focus("#threshold")

@@ -13,7 +13,9 @@ def spoilt(album):
     draw_photo(album / "not_mila/wrong.jpg", 700, True)
     photo = Image.open(draw_photo(album / "not_mila/first.jpg", 801, False))
     photo.resize((150, 112)).save(album / "pets/cat/second.jpg", quality=70)
-    Image.open(album / "not_mila/t7.jpg").filter(ImageFilter.GaussianBlur(9)).save(album / "not_mila/blurred.jpg")
+    Image.open(album / "not_mila/t7.jpg").filter(ImageFilter.GaussianBlur(9)).save(
+        album / "not_mila/blurred.jpg"
+    )
     (album / "mila/text.jpg").write_text("no picture")
     (album / ".ismila").mkdir()
     return album

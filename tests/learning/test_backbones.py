@@ -9,7 +9,9 @@ from ismila.learning.backbones import CNN, load_efficientnet_lite0, load_mobilen
 from ismila.learning.features import OnnxBackbone
 from ismila.photos.images import ImageSpec, normalise
 
-REFERENCE = Path(os.environ.get("ISMILA_SHARED", Path(__file__).parents[3] / "shared")) / "reference"
+REFERENCE = (
+    Path(os.environ.get("ISMILA_SHARED", Path(__file__).parents[3] / "shared")) / "reference"
+)
 
 
 def relative_error(ours, theirs):

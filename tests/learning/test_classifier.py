@@ -13,19 +13,33 @@ from ismila.photos.images import ImageSpec
 BESIDE = {"beside": "efficientnet_lite0"}
 
 
-@pytest.mark.parametrize("told", [{"name": "cnn"}, {"name": "mobilenet"}, {"name": "mobilenet"} | BESIDE])
+@pytest.mark.parametrize(
+    "told", [{"name": "cnn"}, {"name": "mobilenet"}, {"name": "mobilenet"} | BESIDE]
+)
 def test_a_classifier_comes_back_from_disk_as_it_was(told, tmp_path):
     torch.manual_seed(0)
     backbone = {**told, "dropout": 0.2, "hidden": 8, "weights": "bundled"}
     spec = ImageSpec(64)
     before = Classifier(
-        weights_of(make_network(backbone, spec)), backbone, spec, "mila", 0.7, {"val_accuracy": 0.9}, "abc", 1.7
+        weights_of(make_network(backbone, spec)),
+        backbone,
+        spec,
+        "mila",
+        0.7,
+        {"val_accuracy": 0.9},
+        "abc",
+        1.7,
     )
     before.save(tmp_path)
     after = Classifier.load(tmp_path)
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     assert np.allclose(before.probabilities(images), after.probabilities(images), atol=1e-6)
-    assert (after.threshold, after.scores, after.run, after.spec) == (0.7, {"val_accuracy": 0.9}, "abc", spec)
+    assert (after.threshold, after.scores, after.run, after.spec) == (
+        0.7,
+        {"val_accuracy": 0.9},
+        "abc",
+        spec,
+    )
     assert after.temperature == 1.7
 
 
@@ -38,7 +52,9 @@ def test_an_older_classifier_without_a_temperature_says_what_it_said(tmp_path):
     del described["temperature"]
     path.write_text(json.dumps(described))
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
-    assert np.allclose(before.probabilities(images), Classifier.load(tmp_path).probabilities(images), atol=1e-6)
+    assert np.allclose(
+        before.probabilities(images), Classifier.load(tmp_path).probabilities(images), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +68,9 @@ def test_onnxruntime_and_torch_say_the_same(told):
     torch.nn.init.normal_(network.head[0].weight, std=0.1)
     by_torch = Classifier(weights_of(network), backbone, spec, "mila", temperature=2.0)
     digest = bundled_digest(bundled_graph(backbone))
-    by_onnx = Classifier(weights_of(network), {**backbone, "digest": digest}, spec, "mila", temperature=2.0)
+    by_onnx = Classifier(
+        weights_of(network), {**backbone, "digest": digest}, spec, "mila", temperature=2.0
+    )
     assert by_torch.encoder is None and by_onnx.encoder is not None
     images = np.random.default_rng(0).integers(0, 256, (3, 96, 96, 3), dtype=np.uint8)
     said = by_torch.probabilities(images)

@@ -71,8 +71,17 @@ def test_rows_come_back_in_the_order_asked_for(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("delay_s", [4.0, 6.0])
 def test_killed_at_any_moment_the_next_run_works(album, tmp_path, delay_s):
-    command = [sys.executable, "-m", "ismila.train", "model=mobilenet", f"data.root={album}", "model.epochs=2"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        "-m",
+        "ismila.train",
+        "model=mobilenet",
+        f"data.root={album}",
+        "model.epochs=2",
+    ]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     time.sleep(delay_s)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()

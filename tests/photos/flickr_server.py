@@ -47,9 +47,15 @@ class FlickrServer:
                 server.photo(self, self.path)
 
             def do_POST(self):
-                form = dict(parse_qsl(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()))
+                form = dict(
+                    parse_qsl(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
+                )
                 if "/oauth/" in self.path:
-                    server.send(self, 200, b"oauth_token=t&oauth_token_secret=s&fullname=x&username=x&user_nsid=x")
+                    server.send(
+                        self,
+                        200,
+                        b"oauth_token=t&oauth_token_secret=s&fullname=x&username=x&user_nsid=x",
+                    )
                 else:
                     server.api(self, form)
 
@@ -91,13 +97,21 @@ class FlickrServer:
         if self.happens("api html"):
             return self.send(handler, 200, b"<html>Bad, bad panda</html>", "text/html")
         if form.get("api_key") != self.key:
-            told = {"stat": "fail", "code": 100, "message": "Invalid API Key (Key has invalid format)"}
+            told = {
+                "stat": "fail",
+                "code": 100,
+                "message": "Invalid API Key (Key has invalid format)",
+            }
         elif method == "flickr.people.findByUsername":
             known = form.get("username") == "Mila's human"
             told = {"user": {"id": NSID, "nsid": NSID}, "stat": "ok"} if known else self.unknown
         elif method == "flickr.urls.lookupUser":
             known = form.get("url", "").rstrip("/").endswith("/photos/milashuman")
-            told = {"user": {"id": NSID, "username": {"_content": "x"}}, "stat": "ok"} if known else self.unknown
+            told = (
+                {"user": {"id": NSID, "username": {"_content": "x"}}, "stat": "ok"}
+                if known
+                else self.unknown
+            )
         elif method == "flickr.people.getPhotos" and form.get("user_id") == NSID:
             told = {"photos": self.page(form), "stat": "ok"}
         else:
@@ -109,14 +123,20 @@ class FlickrServer:
     def page(self, form):
         low, high = int(form.get("min_upload_date", 0)), int(form.get("max_upload_date", 2**40))
         found = sorted(
-            (p for p in self.photos if low <= p["dateupload"] <= high), key=lambda p: self.order * p["dateupload"]
+            (p for p in self.photos if low <= p["dateupload"] <= high),
+            key=lambda p: self.order * p["dateupload"],
         )
         size, number = min(int(form.get("per_page", 100)), 500), int(form.get("page", 1))
         if number > 1 and self.happens("page repeated"):
             number -= 1
         at = [i % 4000 for i in range((number - 1) * size, min(number * size, len(found)))]
         listed = [self.listed(found[i]) for i in at]
-        return {"page": number, "pages": -(-len(found) // size), "total": str(len(found)), "photo": listed}
+        return {
+            "page": number,
+            "pages": -(-len(found) // size),
+            "total": str(len(found)),
+            "photo": listed,
+        }
 
     def listed(self, photo):
         sizes = {"t": (100, 94), "n": (320, 301), "w": (400, 376), "l": (1024, 960)}
@@ -127,7 +147,13 @@ class FlickrServer:
                 f"width_{suffix}": width,
                 f"height_{suffix}": str(height),
             }
-        return {**photo, "dateupload": str(photo["dateupload"]), "owner": NSID, "license": "4", **urls}
+        return {
+            **photo,
+            "dateupload": str(photo["dateupload"]),
+            "owner": NSID,
+            "license": "4",
+            **urls,
+        }
 
     def photo(self, handler, path):
         self.calls["photo"] += 1
@@ -144,7 +170,9 @@ class FlickrServer:
             return self.send(handler, 200, b"<html>not a photo</html>", "image/jpeg")
         for status in (429, 503):
             if self.happens(f"photo {status}"):
-                return self.send(handler, status, b"", **({"Retry_After": "1"} if status == 429 else {}))
+                return self.send(
+                    handler, status, b"", **({"Retry_After": "1"} if status == 429 else {})
+                )
         body = self.body or jpeg(self.ids[photo_id])
         if self.happens("cut"):
             handler.send_response(200)
@@ -158,7 +186,16 @@ class FlickrServer:
 
 def some_photos(n, first_id=1000):
     """Every fourth is the dog, every eighth another dog, the rest anything; two uploads a minute."""
-    tags = {0: "Mila dog", 1: "dog park", 2: "beach", 3: "", 4: "mila", 5: "cat", 6: "car", 7: "food"}
+    tags = {
+        0: "Mila dog",
+        1: "dog park",
+        2: "beach",
+        3: "",
+        4: "mila",
+        5: "cat",
+        6: "car",
+        7: "food",
+    }
     return [
         {
             "id": str(first_id + i),

@@ -38,7 +38,9 @@ def test_photos_are_linked_once_and_nothing_is_moved(camera, tmp_path):
 
 def test_copies_are_whole_and_keep_their_time(camera, tmp_path):
     os.utime(camera / "deep/er 0/IMG.jpg", (1e9, 1e9))
-    said = add(tmp_path / "album", camera / "deep/er 0/IMG.jpg", "--as", "pets/guinea pig", "--copy")
+    said = add(
+        tmp_path / "album", camera / "deep/er 0/IMG.jpg", "--as", "pets/guinea pig", "--copy"
+    )
     assert "1 copied" in said.stdout
     copy = tmp_path / "album/pets/guinea pig/IMG.jpg"
     assert copy.read_bytes() == (camera / "deep/er 0/IMG.jpg").read_bytes()

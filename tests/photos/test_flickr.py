@@ -13,12 +13,27 @@ from ismila.photos.flickr import Flickr, Keys, choose_url
 
 
 def command(server, root, *args):
-    said = [sys.executable, "-m", "ismila.cli", "fetch", "--user", NSID, "--tags", "mila", "--pets-tags", "dog,cat"]
+    said = [
+        sys.executable,
+        "-m",
+        "ismila.cli",
+        "fetch",
+        "--user",
+        NSID,
+        "--tags",
+        "mila",
+        "--pets-tags",
+        "dog,cat",
+    ]
     return [*said, "--root", str(root), *args]
 
 
 def env(server, **more):
-    keys = {"FLICKR_API_KEY": "goodkey", "FLICKR_API_INTERVAL_S": "0.01", "FLICKR_API_URL": server and server.address}
+    keys = {
+        "FLICKR_API_KEY": "goodkey",
+        "FLICKR_API_INTERVAL_S": "0.01",
+        "FLICKR_API_URL": server and server.address,
+    }
     home = {"HOME": os.environ.get("HOME", "/")}
     return {k: v for k, v in {**os.environ, **home, **keys, **more}.items() if v}
 
@@ -49,9 +64,19 @@ def test_photos_are_sorted_by_tag_and_their_records_kept(tmp_path):
         assert "new: none; here already: 24" in again.stdout
         assert server.calls["photo"] == 24
     found = files(tmp_path / "a")
-    assert {path.rpartition("/")[0] for path in found} == {"mila", "not_mila", "pets/dog", "pets/cat"}
+    assert {path.rpartition("/")[0] for path in found} == {
+        "mila",
+        "not_mila",
+        "pets/dog",
+        "pets/cat",
+    }
     records = read_records(tmp_path / "a").set_index("id")
-    assert records.loc["1000", ["label", "why", "licence", "tags"]].tolist() == ["mila", "tag mila", "4", "mila dog"]
+    assert records.loc["1000", ["label", "why", "licence", "tags"]].tolist() == [
+        "mila",
+        "tag mila",
+        "4",
+        "mila dog",
+    ]
     assert str(records.loc["1001", "taken_at"]) == "2016-05-02 10:01:00"
     assert "goodkey" not in said.stdout + said.stderr
 
@@ -76,7 +101,9 @@ def test_balance_limit_and_not_tags(tmp_path):
     assert len(files(tmp_path / "c")) == 25
 
 
-@pytest.mark.parametrize("user", [NSID, "Mila's human", "https://www.flickr.com/photos/milashuman/"])
+@pytest.mark.parametrize(
+    "user", [NSID, "Mila's human", "https://www.flickr.com/photos/milashuman/"]
+)
 def test_a_user_may_be_given_in_three_ways(user):
     with FlickrServer(some_photos(1)) as server:
         assert Flickr(Keys("goodkey", ""), server.address, 0).user_id(user) == NSID
@@ -85,15 +112,21 @@ def test_a_user_may_be_given_in_three_ways(user):
 def test_nine_thousand_photos_each_once(tmp_path):
     with FlickrServer(some_photos(9000)) as server:
         server.faults["page repeated"] = 2
-        listed = [record.id for record in Flickr(Keys("goodkey", ""), server.address, 0).photos(NSID)]
+        listed = [
+            record.id for record in Flickr(Keys("goodkey", ""), server.address, 0).photos(NSID)
+        ]
     assert len(listed) == len(set(listed)) == 9000
-    assert sum(server.calls.values()) <= 18 + 2 + 2  # 500 a call, two repeated pages, two queries begun anew
+    assert (
+        sum(server.calls.values()) <= 18 + 2 + 2
+    )  # 500 a call, two repeated pages, two queries begun anew
 
 
 def test_a_server_that_lists_in_another_order_loses_nothing():
     with FlickrServer(some_photos(5000)) as server:
         server.order = 1
-        listed = [record.id for record in Flickr(Keys("goodkey", ""), server.address, 0).photos(NSID)]
+        listed = [
+            record.id for record in Flickr(Keys("goodkey", ""), server.address, 0).photos(NSID)
+        ]
     assert len(listed) == len(set(listed)) == 5000
 
 
@@ -105,7 +138,9 @@ def test_calls_are_at_most_one_in_an_interval():
 
 def test_passing_faults_cost_time_not_photos(tmp_path):
     with FlickrServer(some_photos(30)) as server:
-        server.faults.update({"api 429": 1, "api 500": 1, "api html": 1, "photo 429": 2, "photo 503": 2, "cut": 3})
+        server.faults.update(
+            {"api 429": 1, "api 500": 1, "api html": 1, "photo 429": 2, "photo 503": 2, "cut": 3}
+        )
         said = fetch(server, tmp_path / "a")
         assert said.returncode == 0, said.stderr
     assert len(files(tmp_path / "a")) == 30
@@ -138,7 +173,12 @@ def test_hostile_listings_never_leave_the_album(tmp_path):
     photos = some_photos(4)
     photos[0] |= {"id": "../../evil", "title": "../../evil"}
     photos[1] |= {"title": "../../../etc/passwd\x1b[31m\0", "tags": "../../dog \x1b]0;x dog"}
-    photos[2] |= {"tags": None, "title": {"_content": "x"}, "dateupload": photos[2]["dateupload"], "datetaken": "soon"}
+    photos[2] |= {
+        "tags": None,
+        "title": {"_content": "x"},
+        "dateupload": photos[2]["dateupload"],
+        "datetaken": "soon",
+    }
     photos[3] |= {"id": "12.5"}
     with FlickrServer(photos) as server:
         said = fetch(server, tmp_path / "a")
@@ -174,8 +214,16 @@ def test_an_empty_or_private_album_and_a_full_disk_are_said(tmp_path):
         said = fetch(server, tmp_path / "a")
         assert "empty or private" in said.stderr
     with FlickrServer(some_photos(5), body=big_jpeg()) as server:
-        limited = ["bash", "-c", 'trap "" XFSZ; ulimit -f 1; exec "$@"', "x", *command(server, tmp_path / "b")]
-        said = subprocess.run(limited, capture_output=True, text=True, check=False, env=env(server), cwd=tmp_path)
+        limited = [
+            "bash",
+            "-c",
+            'trap "" XFSZ; ulimit -f 1; exec "$@"',
+            "x",
+            *command(server, tmp_path / "b"),
+        ]
+        said = subprocess.run(
+            limited, capture_output=True, text=True, check=False, env=env(server), cwd=tmp_path
+        )
     assert said.returncode == 1
     assert "disk full" in said.stderr
     assert "Traceback" not in said.stderr
@@ -189,7 +237,9 @@ def big_jpeg():
     from PIL import Image
 
     out = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)).save(out, "JPEG")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)).save(
+        out, "JPEG"
+    )
     return out.getvalue()
 
 
@@ -216,7 +266,10 @@ def test_killed_twenty_times_the_album_ends_the_same(tmp_path):
         draw = random.Random(0)
         for _ in range(20):
             process = subprocess.Popen(
-                command(server, tmp_path / "killed"), env=env(server), cwd=tmp_path, stderr=subprocess.DEVNULL
+                command(server, tmp_path / "killed"),
+                env=env(server),
+                cwd=tmp_path,
+                stderr=subprocess.DEVNULL,
             )
             time.sleep(draw.uniform(0.6, 1.6))
             process.kill()

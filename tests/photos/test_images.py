@@ -28,7 +28,15 @@ def looks_like(pixel, colour):
 
 @pytest.mark.parametrize(
     ("mode", "file_format"),
-    [("RGB", "JPEG"), ("CMYK", "JPEG"), ("RGB", "PNG"), ("P", "PNG"), ("P", "GIF"), ("RGBA", "WEBP"), ("RGB", "BMP")],
+    [
+        ("RGB", "JPEG"),
+        ("CMYK", "JPEG"),
+        ("RGB", "PNG"),
+        ("P", "PNG"),
+        ("P", "GIF"),
+        ("RGBA", "WEBP"),
+        ("RGB", "BMP"),
+    ],
 )
 def test_every_kind_of_picture_shows_the_same_colours(mode, file_format):
     image = read_image(saved(halves(mode=mode), file_format), ImageSpec(64))
@@ -51,7 +59,8 @@ def test_an_animation_is_its_first_frame():
 
 def test_transparency_becomes_white():
     assert looks_like(
-        read_image(saved(Image.new("RGBA", (64, 64), (0, 0, 0, 0))), ImageSpec(32))[5, 5], (255, 255, 255)
+        read_image(saved(Image.new("RGBA", (64, 64), (0, 0, 0, 0))), ImageSpec(32))[5, 5],
+        (255, 255, 255),
     )
 
 
@@ -60,7 +69,9 @@ def test_exif_orientation_turns_the_photo_upright():
     exif[0x0112] = 6  # shot with the camera turned: the stored left edge is the top
     turned = open_photo(saved(halves(), "JPEG", exif=exif), 32)
     assert turned.size == (60, 80)
-    assert looks_like(turned.getpixel((30, 70)), GREEN) != looks_like(turned.getpixel((30, 10)), GREEN)
+    assert looks_like(turned.getpixel((30, 70)), GREEN) != looks_like(
+        turned.getpixel((30, 10)), GREEN
+    )
 
 
 def test_a_50_megapixel_jpeg_is_decoded_at_reduced_scale():

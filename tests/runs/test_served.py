@@ -38,7 +38,9 @@ def is_pickle(path):
 @pytest.mark.slow
 def test_no_file_of_the_logged_model_is_a_pickle(champion, tmp_path):
     files = [path for path in champion[1].rglob("*") if path.is_file()]
-    assert {"MLmodel", "model.safetensors", "classifier.json", "served.py"} <= {path.name for path in files}
+    assert {"MLmodel", "model.safetensors", "classifier.json", "served.py"} <= {
+        path.name for path in files
+    }
     assert not [path for path in files if is_pickle(path) or zipfile.is_zipfile(path)]
     (tmp_path / "x").write_bytes(b"\x80\x04N.")
     assert is_pickle(tmp_path / "x")  # the check itself can fail
@@ -48,7 +50,12 @@ def test_no_file_of_the_logged_model_is_a_pickle(champion, tmp_path):
 def test_an_image_may_come_as_a_path_or_in_any_common_dress_of_base64(champion, swept):
     photo = swept / "album/mila/m0.jpg"
     plain = base64.b64encode(photo.read_bytes()).decode()
-    dressed = [str(photo), plain, base64.encodebytes(photo.read_bytes()).decode(), f"data:image/jpeg;base64,{plain}"]
+    dressed = [
+        str(photo),
+        plain,
+        base64.encodebytes(photo.read_bytes()).decode(),
+        f"data:image/jpeg;base64,{plain}",
+    ]
     told = champion[0].predict(pd.DataFrame({"image": dressed}))
     assert told["probability"].nunique() == 1
     assert set(told["verdict"]) in ({"mila"}, {"not mila"})
@@ -92,5 +99,7 @@ def test_mlflow_serves_it(champion, swept):
         os.killpg(server.pid, 15)
         server.wait()
     here = champion[0].predict(pd.DataFrame({"image": images}))
-    assert [row["probability"] for row in told] == pytest.approx(here["probability"].tolist(), abs=1e-6)
+    assert [row["probability"] for row in told] == pytest.approx(
+        here["probability"].tolist(), abs=1e-6
+    )
     assert [row["verdict"] for row in told] == here["verdict"].tolist()

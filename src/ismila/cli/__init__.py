@@ -20,7 +20,12 @@ def _shared(*names: str, **told: Any) -> argparse.ArgumentParser:
 
 
 SUBJECT = _shared("--subject", default="mila")
-RUN = _shared("--run", default="best", help="best, latest, an alias, a run id or its beginning", parents=[SUBJECT])
+RUN = _shared(
+    "--run",
+    default="best",
+    help="best, latest, an alias, a run id or its beginning",
+    parents=[SUBJECT],
+)
 ALBUM = _shared("--root", type=Path, help="the album, when it has moved since the run")
 JSON = _shared("--json", action="store_true", help="one JSON object a line")
 
@@ -28,7 +33,8 @@ JSON = _shared("--json", action="store_true", help="one JSON object a line")
 def make_parser() -> argparse.ArgumentParser:
     """The verbs and their options."""
     parser = argparse.ArgumentParser(
-        prog="ismila", description="Is it Mila? Train with: python -m ismila.train model=mobilenet data=pets"
+        prog="ismila",
+        description="Is it Mila? Train with: python -m ismila.train model=mobilenet data=pets",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_album_verbs(verbs)
@@ -41,41 +47,72 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_album_verbs(verbs: Any) -> None:
     fetch = verbs.add_parser(
-        "fetch", parents=[SUBJECT], help="fetch photos from Flickr, sorted into folders by their tags"
+        "fetch",
+        parents=[SUBJECT],
+        help="fetch photos from Flickr, sorted into folders by their tags",
     )
     fetch.add_argument("--user", help="NSID, user name or profile address; with a login: me")
     fetch.add_argument(
-        "--tags", action="append", default=[], help="tags of the subject, with commas (default: SUBJECT)"
+        "--tags",
+        action="append",
+        default=[],
+        help="tags of the subject, with commas (default: SUBJECT)",
     )
-    fetch.add_argument("--not-tags", action="append", default=[], help="leave out photos that carry one of these")
-    fetch.add_argument("--pets-tags", action="append", default=[], help="tags of other animals: dog,cat,goat")
-    fetch.add_argument("--balance", action="store_true", help="no more of the rest than of the subject")
-    fetch.add_argument("--limit", type=int, default=0, metavar="N", help="at most N photos in all, the newest")
+    fetch.add_argument(
+        "--not-tags", action="append", default=[], help="leave out photos that carry one of these"
+    )
+    fetch.add_argument(
+        "--pets-tags", action="append", default=[], help="tags of other animals: dog,cat,goat"
+    )
+    fetch.add_argument(
+        "--balance", action="store_true", help="no more of the rest than of the subject"
+    )
+    fetch.add_argument(
+        "--limit", type=int, default=0, metavar="N", help="at most N photos in all, the newest"
+    )
     fetch.add_argument("--root", type=Path, default=console.PHOTOS)
-    fetch.add_argument("--login", action="store_true", help="let Flickr show your private photos, too; once")
+    fetch.add_argument(
+        "--login", action="store_true", help="let Flickr show your private photos, too; once"
+    )
     fetch.set_defaults(call=_fetch)
-    index = verbs.add_parser("index", parents=[SUBJECT], help="read an album and name what is wrong with its photos")
+    index = verbs.add_parser(
+        "index", parents=[SUBJECT], help="read an album and name what is wrong with its photos"
+    )
     index.add_argument("root", nargs="?", type=Path, default=console.PHOTOS)
-    index.add_argument("--cache", type=Path, help="where derived files go (default: <root>/.ismila)")
+    index.add_argument(
+        "--cache", type=Path, help="where derived files go (default: <root>/.ismila)"
+    )
     index.set_defaults(call=_index)
-    add = verbs.add_parser("add", parents=[SUBJECT], help="bring your own photos into the album; never moves them")
+    add = verbs.add_parser(
+        "add", parents=[SUBJECT], help="bring your own photos into the album; never moves them"
+    )
     add.add_argument("sources", nargs="+", type=Path, metavar="DIR")
-    add.add_argument("--as", dest="place", required=True, metavar="LABEL", help="mila, not_mila or pets/KIND")
+    add.add_argument(
+        "--as", dest="place", required=True, metavar="LABEL", help="mila, not_mila or pets/KIND"
+    )
     how = add.add_mutually_exclusive_group()
     how.add_argument("--copy", dest="how", action="store_const", const="copy")
-    how.add_argument("--link", dest="how", action="store_const", const="link", help="hard links only")
+    how.add_argument(
+        "--link", dest="how", action="store_const", const="link", help="hard links only"
+    )
     add.add_argument("--root", type=Path, default=console.PHOTOS)
     add.set_defaults(call=_add)
     check = verbs.add_parser(
-        "check", parents=[SUBJECT], help="show what in the album looks wrong, worst first, and settle it"
+        "check",
+        parents=[SUBJECT],
+        help="show what in the album looks wrong, worst first, and settle it",
     )
     check.add_argument("root", nargs="?", type=Path, default=None)
     check.add_argument("--root", dest="root_option", type=Path, default=None)
-    check.add_argument("--cache", type=Path, help="where derived files go (default: <root>/.ismila)")
+    check.add_argument(
+        "--cache", type=Path, help="where derived files go (default: <root>/.ismila)"
+    )
     shown = check.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="one JSON object a line")
     shown.add_argument("--html", type=Path, metavar="FILE", help="write one page of thumbnails")
-    shown.add_argument("--serve", action="store_true", help="open a page on which a click or a key settles it")
+    shown.add_argument(
+        "--serve", action="store_true", help="open a page on which a click or a key settles it"
+    )
     check.add_argument("--port", type=int, default=8765)
     check.set_defaults(call=_check)
     demo = verbs.add_parser("demo", parents=[SUBJECT], help="draw the demo album")
@@ -84,42 +121,76 @@ def _add_album_verbs(verbs: Any) -> None:
 
 
 def _add_run_verbs(verbs: Any) -> None:
-    predict = verbs.add_parser("predict", parents=[RUN, JSON], help="ask about photos and folders of photos")
+    predict = verbs.add_parser(
+        "predict", parents=[RUN, JSON], help="ask about photos and folders of photos"
+    )
     predict.add_argument(
-        "paths", nargs="+", metavar="PATH", type=Path, help="a photo, a folder, or - for a list on stdin"
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        type=Path,
+        help="a photo, a folder, or - for a list on stdin",
     )
     predict.set_defaults(call=_predict)
     scan = verbs.add_parser(
-        "scan", parents=[RUN], help="find the subject in a whole library; resumable, changes no photo"
+        "scan",
+        parents=[RUN],
+        help="find the subject in a whole library; resumable, changes no photo",
     )
     scan.add_argument("root", type=Path, metavar="DIR")
     scan.add_argument("--csv", type=Path, metavar="FILE", help="a line for each photo")
-    scan.add_argument("--link-to", type=Path, metavar="ALBUM", help="a folder of links to the photos found")
-    scan.add_argument("--xmp", action="store_true", help="add the subject as a keyword in XMP side files")
-    scan.add_argument("--state", type=Path, metavar="FILE", help="what has been judged (default: under data/cache)")
+    scan.add_argument(
+        "--link-to", type=Path, metavar="ALBUM", help="a folder of links to the photos found"
+    )
+    scan.add_argument(
+        "--xmp", action="store_true", help="add the subject as a keyword in XMP side files"
+    )
+    scan.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="what has been judged (default: under data/cache)",
+    )
     scan.set_defaults(call=_scan)
-    serve = verbs.add_parser("serve", parents=[SUBJECT, ALBUM], help="a page and an API that answer for a run")
+    serve = verbs.add_parser(
+        "serve", parents=[SUBJECT, ALBUM], help="a page and an API that answer for a run"
+    )
     what = serve.add_mutually_exclusive_group()
-    what.add_argument("--run", default="best", help="best, latest, a run id or the beginning of one")
     what.add_argument(
-        "--model", type=Path, metavar="FILE", help="an exported ONNX file instead of a run; needs no torch"
+        "--run", default="best", help="best, latest, a run id or the beginning of one"
+    )
+    what.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="an exported ONNX file instead of a run; needs no torch",
     )
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines ask, too")
     serve.add_argument("--port", type=int, default=8000)
-    serve.add_argument("--feedback", action="store_true", help="take corrections from other machines, too")
+    serve.add_argument(
+        "--feedback", action="store_true", help="take corrections from other machines, too"
+    )
     serve.set_defaults(call=_serve)
     export = verbs.add_parser(
-        "export", parents=[RUN, ALBUM], help="a run's classifier without ismila: one ONNX file, or a page for any host"
+        "export",
+        parents=[RUN, ALBUM],
+        help="a run's classifier without ismila: one ONNX file, or a page for any host",
     )
     export.add_argument("--to", type=Path, required=True, metavar="DIR")
     export.add_argument("--format", choices=("onnx", "web"), required=True)
-    export.add_argument("--runtime", type=Path, metavar="FILE.tgz", help="onnxruntime-web as npm packs it, for web")
+    export.add_argument(
+        "--runtime", type=Path, metavar="FILE.tgz", help="onnxruntime-web as npm packs it, for web"
+    )
     export.set_defaults(call=_export)
     explain = verbs.add_parser(
-        "explain", parents=[RUN, ALBUM, JSON], help="show what in a photo speaks for the subject, and test it"
+        "explain",
+        parents=[RUN, ALBUM, JSON],
+        help="show what in a photo speaks for the subject, and test it",
     )
     explain.add_argument("photos", nargs="+", metavar="PHOTO", type=Path)
-    explain.add_argument("--to", type=Path, default=Path("explanations"), metavar="DIR", help="where the pictures go")
+    explain.add_argument(
+        "--to", type=Path, default=Path("explanations"), metavar="DIR", help="where the pictures go"
+    )
     explain.set_defaults(call=_explain)
     report = verbs.add_parser(
         "report", parents=[RUN, ALBUM], help="write one page that says how far a run can be trusted"
@@ -152,9 +223,18 @@ def _fetch(args: argparse.Namespace) -> int:
     from ismila.photos.flickr import Flickr, read_keys
 
     if not args.login and not args.user:
-        raise UserError("--user: give whose photos: an NSID (12345@N00), a user name or a profile address")
+        raise UserError(
+            "--user: give whose photos: an NSID (12345@N00), a user name or a profile address"
+        )
     tags = tags_of(args.tags) or (args.subject,)
-    sorting = Sorting(args.subject, tags, tags_of(args.not_tags), tags_of(args.pets_tags), args.balance, args.limit)
+    sorting = Sorting(
+        args.subject,
+        tags,
+        tags_of(args.not_tags),
+        tags_of(args.pets_tags),
+        args.balance,
+        args.limit,
+    )
     flickr = Flickr(read_keys(Path.cwd()))
     if args.login:
         flickr.login()
@@ -167,10 +247,12 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _index(args: argparse.Namespace) -> int:
-    from ismila.photos.album import derived_folder
     from ismila.photos.index import index_album
+    from ismila.photos.labels import derived_folder
 
-    index = index_album(args.root, args.subject, derived_folder(args.root, args.cache), console.progress)
+    index = index_album(
+        args.root, args.subject, derived_folder(args.root, args.cache), console.progress
+    )
     for path, problem in zip(index["path"], index["problem"], strict=True):
         if problem:
             print(f"{path}: {problem}")
@@ -183,15 +265,19 @@ def _index(args: argparse.Namespace) -> int:
 def _add(args: argparse.Namespace) -> int:
     from ismila.photos.add import add_photos
 
-    added = add_photos(args.sources, args.place, args.root, args.subject, args.how, console.progress)
-    print(f"{args.root / args.place}: {added.linked} linked, {added.copied} copied, {len(added.skipped)} skipped")
+    added = add_photos(
+        args.sources, args.place, args.root, args.subject, args.how, console.progress
+    )
+    print(
+        f"{args.root / args.place}: {added.linked} linked, {added.copied} copied, {len(added.skipped)} skipped"
+    )
     for path, reason in added.skipped:
         console.say(f"skipped: {path}: {reason}")
     return 0
 
 
 def _check(args: argparse.Namespace) -> int:
-    from ismila.photos.album import derived_folder
+    from ismila.photos.labels import derived_folder
     from ismila.use.check.review import Album
 
     root = args.root_option or args.root or console.PHOTOS
@@ -232,9 +318,13 @@ def _scan(args: argparse.Namespace) -> int:
         return 130
     code = console.say_scanned(scanned, args.root)
     if args.csv:
-        print(f"{args.csv}: {write_csv(args.csv, library, classifier, run)} photos of {args.subject}")
+        print(
+            f"{args.csv}: {write_csv(args.csv, library, classifier, run)} photos of {args.subject}"
+        )
     if args.link_to:
-        print(f"{args.link_to}: {link_photos(args.link_to, library, classifier, run)} photos of {args.subject} linked")
+        print(
+            f"{args.link_to}: {link_photos(args.link_to, library, classifier, run)} photos of {args.subject} linked"
+        )
     if args.xmp:
         count, failed = write_sidecars(library, classifier, run)
         print(f"{args.root}: {count} photos carry the keyword {args.subject} in a side file")
@@ -291,7 +381,16 @@ def _ui(args: argparse.Namespace) -> int:
 
     uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlruns/mlflow.db")
     print(f"http://127.0.0.1:{args.port}/#/experiments?workflowType=machine_learning")
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(args.port)]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "ui",
+        "--backend-store-uri",
+        uri,
+        "--port",
+        str(args.port),
+    ]
     return subprocess.run(command, check=False).returncode
 
 

@@ -28,12 +28,25 @@ NAMED_PROBLEMS = 20
 def progress(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
     """Yield the items with a bar on stderr (count, items per second, time left) that goes away when it is done."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"))
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+    )
     console = Console(stderr=True)
     quiet = not console.is_terminal
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet) as bar:
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet
+    ) as bar:
         task = bar.add_task(what, total=total, speed="")
         for item in items:
             yield item
@@ -47,9 +60,16 @@ def transfer(what: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeElapsedColumn())
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeElapsedColumn(),
+    )
     console = Console(stderr=True)
-    bar = Progress(TextColumn(what), *columns, console=console, transient=True, disable=not console.is_terminal)
+    bar = Progress(
+        TextColumn(what), *columns, console=console, transient=True, disable=not console.is_terminal
+    )
     started, size, task = time.monotonic(), 0, bar.add_task(what, speed="", total=None)
 
     def advance(known: int, n_bytes: int) -> None:
@@ -65,7 +85,9 @@ def transfer(what: str) -> Iterator[Callable[[int, int], None]]:
 def say_fetched(fetched: Fetched, root: Path) -> int:
     """What a fetch did, in a few lines; 1 when a photo could not be fetched."""
     new = ", ".join(f"{n} to {folder}" for folder, n in sorted(fetched.new.items())) or "none"
-    print(f"{root}: new: {new}; here already: {fetched.here_already}; left out by tag: {fetched.left_out}")
+    print(
+        f"{root}: new: {new}; here already: {fetched.here_already}; left out by tag: {fetched.left_out}"
+    )
     for title, lines in (
         ("not fetched", fetched.failed),
         ("no longer on Flickr, kept here", fetched.gone),
@@ -135,16 +157,27 @@ def say_suspects(suspects: pd.DataFrame, as_json: bool) -> None:
 
     for row in suspects.to_dict("records"):
         if as_json:
-            print(json.dumps({**row, "closeup": row["closeup"] if isinstance(row["closeup"], bool) else None}))
+            print(
+                json.dumps(
+                    {**row, "closeup": row["closeup"] if isinstance(row["closeup"], bool) else None}
+                )
+            )
         else:
             hint = f"  (maybe {row['suggested']})" if row["suggested"] else ""
             print(f"{row['score']:.2f}  {row['path']}: {row['reason']}{hint}")
     if not as_json:
-        say(f"{len(suspects)} photos to look at; `ismila check --serve` settles them with a key each")
+        say(
+            f"{len(suspects)} photos to look at; `ismila check --serve` settles them with a key each"
+        )
 
 
 def say_run(
-    trained: Trained, figures: dict[str, float], run_id: str, subject: str, verdict: str, champion: bool
+    trained: Trained,
+    figures: dict[str, float],
+    run_id: str,
+    subject: str,
+    verdict: str,
+    champion: bool,
 ) -> None:
     """The run's short table: each figure with its n and 95 % interval, and where to look next."""
     from rich.console import Console
@@ -180,11 +213,14 @@ def say_run(
     )
     console.print(verdict, highlight=False)
     if trained.predictions["held_out"].all():
-        console.print("From cross-validation; the threshold was chosen on the same answers: a little too good.")
+        console.print(
+            "From cross-validation; the threshold was chosen on the same answers: a little too good."
+        )
     if champion:
         console.print(f"It is the best run so far: models:/{subject}@champion", highlight=False)
     console.print(
-        "Look next: `ismila report` shows its mistakes, `ismila compare` all runs, `make ui` MLflow.", highlight=False
+        "Look next: `ismila report` shows its mistakes, `ismila compare` all runs, `make ui` MLflow.",
+        highlight=False,
     )
 
 
@@ -197,7 +233,9 @@ def say_compared(table: pd.DataFrame, left_out: int, as_json: bool) -> None:
 
     if as_json:
         for row in table.to_dict("records"):
-            print(json.dumps({key: None if value != value else value for key, value in row.items()}))
+            print(
+                json.dumps({key: None if value != value else value for key, value in row.items()})
+            )
         return
     columns = {
         "test_recall": "recall",
@@ -207,13 +245,17 @@ def say_compared(table: pd.DataFrame, left_out: int, as_json: bool) -> None:
     shown = Table(title="held-out photos; mean over seeds, 95 % interval", title_justify="left")
     named = ("model", "data", *(["settings"] if any(table["settings"]) else []))
     for name in (*named, "seeds", *columns.values(), "AUROC"):
-        shown.add_column(name, justify="left" if name in named else "right", no_wrap=name != "settings")
+        shown.add_column(
+            name, justify="left" if name in named else "right", no_wrap=name != "settings"
+        )
     for row in table.to_dict("records"):
         cells = [f"{row[name]}" for name in (*named, "seeds")]
         for name in columns:
             has = row.get(name, float("nan")) == row.get(name)
             cells.append(
-                f"{row[name]:.3f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})" if has else "no photo"
+                f"{row[name]:.3f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})"
+                if has
+                else "no photo"
             )
         shown.add_row(*cells, f"{row['test_auroc']:.3f}" if "test_auroc" in row else "")
     Console(width=None if sys.stdout.isatty() else 120).print(shown)
@@ -300,7 +342,8 @@ def _readable(error: BaseException, conf: Path) -> str:
     text = " ".join(str(error).split())
     groups = sorted(path.name for path in conf.iterdir() if path.is_dir())
     choices = "; ".join(
-        f"{group}={'|'.join(sorted(p.stem for p in (conf / group).glob('*.yaml')))}" for group in groups
+        f"{group}={'|'.join(sorted(p.stem for p in (conf / group).glob('*.yaml')))}"
+        for group in groups
     )
     text = text.split(" To append to your")[0].split(" full_key:")[0]
     return f"{text} (choices: {choices}; and subject=, seed=, data.root=, ...)"

@@ -34,7 +34,9 @@ def curve(points: Corners, closed: bool = True) -> Points:
     ring = p[[-1, *range(len(p)), 0, 1]] if closed else np.concatenate([p[:1], p, p[-1:]])
     t = np.linspace(0, 1, 8, endpoint=False)[:, None]
     a, b, c, d = (q[:, None] for q in (ring[:-3], ring[1:-2], ring[2:-1], ring[3:]))
-    line = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+    line = 0.5 * (
+        2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
+    )
     return np.asarray(line.reshape(-1, 2))
 
 
@@ -49,7 +51,9 @@ def oval(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> Points:
 class Figure:
     """One figure on transparent ground; parts are drawn on a sheet and `bake` gives them body and shadow."""
 
-    def __init__(self, size: tuple[int, int], light: tuple[float, float], scale: float, rng: Rng) -> None:
+    def __init__(
+        self, size: tuple[int, int], light: tuple[float, float], scale: float, rng: Rng
+    ) -> None:
         self.whole, self.sheet = Image.new("RGBA", size), Image.new("RGBA", size)
         self.pen = ImageDraw.Draw(self.sheet)
         self.light, self.soft_px = light, float(np.clip(scale * 0.09, 2, 24))
@@ -64,12 +68,18 @@ class Figure:
         alpha = part.getchannel("A")
         pad, low = 12, (max(part.width // 4, 1), max(part.height // 4, 1))
         small = ImageOps.expand(alpha.resize(low, Image.Resampling.BOX), pad)
-        soft = np.asarray(small.filter(ImageFilter.GaussianBlur(self.soft_px / 4)), np.float32) / 255
+        soft = (
+            np.asarray(small.filter(ImageFilter.GaussianBlur(self.soft_px / 4)), np.float32) / 255
+        )
         down, across = np.gradient(soft)
-        slope = np.asarray(-(across * self.light[0] + down * self.light[1]) * self.soft_px * 0.42 * relief)
+        slope = np.asarray(
+            -(across * self.light[0] + down * self.light[1]) * self.soft_px * 0.42 * relief
+        )
         grain = np.asarray(self.grain.resize(low, Image.Resampling.BICUBIC), np.float32) / 255 - 0.5
         level = np.clip(1 + slope[pad:-pad, pad:-pad] + 0.16 * grain, 0.45, 1.35) * 128
-        lit = Image.fromarray(level.clip(0, 255).astype(np.uint8)).resize(part.size, Image.Resampling.BILINEAR)
+        lit = Image.fromarray(level.clip(0, 255).astype(np.uint8)).resize(
+            part.size, Image.Resampling.BILINEAR
+        )
         bands = [ImageChops.multiply(band, lit) for band in part.convert("RGB").split()]
         bands = [ImageChops.add(band, band) for band in bands]
         under = soft[pad:-pad, pad:-pad] * 100
@@ -89,7 +99,9 @@ class Brush:
     def __init__(self, figure: Figure, matrix: Points, origin: Points) -> None:
         self.figure, self.matrix, self.origin = figure, matrix, origin
 
-    def sub(self, x: float, y: float, scale: float = 1.0, turn: float = 0.0, flip: bool = False) -> Brush:
+    def sub(
+        self, x: float, y: float, scale: float = 1.0, turn: float = 0.0, flip: bool = False
+    ) -> Brush:
         c, s = np.cos(np.radians(turn)) * scale, np.sin(np.radians(turn)) * scale
         matrix = self.matrix @ np.array([[-c if flip else c, -s], [-s if flip else s, c]])
         return Brush(self.figure, matrix, self.origin + self.matrix @ np.array([x, y], float))
@@ -116,10 +128,18 @@ class Brush:
     def blob(self, points: Corners, colour: Colour, marks: Sequence[Mark] = ()) -> None:
         self.fill([curve(points)], colour, marks)
 
-    def oval(self, x: float, y: float, rx: float, ry: float, colour: Colour, turn: float = 0.0) -> None:
+    def oval(
+        self, x: float, y: float, rx: float, ry: float, colour: Colour, turn: float = 0.0
+    ) -> None:
         self.fill([oval(x, y, rx, ry, turn)], colour)
 
-    def limb(self, points: Corners, thick: tuple[float, float], colour: Colour, marks: Sequence[Mark] = ()) -> None:
+    def limb(
+        self,
+        points: Corners,
+        thick: tuple[float, float],
+        colour: Colour,
+        marks: Sequence[Mark] = (),
+    ) -> None:
         """A bent limb with round ends, `thick` at its start and at its end."""
         line = curve(points, closed=False)
         ahead = np.gradient(line, axis=0)
@@ -197,7 +217,10 @@ TAILS: dict[str, tuple[Corners, tuple[float, float]]] = {
     "curl": (((0.05, 0), (-0.12, -0.16), (-0.02, -0.32), (0.1, -0.22)), (0.14, 0.11)),
     "long": (((0.05, 0), (-0.22, 0.0), (-0.42, -0.18), (-0.4, -0.5)), (0.08, 0.06)),
     "stub": (((0.05, 0), (-0.06, -0.05)), (0.14, 0.08)),
-    "bushy": (((0.1, 0.05), (-0.28, 0), (-0.36, -0.42), (-0.3, -0.72), (-0.52, -0.9)), (0.16, 0.36)),
+    "bushy": (
+        ((0.1, 0.05), (-0.28, 0), (-0.36, -0.42), (-0.3, -0.72), (-0.52, -0.9)),
+        (0.16, 0.36),
+    ),
     "thick": (((0.1, 0), (-0.35, 0.18), (-0.7, 0.3), (-1.15, 0.2)), (0.26, 0.05)),
 }
 EARS: dict[str, Corners] = {  # outwards is +x
@@ -240,7 +263,9 @@ def random_coat(kind: str, rng: Rng) -> Coat:
     tones = COATS[kind]
     base, other = tones[rng.integers(len(tones))], tones[rng.integers(len(tones))]
     if kind == "dog" and rng.random() < 0.35:  # the subject's colours, otherwise laid out
-        base, other = ((CARAMEL, DARK), (CARAMEL, WHITE), (DARK, CARAMEL), (WHITE, CARAMEL))[rng.integers(4)]
+        base, other = ((CARAMEL, DARK), (CARAMEL, WHITE), (DARK, CARAMEL), (WHITE, CARAMEL))[
+            rng.integers(4)
+        ]
     pale, tone = mix(base, WHITE, rng.uniform(0.1, 0.8)), mix(other, base, rng.uniform(0, 0.4))
     ear = (base, mix(base, DARK, 0.4), tone)[rng.integers(3)]
     spots = [
@@ -255,7 +280,9 @@ def random_coat(kind: str, rng: Rng) -> Coat:
         for _ in range(rng.integers(0, 6) if kind in ("dog", "cat", "goat") else 0)
     ]
     if kind == "cat" and rng.random() < 0.5:  # a tabby
-        spots = [(u, -0.3, 0.03, 0.4, 8.0, mix(base, DARK, 0.5)) for u in np.linspace(-0.42, 0.4, 7)]
+        spots = [
+            (u, -0.3, 0.03, 0.4, 8.0, mix(base, DARK, 0.5)) for u in np.linspace(-0.42, 0.4, 7)
+        ]
     patch = tone if spots and rng.random() < 0.35 else None
     return Coat(
         base=base,
@@ -303,18 +330,26 @@ def _ear(b: Brush, build: Build, colour: Colour) -> None:
 
 
 def _horn(b: Brush, x: float, lean: float) -> None:
-    b.limb(((x, -0.7), (x + lean * 0.5, -1.2), (x + lean * 1.4, -1.5)), (0.24, 0.08), (150, 138, 120))
+    b.limb(
+        ((x, -0.7), (x + lean * 0.5, -1.2), (x + lean * 1.4, -1.5)), (0.24, 0.08), (150, 138, 120)
+    )
 
 
 def head_front(b: Brush, build: Build, coat: Coat, rng: Rng) -> None:
     """A head that looks at us."""
-    place = {"flop": (0.62, -0.55), "point": (0.5, -0.72), "side": (0.6, -0.45)}.get(build.ears, (0.52, -0.72))
+    place = {"flop": (0.62, -0.55), "point": (0.5, -0.72), "side": (0.6, -0.45)}.get(
+        build.ears, (0.52, -0.72)
+    )
     lift = rng.uniform(-12, 12)
     for side, colour in zip((False, True), coat.ears, strict=True):
         if build.ears == "side":
             _horn(b, 0.25 * (1 if side else -1), 0.25 * (1 if side else -1))
         if build.ears != "flop":
-            _ear(b.sub(place[0] * (1 if side else -1), place[1], 1.0, lift, flip=not side), build, colour)
+            _ear(
+                b.sub(place[0] * (1 if side else -1), place[1], 1.0, lift, flip=not side),
+                build,
+                colour,
+            )
     marks: list[Mark] = [(oval(x, -0.1, 0.36, 0.42, 15 * x), tone)
                          for x, tone in zip((-0.42, 0.42), coat.patches, strict=True) if tone]  # fmt: skip
     if coat.blaze:
@@ -342,7 +377,11 @@ def head_front(b: Brush, build: Build, coat: Coat, rng: Rng) -> None:
     if build.ears == "flop":
         b.figure.bake()
         for side, colour in zip((False, True), coat.ears, strict=True):
-            _ear(b.sub(place[0] * (1 if side else -1), place[1], 1.0, lift / 2, flip=not side), build, colour)
+            _ear(
+                b.sub(place[0] * (1 if side else -1), place[1], 1.0, lift / 2, flip=not side),
+                build,
+                colour,
+            )
 
 
 def head_side(b: Brush, build: Build, coat: Coat, left: bool) -> None:
@@ -356,10 +395,20 @@ def head_side(b: Brush, build: Build, coat: Coat, left: bool) -> None:
     reach = 0.6 + build.muzzle
     marks: list[Mark] = [(oval(0.42, -0.12, 0.36, 0.38), patch)] if patch else []
     if coat.blaze:
-        marks.append((curve(((0.3, -1.2), (1.2, -0.9), (1.2, 0.3), (0.75, 0.1), (0.6, -0.4))), coat.blaze))
-    b.limb(((0.2, 0.2), (reach * 0.6, 0.26), (reach, 0.3)), (1.1 * build.snout, 0.66 * build.snout), coat.muzzle)
+        marks.append(
+            (curve(((0.3, -1.2), (1.2, -0.9), (1.2, 0.3), (0.75, 0.1), (0.6, -0.4))), coat.blaze)
+        )
+    b.limb(
+        ((0.2, 0.2), (reach * 0.6, 0.26), (reach, 0.3)),
+        (1.1 * build.snout, 0.66 * build.snout),
+        coat.muzzle,
+    )
     b.fill([oval(0, -0.05, 0.88, 0.86)], coat.base, marks)
-    b.limb(((reach + 0.22, 0.46), (reach * 0.7, 0.52), (0.45, 0.48)), (0.05, 0.04), mix(coat.muzzle, DARK, 0.7))
+    b.limb(
+        ((reach + 0.22, 0.46), (reach * 0.7, 0.52), (0.45, 0.48)),
+        (0.05, 0.04),
+        mix(coat.muzzle, DARK, 0.7),
+    )
     b.oval(reach + 0.22 * build.snout, 0.14, 0.17, 0.14, coat.nose)
     _eye(b, 0.42, -0.14, 0.13, coat.eye)
     if build.ears == "flop":
@@ -387,7 +436,9 @@ def _leg(b: Brush, points: Corners, build: Build, colour: Colour, sock: Colour |
     top = -0.42 * (build.leg + 0.05)
     marks: list[Mark] = [(((-9, top), (9, top), (9, 9), (-9, 9)), sock)] if sock else []
     b.limb(line, (build.leg_thick * 1.7, build.leg_thick * 0.8), colour, marks)
-    b.oval(line[-1, 0] + build.leg_thick * 0.25, -0.035, build.leg_thick * 0.68, 0.055, sock or colour)
+    b.oval(
+        line[-1, 0] + build.leg_thick * 0.25, -0.035, build.leg_thick * 0.68, 0.055, sock or colour
+    )
 
 
 def _tail(b: Brush, build: Build, coat: Coat, wag: float) -> None:
@@ -400,9 +451,13 @@ def _tail(b: Brush, build: Build, coat: Coat, wag: float) -> None:
 def animal_side(b: Brush, build: Build, coat: Coat, rng: Rng, pose: str, left: bool) -> None:
     """A four-legged animal from the side: `stand`, `sit` or `lie`."""
     length, girth, leg = build.length, build.girth, build.leg
-    pitch = {"stand": rng.uniform(-4, 4), "sit": rng.uniform(42, 56), "lie": rng.uniform(2, 8)}[pose]
+    pitch = {"stand": rng.uniform(-4, 4), "sit": rng.uniform(42, 56), "lie": rng.uniform(2, 8)}[
+        pose
+    ]
     c, s = np.cos(np.radians(pitch)), np.sin(np.radians(pitch))
-    hip = (-0.42 * length, -leg - 0.4 * girth) if pose == "stand" else (-0.4 * length, -0.45 * girth)
+    hip = (
+        (-0.42 * length, -leg - 0.4 * girth) if pose == "stand" else (-0.4 * length, -0.45 * girth)
+    )
     trunk = b.sub(hip[0] + 0.42 * length * c, hip[1] - 0.42 * length * s, 1, -pitch)
     shoulder = hip[0] + 0.88 * length * c, hip[1] - 0.88 * length * s
     swing, dark = rng.uniform(-0.17, 0.17), mix(coat.base, DARK, 0.35)
@@ -413,7 +468,11 @@ def animal_side(b: Brush, build: Build, coat: Coat, rng: Rng, pose: str, left: b
             front = ((x, -0.4 * girth), (x + 0.12, -0.09), (x + 0.36, -0.06))
         else:
             step *= 1.0 if pose == "stand" else 0.2
-            front = ((x, shoulder[1] + 0.1 * girth), (x + step * 0.2, shoulder[1] * 0.5), (x + step, -0.05))
+            front = (
+                (x, shoulder[1] + 0.1 * girth),
+                (x + step * 0.2, shoulder[1] * 0.5),
+                (x + step, -0.05),
+            )
         _leg(b, front, build, colour, coat.front_sock)
         if pose == "stand":
             x = hip[0] + (0.0 if near else 0.07)
@@ -425,7 +484,12 @@ def animal_side(b: Brush, build: Build, coat: Coat, rng: Rng, pose: str, left: b
             )
             _leg(b, hind, build, colour, coat.hind_sock)
         if not near:
-            _tail(trunk.sub(-0.47 * length, -0.2 * girth), build, coat, rng.uniform(-25, 25) - 0.4 * pitch)
+            _tail(
+                trunk.sub(-0.47 * length, -0.2 * girth),
+                build,
+                coat,
+                rng.uniform(-25, 25) - 0.4 * pitch,
+            )
             b.figure.bake()
             _trunk(trunk, build, coat)
             if pose == "stand":
@@ -435,7 +499,10 @@ def animal_side(b: Brush, build: Build, coat: Coat, rng: Rng, pose: str, left: b
             b.limb(foot, (build.leg_thick, build.leg_thick * 0.8), coat.hind_sock or coat.base)
             b.oval(hip[0] + 0.06, -0.62 * girth, 0.7 * girth, 0.6 * girth, coat.base)
     up = np.radians(rng.uniform(25, 65) + (20 if pose == "sit" else 0))
-    head = shoulder[0] + build.neck * np.cos(up) + 0.04, shoulder[1] - 0.3 * girth - build.neck * np.sin(up)
+    head = (
+        shoulder[0] + build.neck * np.cos(up) + 0.04,
+        shoulder[1] - 0.3 * girth - build.neck * np.sin(up),
+    )
     chest: list[Mark] = [(oval(shoulder[0] + 0.16, shoulder[1], 0.1, 0.24), coat.chest)]
     neck = ((shoulder[0] - 0.06, shoulder[1]), head)
     b.limb(neck, (girth * 0.8, build.head * 1.3), coat.base, chest)
@@ -475,15 +542,37 @@ def animal_upright(b: Brush, build: Build, coat: Coat, rng: Rng, left: bool) -> 
     _tail(b.sub(-0.12, -0.22), build, coat, rng.uniform(-8, 8))
     b.figure.bake()
     body = b.sub(0, -0.1, 1, lean)
-    pear = np.array([(-0.45, -0.05), (-0.42, -0.4), (-0.1, -0.85), (0.22, -0.85), (0.36, -0.5), (0.4, -0.1), (0, 0.08)])
-    body.blob(pear * (girth / 0.4, build.length / 0.72), coat.base, [(oval(0.34, -0.35, 0.17, 0.42), coat.chest)])
+    pear = np.array(
+        [
+            (-0.45, -0.05),
+            (-0.42, -0.4),
+            (-0.1, -0.85),
+            (0.22, -0.85),
+            (0.36, -0.5),
+            (0.4, -0.1),
+            (0, 0.08),
+        ]
+    )
+    body.blob(
+        pear * (girth / 0.4, build.length / 0.72),
+        coat.base,
+        [(oval(0.34, -0.35, 0.17, 0.42), coat.chest)],
+    )
     b.figure.bake()
     b.oval(-0.02, -0.22, 0.6 * girth, 0.5 * girth, coat.base)
     b.limb(((-0.1, -0.06), (0.38, -0.05)), (0.12, 0.07), mix(coat.base, DARK, 0.25))
     top = -build.length
     arm = rng.uniform(-0.1, 0.12)
-    body.limb(((0.14, top * 0.85), (0.3, top * 0.6 + arm), (0.42, top * 0.62 + arm)), (0.12, 0.06), coat.base)
-    body.limb(((0.06, top * 0.95), (0.12, top * 1.05 - build.neck)), (girth * 0.55, build.head * 1.2), coat.base)
+    body.limb(
+        ((0.14, top * 0.85), (0.3, top * 0.6 + arm), (0.42, top * 0.62 + arm)),
+        (0.12, 0.06),
+        coat.base,
+    )
+    body.limb(
+        ((0.06, top * 0.95), (0.12, top * 1.05 - build.neck)),
+        (girth * 0.55, build.head * 1.2),
+        coat.base,
+    )
     b.figure.bake()
     head = body.sub(0.14, top * 1.1 - build.neck, build.head, rng.uniform(-15, 10) - lean)
     if rng.random() < 0.4:
@@ -508,14 +597,26 @@ def animal_head(b: Brush, build: Build, coat: Coat, rng: Rng, left: bool) -> Non
 
 def bird(b: Brush, rng: Rng, tones: Sequence[Colour], flying: bool) -> None:
     """A bird, standing or on the wing."""
-    body, wing, beak = tones[0], tones[1], ((226, 150, 50), (60, 56, 54), (200, 80, 50))[rng.integers(3)]
+    body, wing, beak = (
+        tones[0],
+        tones[1],
+        ((226, 150, 50), (60, 56, 54), (200, 80, 50))[rng.integers(3)],
+    )
     if not flying:
         for x in (-0.02, 0.1):
-            b.limb(((x, -0.25), (x + 0.02, -0.02), (x + 0.1, 0)), (0.035, 0.03), mix(beak, DARK, 0.3))
+            b.limb(
+                ((x, -0.25), (x + 0.02, -0.02), (x + 0.1, 0)), (0.035, 0.03), mix(beak, DARK, 0.3)
+            )
     stretch = rng.uniform(0.8, 1.3)
-    b.blob(((-0.4, -0.5), (-0.95 * stretch, -0.42), (-0.95 * stretch, -0.26), (-0.4, -0.3)), mix(wing, DARK, 0.3))
+    b.blob(
+        ((-0.4, -0.5), (-0.95 * stretch, -0.42), (-0.95 * stretch, -0.26), (-0.4, -0.3)),
+        mix(wing, DARK, 0.3),
+    )
     if flying:
-        b.blob(((-0.2, -0.5), (-0.15, -0.95), (0.0, -1.25), (0.3, -1.0), (0.3, -0.5)), mix(wing, DARK, 0.35))
+        b.blob(
+            ((-0.2, -0.5), (-0.15, -0.95), (0.0, -1.25), (0.3, -1.0), (0.3, -0.5)),
+            mix(wing, DARK, 0.35),
+        )
         b.figure.bake()
     b.blob(((-0.5, -0.45), (-0.1, -0.64), (0.25, -0.78), (0.45, -0.6), (0.32, -0.3), (0, -0.18),
             (-0.4, -0.28)), body, [(oval(0.3, -0.35, 0.25, 0.2), tones[2])])  # fmt: skip
@@ -537,12 +638,24 @@ def butterfly(b: Brush, rng: Rng, tones: Sequence[Colour]) -> None:
         half = b.sub(0, -0.5, 1, flip=side < 0)
         narrow = (fold if side > 0 else 1.0, 1.0)
         lower = np.array([(0, 0), (0.55, 0.02), (0.62, 0.4), (0.3, 0.62), (0.08, 0.4)]) * narrow
-        upper = np.array([(0, -0.12), (0.25, -0.62), (0.8, -0.72), (0.86, -0.3), (0.5, 0.02), (0, 0.06)]) * narrow
-        half.blob(lower, edge, [(curve(lower * 0.82 + 0.03), tones[1]), (oval(0.35, 0.3, spot, spot), tones[2])])
+        upper = (
+            np.array(
+                [(0, -0.12), (0.25, -0.62), (0.8, -0.72), (0.86, -0.3), (0.5, 0.02), (0, 0.06)]
+            )
+            * narrow
+        )
+        half.blob(
+            lower,
+            edge,
+            [(curve(lower * 0.82 + 0.03), tones[1]), (oval(0.35, 0.3, spot, spot), tones[2])],
+        )
         half.blob(
             upper,
             edge,
-            [(curve(upper * 0.82 + (0.05, -0.03)), tones[0]), (oval(0.55, -0.42, spot, spot), tones[2])],
+            [
+                (curve(upper * 0.82 + (0.05, -0.03)), tones[0]),
+                (oval(0.55, -0.42, spot, spot), tones[2]),
+            ],
         )
         half.limb(((0, -0.25), (0.1, -0.5), (0.22, -0.62)), (0.02, 0.02), DARK)
     b.limb(((0, -0.78), (0, -0.1)), (0.1, 0.06), DARK)

@@ -183,7 +183,11 @@ class Shot:
 
 
 def draw_album(
-    root: Path, subject: str = "mila", seed: int = 0, progress: Progress | None = None, share: float = 1.0
+    root: Path,
+    subject: str = "mila",
+    seed: int = 0,
+    progress: Progress | None = None,
+    share: float = 1.0,
 ) -> int:
     """Draw the demo album into `root`; an album that was drawn there before stays as it is.
 
@@ -206,18 +210,26 @@ def draw_album(
     if (root / MARKER).is_file():
         drawn = json.loads((root / MARKER).read_text())
         if drawn["subject"] != subject:
-            raise UserError(f"{root}: holds drawings of {drawn['subject']}, not {subject}; give another folder")
+            raise UserError(
+                f"{root}: holds drawings of {drawn['subject']}, not {subject}; give another folder"
+            )
         return int(drawn["drawings"])
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise UserError(f"{root}: holds something that is no demo album; give a folder that is empty or missing")
+        raise UserError(
+            f"{root}: holds something that is no demo album; give a folder that is empty or missing"
+        )
     aside = root.with_name(f".{root.name}.{os.getpid()}.part")
     try:
         shots = list(plan_album(subject, seed, share))
         _write_album(aside, shots, subject, seed, progress)
         aside.replace(root)
     except OSError as error:
-        if not (root / MARKER).is_file():  # another process may have been faster: then its album is as good
-            raise UserError(f"{root}: {error.strerror}; give a folder that can be written") from error
+        if not (
+            root / MARKER
+        ).is_file():  # another process may have been faster: then its album is as good
+            raise UserError(
+                f"{root}: {error.strerror}; give a folder that can be written"
+            ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return len(shots)
@@ -241,24 +253,36 @@ def plan_album(subject: str, seed: int, share: float) -> Iterator[Shot]:
     days = np.random.default_rng([seed, 20]).permutation(len(scenes)) * 730 / len(scenes)
     for day, (kind, scene, name, takes) in zip(days, scenes, strict=True):
         rng = _rng(seed, scene)
-        start = datetime(2023, 1, 1, 8) + timedelta(days=int(day), seconds=int(rng.integers(0, 11 * 3600)))
+        start = datetime(2023, 1, 1, 8) + timedelta(
+            days=int(day), seconds=int(rng.integers(0, 11 * 3600))
+        )
         for turn in range(takes):
             path = f"{scene}{'abc'[turn] if takes > 1 else ''}.jpg"
             thing = name.replace("_", " ") if kind == "things" else kind
-            yield Shot(path, thing, scene.replace(subject, "subject"), turn, start + timedelta(seconds=3 * turn))
+            yield Shot(
+                path,
+                thing,
+                scene.replace(subject, "subject"),
+                turn,
+                start + timedelta(seconds=3 * turn),
+            )
 
 
 def _rng(seed: int, name: str) -> Rng:
     return np.random.default_rng([seed, *hashlib.sha256(name.encode()).digest()[:8]])
 
 
-def _write_album(folder: Path, shots: list[Shot], subject: str, seed: int, progress: Progress | None) -> None:
+def _write_album(
+    folder: Path, shots: list[Shot], subject: str, seed: int, progress: Progress | None
+) -> None:
     (folder / OUTLINES).mkdir(parents=True)
     for parent in {(folder / shot.path).parent for shot in shots}:
         parent.mkdir(parents=True, exist_ok=True)
     outlines = []
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8)) as pool:
-        drawn: Iterable[tuple[Shot, bytes, Image.Image | None]] = pool.map(lambda shot: draw_shot(shot, seed), shots)
+        drawn: Iterable[tuple[Shot, bytes, Image.Image | None]] = pool.map(
+            lambda shot: draw_shot(shot, seed), shots
+        )
         if progress:
             drawn = progress(drawn, len(shots), "Drawing the demo album")
         for shot, content, outline in drawn:
@@ -270,12 +294,21 @@ def _write_album(folder: Path, shots: list[Shot], subject: str, seed: int, progr
     with (folder / "outlines.csv").open("w", newline="", encoding="utf-8") as lines:
         csv.writer(lines).writerows([["path", "x0", "y0", "x1", "y1", "mask"], *outlines])
     whole = (folder / shots[0].path).read_bytes()
-    contents = {"half": whole[: len(whole) // 2], "nothing": b"", "text": b"This is a text, not a drawing.\n"}
+    contents = {
+        "half": whole[: len(whole) // 2],
+        "nothing": b"",
+        "text": b"This is a text, not a drawing.\n",
+    }
     for path, how in BROKEN.items():
         broken = folder / path.format(subject=subject)
         broken.parent.mkdir(parents=True, exist_ok=True)
         broken.write_bytes(contents[how] + (b"" if how != "half" else path.encode()))
-    marker = {"drawings": len(shots), "subject": subject, "seed": seed, "what": "a demo album: drawings"}
+    marker = {
+        "drawings": len(shots),
+        "subject": subject,
+        "seed": seed,
+        "what": "a demo album: drawings",
+    }
     (folder / MARKER).write_text(json.dumps(marker) + "\n")
 
 
@@ -295,8 +328,14 @@ def draw_shot(shot: Shot, seed: int) -> tuple[Shot, bytes, Image.Image | None]:
     outline = None
     if shot.kind == "subject":
         seen = ImageChops.multiply(figure.getchannel("A"), ImageChops.invert(front.getchannel("A")))
-        outline = seen.resize((width, height), Image.Resampling.BOX).point(lambda a: 255 * (a > 127)).convert("1")
-    photo = develop(picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS), rng, shake)
+        outline = (
+            seen.resize((width, height), Image.Resampling.BOX)
+            .point(lambda a: 255 * (a > 127))
+            .convert("1")
+        )
+    photo = develop(
+        picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS), rng, shake
+    )
     exif = Image.Exif()
     exif[0x010E], exif[0x0131] = f"A drawing of the demo album ({shot.kind})", "ismila demo"
     exif[0x0132] = shot.taken_at.strftime("%Y:%m:%d %H:%M:%S")
@@ -312,7 +351,9 @@ def _fade(size: tuple[int, int], top: Colour, bottom: Colour) -> Image.Image:
     return ends.resize((1, 64), Image.Resampling.BILINEAR).resize(size, Image.Resampling.BILINEAR)
 
 
-def draw_place(size: tuple[int, int], light: tuple[float, float], rng: Rng) -> tuple[Image.Image, float]:
+def draw_place(
+    size: tuple[int, int], light: tuple[float, float], rng: Rng
+) -> tuple[Image.Image, float]:
     """A background, out of focus by chance, and the height of its horizon in pixels."""
     place = PLACES[rng.integers(len(PLACES))]
     width, height = size
@@ -322,11 +363,23 @@ def draw_place(size: tuple[int, int], light: tuple[float, float], rng: Rng) -> t
     picture = _fade(size, tones[0], tones[1]).convert("RGBA")
     pen = ImageDraw.Draw(picture)
     for _ in range(rng.integers(0, 4)):  # hills, or houses far away
-        x, w, h = rng.uniform(0, width), rng.uniform(0.2, 0.6) * width, rng.uniform(0.05, 0.4) * height
-        shape = drawing.curve(
-            [(x - w, horizon + h), (x - w / 2, horizon - h * 0.5), (x, horizon - h), (x + w, horizon + h)]
+        x, w, h = (
+            rng.uniform(0, width),
+            rng.uniform(0.2, 0.6) * width,
+            rng.uniform(0.05, 0.4) * height,
         )
-        pen.polygon([(float(a), float(b)) for a, b in shape], fill=mix(tones[1], tones[2], rng.uniform(0.2, 0.7)))
+        shape = drawing.curve(
+            [
+                (x - w, horizon + h),
+                (x - w / 2, horizon - h * 0.5),
+                (x, horizon - h),
+                (x + w, horizon + h),
+            ]
+        )
+        pen.polygon(
+            [(float(a), float(b)) for a, b in shape],
+            fill=mix(tones[1], tones[2], rng.uniform(0.2, 0.7)),
+        )
     ground = Image.new("L", size)
     waves = [(width * i / 6, horizon + slope * (i / 3 - 1) + rng.normal(0, 3)) for i in range(7)]
     ImageDraw.Draw(ground).polygon([*waves, (width, height), (0, height)], fill=255)
@@ -335,19 +388,29 @@ def draw_place(size: tuple[int, int], light: tuple[float, float], rng: Rng) -> t
     for depth in np.sort(rng.uniform(0, 0.5, rng.integers(1, 6))):
         scale = height * (0.14 + 0.9 * depth) * rng.uniform(0.7, 1.3)
         foot = (rng.uniform(0, width), horizon + (height - horizon) * depth + 6)
-        picture.alpha_composite(draw_thing(str(rng.choice(place.about)), size, foot, scale, light, rng))
+        picture.alpha_composite(
+            draw_thing(str(rng.choice(place.about)), size, foot, scale, light, rng)
+        )
     blur = float(rng.choice([0.0, 1.0, 2.0, 4.0, 6.0]))
     return (picture.filter(ImageFilter.GaussianBlur(blur)) if blur else picture), horizon
 
 
 def _cover(
-    pen: ImageDraw.ImageDraw, cover: str, tones: list[Colour], size: tuple[int, int], horizon: float, rng: Rng
+    pen: ImageDraw.ImageDraw,
+    cover: str,
+    tones: list[Colour],
+    size: tuple[int, int],
+    horizon: float,
+    rng: Rng,
 ) -> None:
     """What covers the ground: blades of grass, stones, or planks."""
     width, height = size
     if cover == "planks":
         for x in np.arange(-2.0, 3.0, rng.uniform(0.12, 0.4)):
-            line = [(width * (0.5 + 0.5 * (x - 0.5)), horizon + 8), (width * (0.5 + 2 * (x - 0.5)), height)]
+            line = [
+                (width * (0.5 + 0.5 * (x - 0.5)), horizon + 8),
+                (width * (0.5 + 2 * (x - 0.5)), height),
+            ]
             pen.line(line, fill=mix(tones[3], DARK, 0.3), width=2)
         return
     depths, xs, shades = (
@@ -389,10 +452,14 @@ def draw_thing(
         how, colour = part[0], paints[part[1]]
         values = [float(value) for value in part[2:].split()]
         if how == "o":
-            brush.oval(values[0], values[1], values[2], values[3], mix(colour, DARK, 0.12 * rng.random()))
+            brush.oval(
+                values[0], values[1], values[2], values[3], mix(colour, DARK, 0.12 * rng.random())
+            )
         elif how == "r":
             turns = np.linspace(0, 2 * np.pi, 25)
-            ring = np.stack([values[1] + values[3] * np.cos(turns), values[2] + values[3] * np.sin(turns)], 1)
+            ring = np.stack(
+                [values[1] + values[3] * np.cos(turns), values[2] + values[3] * np.sin(turns)], 1
+            )
             brush.limb(ring, (values[0], values[0]), colour)
         elif how == "l":
             points = np.reshape(values[1:], (-1, 2))
@@ -414,10 +481,17 @@ def _on_ground(figure: Image.Image, foot_px: float) -> Image.Image:
     shade = Image.new("L", low)
     half, middle = (box[2] - box[0]) / 8, (box[0] + box[2]) / 8
     ImageDraw.Draw(shade).ellipse(
-        [middle - half * 1.05, foot_px / 4 - half * 0.14, middle + half * 1.05, foot_px / 4 + half * 0.14],
+        [
+            middle - half * 1.05,
+            foot_px / 4 - half * 0.14,
+            middle + half * 1.05,
+            foot_px / 4 + half * 0.14,
+        ],
         fill=130,
     )
-    shade = shade.filter(ImageFilter.GaussianBlur(max(half * 0.1, 1.0))).resize(figure.size, Image.Resampling.BILINEAR)
+    shade = shade.filter(ImageFilter.GaussianBlur(max(half * 0.1, 1.0))).resize(
+        figure.size, Image.Resampling.BILINEAR
+    )
     ground = Image.new("RGBA", figure.size, (24, 20, 28, 0))
     ground.putalpha(shade)
     ground.alpha_composite(figure)
@@ -425,7 +499,12 @@ def _on_ground(figure: Image.Image, foot_px: float) -> Image.Image:
 
 
 def draw_figure(
-    kind: str, size: tuple[int, int], horizon: float, light: tuple[float, float], nudge: Any, rng: Rng
+    kind: str,
+    size: tuple[int, int],
+    horizon: float,
+    light: tuple[float, float],
+    nudge: Any,
+    rng: Rng,
 ) -> Image.Image:
     """What the drawing is about, between far away and close up; nothing for a mere view."""
     width, height = size
@@ -442,7 +521,10 @@ def draw_figure(
         picture = Image.new("RGBA", size)
         for _ in range(rng.integers(1, 3)):
             picture.alpha_composite(draw_thing(kind, size, foot, scale * 0.9, light, rng))
-            foot = (rng.uniform(0.1, 0.9) * width + nudge[0], min(foot[1] + 0.1 * height, height * 0.98))
+            foot = (
+                rng.uniform(0.1, 0.9) * width + nudge[0],
+                min(foot[1] + 0.1 * height, height * 0.98),
+            )
             scale *= rng.uniform(0.5, 1.1)
         return picture
     return _draw_animal(kind, size, foot, scale, light, nudge, rng)
@@ -458,7 +540,9 @@ def _draw_animal(
     if kind in ("bird", "butterfly"):
         tones = [PLUMAGE[i] for i in rng.permutation(len(PLUMAGE))[:3]]
         flying = kind == "butterfly" or bool(rng.random() < 0.4)
-        air = at.sub(0, -rng.uniform(0, 0.5) if flying else 0, 0.7, rng.uniform(-40, 40) if flying else 0)
+        air = at.sub(
+            0, -rng.uniform(0, 0.5) if flying else 0, 0.7, rng.uniform(-40, 40) if flying else 0
+        )
         if kind == "bird":
             drawing.bird(air, rng, tones, flying)
         else:
@@ -466,18 +550,24 @@ def _draw_animal(
         return figure.whole if flying else _on_ground(figure.whole, foot[1])
     coat = drawing.SUBJECT if kind == "subject" else drawing.random_coat(kind, rng)
     build = drawing.BUILDS["dog"] if kind == "subject" else drawing.random_build(kind, rng)
-    pose = str(rng.choice(["stand", "sit", "lie", "front", "head"], p=[0.32, 0.14, 0.12, 0.18, 0.24]))
+    pose = str(
+        rng.choice(["stand", "sit", "lie", "front", "head"], p=[0.32, 0.14, 0.12, 0.18, 0.24])
+    )
     if pose == "head":
         unit = min(size) * rng.uniform(0.2, 0.36)
         centre = np.array(size) * (rng.uniform(0.36, 0.64), rng.uniform(0.4, 0.55)) + nudge
-        drawing.animal_head(Brush(figure, np.eye(2), centre).sub(0, 0, unit, 0, left), build, coat, rng, left)
+        drawing.animal_head(
+            Brush(figure, np.eye(2), centre).sub(0, 0, unit, 0, left), build, coat, rng, left
+        )
         return figure.whole
     if build.upright:
         drawing.animal_upright(at.sub(0, 0, 0.85), build, coat, rng, left)
     elif pose == "front":
         drawing.animal_front(Brush(figure, np.eye(2) * scale, np.array(foot)), build, coat, rng)
     else:
-        drawing.animal_side(at.sub(0, 0, min(0.8, 0.55 * size[0] / scale)), build, coat, rng, pose, left)
+        drawing.animal_side(
+            at.sub(0, 0, min(0.8, 0.55 * size[0] / scale)), build, coat, rng, pose, left
+        )
     return _on_ground(figure.whole, foot[1])
 
 
@@ -487,12 +577,19 @@ def draw_front(size: tuple[int, int], light: tuple[float, float], rng: Rng) -> I
     width, height = size
     brush = Brush(figure, np.array([[width, 0], [0, height]], float), np.zeros(2))
     tone = mix(BRIGHT[rng.integers(len(BRIGHT))], PAINTS["n"], rng.uniform(0.4, 1))
-    what = rng.choice(["nothing", "fence", "grass", "table", "branch"], p=[0.66, 0.09, 0.11, 0.07, 0.07])
+    what = rng.choice(
+        ["nothing", "fence", "grass", "table", "branch"], p=[0.66, 0.09, 0.11, 0.07, 0.07]
+    )
     if what == "fence":
         top, gap = rng.uniform(0.45, 0.75), rng.uniform(0.12, 0.2)
-        brush.fill([((0, top + 0.1), (1, top + 0.12), (1, top + 0.16), (0, top + 0.14))], mix(tone, DARK, 0.2))
+        brush.fill(
+            [((0, top + 0.1), (1, top + 0.12), (1, top + 0.16), (0, top + 0.14))],
+            mix(tone, DARK, 0.2),
+        )
         for x in np.arange(rng.uniform(-0.1, 0), 1, gap):
-            brush.fill([((x, 1), (x, top), (x + 0.025, top - 0.04), (x + 0.05, top), (x + 0.05, 1))], tone)
+            brush.fill(
+                [((x, 1), (x, top), (x + 0.025, top - 0.04), (x + 0.05, top), (x + 0.05, 1))], tone
+            )
     elif what == "grass":
         green = mix(PAINTS["e"], tone, rng.uniform(0, 0.4))
         for x in rng.uniform(0, 1, 60):
@@ -506,18 +603,24 @@ def draw_front(size: tuple[int, int], light: tuple[float, float], rng: Rng) -> I
         top = rng.uniform(0.7, 0.84)
         brush.fill([((-0.1, top), (1.1, top + rng.normal(0, 0.03)), (1.1, 1.2), (-0.1, 1.2))], tone)
         figure.bake()
-        return _with_cup(figure.whole, (width * rng.uniform(0.1, 0.9), height * (top + 0.1)), light, rng)
+        return _with_cup(
+            figure.whole, (width * rng.uniform(0.1, 0.9), height * (top + 0.1)), light, rng
+        )
     elif what == "branch":
         y, lean = rng.uniform(0.1, 0.9), rng.uniform(-0.3, 0.3)
         brush.limb(((-0.05, y), (0.5, y + lean / 2), (1.05, y + lean)), (0.05, 0.02), PAINTS["n"])
         for x in rng.uniform(0, 1, 22):
-            leaf = drawing.oval(x, y + lean * x + rng.normal(0, 0.05), 0.045, 0.02, rng.uniform(-80, 80))
+            leaf = drawing.oval(
+                x, y + lean * x + rng.normal(0, 0.05), 0.045, 0.02, rng.uniform(-80, 80)
+            )
             brush.fill([leaf], mix(PAINTS["e"], tone, 0.5 * rng.random()))
     figure.bake(0.6)
     return figure.whole
 
 
-def _with_cup(table: Image.Image, foot: tuple[float, float], light: tuple[float, float], rng: Rng) -> Image.Image:
+def _with_cup(
+    table: Image.Image, foot: tuple[float, float], light: tuple[float, float], rng: Rng
+) -> Image.Image:
     table.alpha_composite(draw_thing("cup", table.size, foot, table.height * 0.16, light, rng))
     return table
 
@@ -529,7 +632,9 @@ def develop(picture: Image.Image, rng: Rng, shake: Rng) -> Image.Image:
         picture = picture.filter(ImageFilter.GaussianBlur(blur))
     values = np.asarray(picture, np.float32) / 255
     height, width = values.shape[:2]
-    x, y = np.meshgrid(np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32))
+    x, y = np.meshgrid(
+        np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)
+    )
     turn = rng.uniform(0, 2 * np.pi)
     level = 1 + rng.uniform(0, 0.35) * (x * np.cos(turn) + y * np.sin(turn))
     level -= rng.uniform(0, 0.2) * (x**2 + y**2)
@@ -538,5 +643,7 @@ def develop(picture: Image.Image, rng: Rng, shake: Rng) -> Image.Image:
     values = np.clip(values, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.22)))
     grey = values.mean(2, keepdims=True)
     values = grey + (values - grey) * np.float32(rng.uniform(0.55, 1.15))
-    noise = shake.standard_normal(values.shape, dtype=np.float32) * np.float32(rng.uniform(0.008, 0.035))
+    noise = shake.standard_normal(values.shape, dtype=np.float32) * np.float32(
+        rng.uniform(0.008, 0.035)
+    )
     return Image.fromarray((np.clip(values + noise, 0, 1) * 255).astype(np.uint8))

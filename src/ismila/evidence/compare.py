@@ -82,8 +82,13 @@ def _settings(runs: Sequence[Recorded]) -> list[str]:
         alike.setdefault((run.tags["model"], run.tags["data"]), []).append(run)
     usual: dict[tuple[str, str], dict[str, str]] = {}
     for key, same in alike.items():
-        names = sorted({name for run in same for name in run.params if not name.startswith(NO_SETTING)})
-        usual[key] = {n: Counter(run.params.get(n, "unset") for run in same).most_common(1)[0][0] for n in names}
+        names = sorted(
+            {name for run in same for name in run.params if not name.startswith(NO_SETTING)}
+        )
+        usual[key] = {
+            n: Counter(run.params.get(n, "unset") for run in same).most_common(1)[0][0]
+            for n in names
+        }
     return [
         " ".join(
             f"{name.split('.')[-1]}={run.params.get(name, 'unset')}"
@@ -104,7 +109,11 @@ def compare_runs(runs: Sequence[RunFigures]) -> pd.DataFrame:
     """
     grouped = _grouped(runs)
     table = pd.DataFrame([_row(kind, grouped) for kind in grouped])
-    return table.sort_values(["model", "data", "settings"]).reset_index(drop=True) if len(table) else table
+    return (
+        table.sort_values(["model", "data", "settings"]).reset_index(drop=True)
+        if len(table)
+        else table
+    )
 
 
 def _row(kind: Kind, grouped: dict[Kind, list[RunFigures]]) -> dict[str, Any]:
@@ -121,8 +130,14 @@ def _row(kind: Kind, grouped: dict[Kind, list[RunFigures]]) -> dict[str, Any]:
     pairs = [(run, base[run.seed]) for run in same if run.seed in base]
     told = {name: paired_difference(name, pairs) for name in READ}
     for name, difference in told.items():
-        row |= {f"d_{name}{end}": difference[f"change{end}"] for end in ("", "_low", "_high") if difference}
-    words = "; ".join(_words(READ[name], difference) for name, difference in told.items() if difference)
+        row |= {
+            f"d_{name}{end}": difference[f"change{end}"]
+            for end in ("", "_low", "_high")
+            if difference
+        }
+    words = "; ".join(
+        _words(READ[name], difference) for name, difference in told.items() if difference
+    )
     this, that = (" ".join(part for part in named[1:] if part) for named in (kind, reference))
     return {**row, "reading": f"{this} against {that}: {words}" if words else ""}
 
@@ -135,7 +150,9 @@ def _grouped(runs: Sequence[RunFigures]) -> dict[Kind, list[RunFigures]]:
     return {key: list(of_seed.values()) for key, of_seed in kept.items()}
 
 
-def _interval(name: str, values: npt.NDArray[np.float64], runs: Sequence[RunFigures]) -> dict[str, float]:
+def _interval(
+    name: str, values: npt.NDArray[np.float64], runs: Sequence[RunFigures]
+) -> dict[str, float]:
     if not len(values):
         return {}
     mean = float(values.mean())
@@ -146,13 +163,20 @@ def _interval(name: str, values: npt.NDArray[np.float64], runs: Sequence[RunFigu
             [p[p["fold"] == "val"] if name == "select_auroc" else p[p["held_out"]] for p in asked]
         )
     elif name in _parts(runs[0].predictions):
-        n = len(set().union(*(run.predictions.loc[_parts(run.predictions)[name], "path"] for run in runs)))
+        n = len(
+            set().union(
+                *(run.predictions.loc[_parts(run.predictions)[name], "path"] for run in runs)
+            )
+        )
         low, high = wilson(mean * n, n)
     elif len(values) > 1:
         from scipy.stats import t  # type: ignore[attr-defined]
 
         half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-        low, high = max(mean - half, 0.0), mean + half if name == "select_loss" else min(mean + half, 1.0)
+        low, high = (
+            max(mean - half, 0.0),
+            mean + half if name == "select_loss" else min(mean + half, 1.0),
+        )
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
@@ -165,7 +189,9 @@ def _parts(predictions: pd.DataFrame) -> dict[str, pd.Series[bool]]:
     }
 
 
-def paired_difference(name: str, pairs: Sequence[tuple[RunFigures, RunFigures]]) -> dict[str, float]:
+def paired_difference(
+    name: str, pairs: Sequence[tuple[RunFigures, RunFigures]]
+) -> dict[str, float]:
     """`before, after` (rates), `change, change_low, change_high`, `n` (photos) of runs against others; empty without.
 
     Both are asked about the photos that both held out.
@@ -174,10 +200,16 @@ def paired_difference(name: str, pairs: Sequence[tuple[RunFigures, RunFigures]])
     for run, base in pairs:
         columns = ["path", "probability"]
         both = run.predictions.loc[_parts(run.predictions)[name], [*columns, "group"]].merge(
-            base.predictions.loc[_parts(base.predictions)[name], columns], on="path", suffixes=("", "_base")
+            base.predictions.loc[_parts(base.predictions)[name], columns],
+            on="path",
+            suffixes=("", "_base"),
         )
         after = (both["probability"] >= run.threshold).astype(int)
-        changes.append(both.assign(after=after, before=(both["probability_base"] >= base.threshold).astype(int)))
+        changes.append(
+            both.assign(
+                after=after, before=(both["probability_base"] >= base.threshold).astype(int)
+            )
+        )
     table = pd.concat(changes) if changes else pd.DataFrame()
     if not len(table):
         return {}
@@ -188,7 +220,13 @@ def paired_difference(name: str, pairs: Sequence[tuple[RunFigures, RunFigures]])
     before, after = sums.sum(0) / n.sum()
     interval = {"change_low": float(low), "change_high": float(high)}
     photos = float(table["path"].nunique())
-    return {"before": float(before), "after": float(after), "change": float(after - before), **interval, "n": photos}
+    return {
+        "before": float(before),
+        "after": float(after),
+        "change": float(after - before),
+        **interval,
+        "n": photos,
+    }
 
 
 def _words(name: str, told: dict[str, float]) -> str:

@@ -25,7 +25,6 @@ from ismila.learning.features import (
     photos_of,
 )
 from ismila.photos import UserError
-from ismila.photos.album import derived_folder
 from ismila.photos.images import (
     ImageSpec,
     PhotoError,
@@ -37,6 +36,7 @@ from ismila.photos.images import (
     write_aside,
 )
 from ismila.photos.index import read_index
+from ismila.photos.labels import derived_folder
 from ismila.runs import Recorded, find_run, load_classifier, load_predictions, read_run
 
 HOTTEST = 0.2
@@ -109,18 +109,29 @@ class Explainer:
         where that is above 0.
         """
         heat = stretched(self.contributions(image).clip(min=0), self.classifier.spec.size_px)
-        hottest = heat > np.quantile(heat, 1 - HOTTEST) if heat.any() else np.zeros(heat.shape, np.bool_)
+        hottest = (
+            heat > np.quantile(heat, 1 - HOTTEST) if heat.any() else np.zeros(heat.shape, np.bool_)
+        )
         hidden, only = image.copy(), image.copy()
         hidden[hottest] = GREY
         only[~hottest] = GREY
         rng, controls = np.random.default_rng(0), []
         for _ in range(CONTROLS):
             control = image.copy()
-            control[np.roll(hottest, tuple(rng.integers(len(heat) // 4, 3 * len(heat) // 4, 2)), (0, 1))] = GREY
+            control[
+                np.roll(hottest, tuple(rng.integers(len(heat) // 4, 3 * len(heat) // 4, 2)), (0, 1))
+            ] = GREY
             controls.append(control)
         p = self.classifier.probabilities(np.stack([image, hidden, only, *controls]))
         return Explanation(
-            image, float(p[0]), heat, hottest, float(p[1]), float(p[2]), float(p[3:].mean()), self._nearest(image)
+            image,
+            float(p[0]),
+            heat,
+            hottest,
+            float(p[1]),
+            float(p[2]),
+            float(p[3:].mean()),
+            self._nearest(image),
         )
 
     def contributions(self, image: Pixels) -> Floats:
@@ -143,7 +154,11 @@ class Explainer:
         row = self.classifier.features(image[None])[0]
         near = self.features @ (row / max(float(np.linalg.norm(row)), 1e-9))
         return [
-            Neighbour(str(self.training["path"].iloc[at]), str(self.training["kind"].iloc[at]), float(near[at]))
+            Neighbour(
+                str(self.training["path"].iloc[at]),
+                str(self.training["kind"].iloc[at]),
+                float(near[at]),
+            )
             for at in np.argsort(-near)[:NEAREST]
         ]
 
@@ -178,7 +193,9 @@ def open_explainer(run: Recorded, classifier: Classifier, root: Path) -> Explain
     rows = rows[~rows["sha256"].isin(list(gone))].reset_index(drop=True)
     keys = [(str(sha), 0) for sha in rows["sha256"]]
     if bundled or not keys:
-        return Explainer(classifier, rows, store.rows(keys) if keys else np.zeros((0, 1), np.float32))
+        return Explainer(
+            classifier, rows, store.rows(keys) if keys else np.zeros((0, 1), np.float32)
+        )
     parts = [classifier.features(store.rows(keys[i : i + 64])) for i in range(0, len(keys), 64)]
     return Explainer(classifier, rows, np.concatenate(parts))
 
@@ -197,7 +214,9 @@ def _training_rows(run: Recorded, derived: Path) -> pd.DataFrame:
     return rows.reset_index(drop=True)
 
 
-def explain_photos(photos: list[Path], which: str, subject: str, to: Path, root: Path | None, as_json: bool) -> int:
+def explain_photos(
+    photos: list[Path], which: str, subject: str, to: Path, root: Path | None, as_json: bool
+) -> int:
     """Write a picture for each photo into `to` and print a line; 1 when a photo could not be read, else 0.
 
     Raises:
@@ -213,21 +232,33 @@ def explain_photos(photos: list[Path], which: str, subject: str, to: Path, root:
             shown = open_photo(photo, classifier.spec.size_px)
         except PhotoError as error:
             failed = 1
-            print(json.dumps({"path": str(photo), "error": str(error)}) if as_json else f"{photo}: {error}", flush=True)
+            print(
+                json.dumps({"path": str(photo), "error": str(error)})
+                if as_json
+                else f"{photo}: {error}",
+                flush=True,
+            )
             continue
         explained = explainer.explain(fit_photo(shown, classifier.spec))
         picture = to / f"{photo.stem}-{run_id[:8]}.jpg"
         try:
             write_aside(picture, jpeg_bytes(draw(explained, subject, root, classifier.spec), 88))
         except OSError as error:
-            raise UserError(f"--to {to}: {error.strerror}; give a folder that may be written") from error
+            raise UserError(
+                f"--to {to}: {error.strerror}; give a folder that may be written"
+            ) from error
         if as_json:
             told = {
                 name: getattr(explained, name)
                 for name in ("probability", "without_hottest", "only_hottest", "without_other")
             }
             nearest = [vars(neighbour) for neighbour in explained.nearest]
-            print(json.dumps({"path": str(photo), **told, "nearest": nearest, "picture": str(picture)}), flush=True)
+            print(
+                json.dumps(
+                    {"path": str(photo), **told, "nearest": nearest, "picture": str(picture)}
+                ),
+                flush=True,
+            )
         else:
             print(f"{photo}: {explained.said(subject)} -> {picture}", flush=True)
     return failed

@@ -38,7 +38,9 @@ def log_loss(predictions: pd.DataFrame) -> float:
     if is_subject.all() or not is_subject.any():
         return float("nan")
     weights = np.where(is_subject, 1 / is_subject.sum(), 1 / (~is_subject).sum())
-    return float(weighted(is_subject, predictions["probability"].to_numpy(np.float64), sample_weight=weights))
+    return float(
+        weighted(is_subject, predictions["probability"].to_numpy(np.float64), sample_weight=weights)
+    )
 
 
 def rates(predictions: pd.DataFrame, threshold: float) -> dict[str, tuple[int, int]]:
@@ -48,7 +50,10 @@ def rates(predictions: pd.DataFrame, threshold: float) -> dict[str, tuple[int, i
         predictions: columns `label, kind, closeup, probability`, one fold.
     """
     taken = predictions["probability"] >= threshold
-    return {name: (int(taken[part].sum()), int(part.sum())) for name, part in parts_of(predictions).items()}
+    return {
+        name: (int(taken[part].sum()), int(part.sum()))
+        for name, part in parts_of(predictions).items()
+    }
 
 
 def parts_of(predictions: pd.DataFrame) -> dict[str, pd.Series[bool]]:
@@ -56,11 +61,14 @@ def parts_of(predictions: pd.DataFrame) -> dict[str, pd.Series[bool]]:
     label, kind = predictions["label"], predictions["kind"]
     parts = {
         "recall": label == "subject",
-        "recall_closeups": (label == "subject") & predictions["closeup"].astype("boolean").fillna(False).astype(bool),
+        "recall_closeups": (label == "subject")
+        & predictions["closeup"].astype("boolean").fillna(False).astype(bool),
         "fpr_things": label == "things",
         "fpr_pets": label == "pets",
     }
-    return parts | {f"fpr_{k}": (label == "pets") & (kind == k) for k in sorted(set(kind[label == "pets"]))}
+    return parts | {
+        f"fpr_{k}": (label == "pets") & (kind == k) for k in sorted(set(kind[label == "pets"]))
+    }
 
 
 def held_out_figures(predictions: pd.DataFrame, threshold: float) -> dict[str, float]:
@@ -101,24 +109,37 @@ def auroc_interval(tables: Sequence[pd.DataFrame], resamples: int = 1000) -> tup
         draws = min(100, resamples - start)
         drawn = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), draws)
         found.append(
-            np.mean([_weighted_aurocs(t, drawn[:, t["group"].map(number).to_numpy()]) for t in tables], axis=0)
+            np.mean(
+                [_weighted_aurocs(t, drawn[:, t["group"].map(number).to_numpy()]) for t in tables],
+                axis=0,
+            )
         )
     values = np.concatenate(found)
-    low, high = np.quantile(values[np.isfinite(values)], [0.025, 0.975]) if np.isfinite(values).any() else (np.nan,) * 2
+    low, high = (
+        np.quantile(values[np.isfinite(values)], [0.025, 0.975])
+        if np.isfinite(values).any()
+        else (np.nan,) * 2
+    )
     return float(low), float(high)
 
 
-def _weighted_aurocs(table: pd.DataFrame, weights: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _weighted_aurocs(
+    table: pd.DataFrame, weights: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
     """AUROC with each row counted `weights` times, `[draws, rows]` -> `[draws]`; NaN where a side is missing."""
     p = table["probability"].to_numpy()
     order = np.argsort(p, kind="stable")
     is_subject = (table["label"] == "subject").to_numpy()[order]
-    starts = np.flatnonzero(np.r_[True, np.diff(p[order]) > 0])  # rows of one probability count as one step
+    starts = np.flatnonzero(
+        np.r_[True, np.diff(p[order]) > 0]
+    )  # rows of one probability count as one step
     positive = np.add.reduceat(weights[:, order] * is_subject, starts, axis=1)
     negative = np.add.reduceat(weights[:, order] * ~is_subject, starts, axis=1)
     below = np.cumsum(negative, axis=1) - negative / 2
     with np.errstate(invalid="ignore"):
-        return np.asarray((positive * below).sum(1) / (positive.sum(1) * negative.sum(1)), dtype=np.float64)
+        return np.asarray(
+            (positive * below).sum(1) / (positive.sum(1) * negative.sum(1)), dtype=np.float64
+        )
 
 
 def calibration(predictions: pd.DataFrame, bins: int = 10) -> tuple[float, pd.DataFrame]:
@@ -127,9 +148,14 @@ def calibration(predictions: pd.DataFrame, bins: int = 10) -> tuple[float, pd.Da
     Returns:
         The error in 0..1, and `probability` (mean), `rate` (of the subject), `n` of each bin that is not empty.
     """
-    p, is_subject = predictions["probability"].to_numpy(np.float64), (predictions["label"] == "subject").to_numpy()
+    p, is_subject = (
+        predictions["probability"].to_numpy(np.float64),
+        (predictions["label"] == "subject").to_numpy(),
+    )
     number = np.minimum((p * bins).astype(int), bins - 1)
     table = pd.DataFrame({"bin": number, "probability": p, "rate": is_subject.astype(float)})
-    told = table.groupby("bin").agg(probability=("probability", "mean"), rate=("rate", "mean"), n=("rate", "size"))
+    told = table.groupby("bin").agg(
+        probability=("probability", "mean"), rate=("rate", "mean"), n=("rate", "size")
+    )
     error = float(((told["probability"] - told["rate"]).abs() * told["n"]).sum() / max(len(p), 1))
     return error, told.reset_index(drop=True)

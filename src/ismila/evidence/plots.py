@@ -9,7 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 
-def run_plots(epochs: list[dict[str, float]], predictions: pd.DataFrame, threshold: float) -> dict[str, Any]:
+def run_plots(
+    epochs: list[dict[str, float]], predictions: pd.DataFrame, threshold: float
+) -> dict[str, Any]:
     """`curves` (loss and accuracy by epoch) and `probabilities` (test fold, by kind, with the threshold)."""
     return {"curves": _curves(epochs), "probabilities": _probabilities(predictions, threshold)}
 
@@ -19,7 +21,9 @@ def _curves(epochs: list[dict[str, float]]) -> Figure:
     for axis, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for key, label in ((name, "train"), (f"val_{name}", "validation")):
             if key in epochs[0]:
-                axis.plot(np.arange(1, len(epochs) + 1), [epoch[key] for epoch in epochs], label=label)
+                axis.plot(
+                    np.arange(1, len(epochs) + 1), [epoch[key] for epoch in epochs], label=label
+                )
         axis.set_xlabel("epoch")
         axis.set_ylabel(name)
         axis.legend(frameon=False)
@@ -29,7 +33,10 @@ def _curves(epochs: list[dict[str, float]]) -> Figure:
 
 def _probabilities(predictions: pd.DataFrame, threshold: float) -> Figure:
     test = predictions[predictions["held_out"]]
-    kinds = sorted(test["kind"].unique(), key=lambda k: (test.loc[test["kind"] == k, "label"].iloc[0] != "subject", k))
+    kinds = sorted(
+        test["kind"].unique(),
+        key=lambda k: (test.loc[test["kind"] == k, "label"].iloc[0] != "subject", k),
+    )
     figure = Figure(figsize=(8, 0.5 * len(kinds) + 1.2))
     axis = figure.subplots()
     for row, kind in enumerate(kinds):

@@ -38,7 +38,9 @@ EXPLAINED = 40
 PAGE = resources.files("ismila.evidence") / "report_page"
 
 
-def write_report(which: str, subject: str, to: Path, root: Path | None, progress: Progress | None = None) -> Path:
+def write_report(
+    which: str, subject: str, to: Path, root: Path | None, progress: Progress | None = None
+) -> Path:
     """Write `<to>/<run>.html`, keep it with the run in MLflow (`report.html`), and return its path.
 
     Nothing is computed again except explanations of the errors.
@@ -64,12 +66,16 @@ def write_report(which: str, subject: str, to: Path, root: Path | None, progress
     try:
         write_aside(path, page.encode())
     except OSError as error:
-        raise UserError(f"--to {to}: {error.strerror}; give a folder that may be written") from error
+        raise UserError(
+            f"--to {to}: {error.strerror}; give a folder that may be written"
+        ) from error
     log_report(run.run_id, page)
     return path
 
 
-def describe(run: Recorded, subject: str, root: Path, progress: Progress | None = None) -> dict[str, Any]:
+def describe(
+    run: Recorded, subject: str, root: Path, progress: Progress | None = None
+) -> dict[str, Any]:
     """All that the page shows, as plain values."""
     predictions = load_predictions(run.run_id)
     held_out = predictions[predictions["held_out"]].reset_index(drop=True)
@@ -84,7 +90,10 @@ def describe(run: Recorded, subject: str, root: Path, progress: Progress | None 
     low, high = auroc_interval([held_out])
     return {
         "subject": subject,
-        "run": {"id": run.run_id, **{name: run.tags.get(name, "") for name in ("model", "data", "album", "refit")}},
+        "run": {
+            "id": run.run_id,
+            **{name: run.tags.get(name, "") for name in ("model", "data", "album", "refit")},
+        },
         "verdict": verdict(held_out, threshold, subject),
         "few": few(held_out, subject),
         "few_below": FEW,
@@ -123,7 +132,9 @@ def _against_best_other(run: Recorded, subject: str) -> dict[str, Any] | None:
     (this, that), _ = figures_of([run, best])
     named = {"test_recall": f"{subject} recognised", "test_fpr_things": "things taken for it"}
     named["test_fpr_pets"] = "animals taken for it"
-    rows = [{"name": words, **paired_difference(name, [(this, that)])} for name, words in named.items()]
+    rows = [
+        {"name": words, **paired_difference(name, [(this, that)])} for name, words in named.items()
+    ]
     name = f"{that.model} {that.data} {that.settings}".strip()
     if that.seed != this.seed:
         name += f" seed {that.seed}"
@@ -148,7 +159,9 @@ def _photos(
         rows = progress(rows, len(held_out), "Looking at photos")
     out = []
     for at, row in rows:
-        photo = {name: row[name] for name in ("path", "label", "kind")} | {"p": round(float(row["probability"]), 5)}
+        photo = {name: row[name] for name in ("path", "label", "kind")} | {
+            "p": round(float(row["probability"]), 5)
+        }
         photo |= _pictures(root / row["path"], explainer if at in worst else None, root)
         out.append(photo)
     return out

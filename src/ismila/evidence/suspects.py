@@ -9,7 +9,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from ismila.learning.closeups import subject_shares
-from ismila.learning.features import Floats, OnnxBackbone, Progress, encode_missing, open_store, photos_of
+from ismila.learning.features import (
+    Floats,
+    OnnxBackbone,
+    Progress,
+    encode_missing,
+    open_store,
+    photos_of,
+)
 from ismila.photos.images import ImageSpec, Pixels
 from ismila.photos.index import NEAR_DUPLICATE_BITS, usable, write_index
 
@@ -41,13 +48,20 @@ def find_suspects(
     store = open_store(derived, spec, encoder)
     gone = encode_missing(photos_of(rows, root), 1, spec, encoder, store, progress)
     rows = rows[~rows["sha256"].isin(list(gone))].reset_index(drop=True)
-    found = [_label_errors(rows, store.rows([(sha, 0) for sha in rows["sha256"]]), subject)] if len(rows) else []
+    found = (
+        [_label_errors(rows, store.rows([(sha, 0) for sha in rows["sha256"]]), subject)]
+        if len(rows)
+        else []
+    )
     found += [_duplicates(rows), _far(rows, index, root, derived, subject, progress)]
     found += [_blurred(rows, root, derived, progress), _tiny(rows), _unreadable(index)]
     table = pd.concat([part for part in found if len(part)] or [_table([])])
     table = table.sort_values(["score", "path"], ascending=[False, True])
     worst = table.groupby("path", sort=False).agg(
-        sort=("sort", "first"), score=("score", "first"), reason=("reason", "; ".join), suggested=("suggested", "max")
+        sort=("sort", "first"),
+        score=("score", "first"),
+        reason=("reason", "; ".join),
+        suggested=("suggested", "max"),
     )
     facts = index.set_index("path").loc[worst.index, ["label", "kind", "closeup"]]
     return pd.concat([facts, worst], axis=1).reset_index()
@@ -82,12 +96,16 @@ def _classes(rows: pd.DataFrame) -> tuple[list[str], npt.NDArray[np.int64]]:
     """Class names and numbers: subject, things, and each kind of animal that has enough photos to be learnt."""
     names = rows["label"].where(rows["label"] != "pets", "pets/" + rows["kind"])
     counts = names.value_counts()
-    rare = [str(name) for name, n in counts.items() if n < 2 * FOLDS and str(name).startswith("pets/")]
+    rare = [
+        str(name) for name, n in counts.items() if n < 2 * FOLDS and str(name).startswith("pets/")
+    ]
     names = names.where(~names.isin(rare), "pets/other")
     counts = names.value_counts()
     names = names.where(names.map(counts) >= FOLDS, "things")
     classes = sorted(set(names))
-    return classes, names.map({name: number for number, name in enumerate(classes)}).to_numpy(dtype=np.int64)
+    return classes, names.map({name: number for number, name in enumerate(classes)}).to_numpy(
+        dtype=np.int64
+    )
 
 
 def out_of_fold(
@@ -100,8 +118,12 @@ def out_of_fold(
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     unit = unit - unit.mean(0)
     p = np.full((len(unit), labels.max() + 1), 1e-6)
-    for train, held_out in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(unit, labels, groups):
-        model = LogisticRegression(C=STRENGTH, max_iter=500, class_weight="balanced").fit(unit[train], labels[train])
+    for train, held_out in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(
+        unit, labels, groups
+    ):
+        model = LogisticRegression(C=STRENGTH, max_iter=500, class_weight="balanced").fit(
+            unit[train], labels[train]
+        )
         p[np.ix_(held_out, model.classes_)] = model.predict_proba(unit[held_out])
     p /= p.sum(1, keepdims=True)
     return p
@@ -120,28 +142,57 @@ def _duplicates(rows: pd.DataFrame) -> pd.DataFrame:
     for _, same in rows[rows.duplicated("group", keep=False)].groupby("group"):
         hashes = np.array([int(h, 16) for h in same["phash"]], dtype=np.uint64)
         for at in range(1, len(same)):
-            alike = np.flatnonzero(np.bitwise_count(hashes[:at] ^ hashes[at]) <= NEAR_DUPLICATE_BITS)
+            alike = np.flatnonzero(
+                np.bitwise_count(hashes[:at] ^ hashes[at]) <= NEAR_DUPLICATE_BITS
+            )
             if not len(alike):
                 continue
             this, other = same.iloc[at], same.iloc[alike[0]]
             words = f"nearly the same as {other['path']}"
             if this["kind"] != other["kind"]:
                 words += f", which is labelled {other['kind']}, not {this['kind']}"
-            out.append((this["path"], "duplicate", 0.95 if this["kind"] != other["kind"] else 0.3, words, ""))
+            out.append(
+                (
+                    this["path"],
+                    "duplicate",
+                    0.95 if this["kind"] != other["kind"] else 0.3,
+                    words,
+                    "",
+                )
+            )
     return _table(out)
 
 
 def _far(
-    rows: pd.DataFrame, index: pd.DataFrame, root: Path, derived: Path, subject: str, progress: Progress | None
+    rows: pd.DataFrame,
+    index: pd.DataFrame,
+    root: Path,
+    derived: Path,
+    subject: str,
+    progress: Progress | None,
 ) -> pd.DataFrame:
     is_subject = rows["label"] == "subject"
-    if rows.loc[is_subject, "subject_share"].isna().any() and (rows["label"] == "things").sum() >= FOLDS:
+    if (
+        rows.loc[is_subject, "subject_share"].isna().any()
+        and (rows["label"] == "things").sum() >= FOLDS
+    ):
         rows["subject_share"] = subject_shares(rows, root, derived, progress)
-        index["subject_share"] = index["path"].map(dict(zip(rows["path"], rows["subject_share"], strict=True)))
+        index["subject_share"] = index["path"].map(
+            dict(zip(rows["path"], rows["subject_share"], strict=True))
+        )
         write_index(index, derived)
-    far = rows[is_subject & (rows["subject_share"] < FAR_SHARE) & ~rows["closeup"].fillna(False).astype(bool)]
+    far = rows[
+        is_subject
+        & (rows["subject_share"] < FAR_SHARE)
+        & ~rows["closeup"].fillna(False).astype(bool)
+    ]
     shares = zip(far["path"], far["subject_share"].to_numpy(dtype=float), strict=True)
-    return _table([(str(p), "far", 0.29 - share, f"{subject} fills {share:.0%} of it", "") for p, share in shares])
+    return _table(
+        [
+            (str(p), "far", 0.29 - share, f"{subject} fills {share:.0%} of it", "")
+            for p, share in shares
+        ]
+    )
 
 
 class _Sharpness:
@@ -157,7 +208,9 @@ class _Sharpness:
         return np.array([[np.log10(laplace(image).var() + 1e-3)] for image in grey], np.float32)
 
 
-def _blurred(rows: pd.DataFrame, root: Path, derived: Path, progress: Progress | None) -> pd.DataFrame:
+def _blurred(
+    rows: pd.DataFrame, root: Path, derived: Path, progress: Progress | None
+) -> pd.DataFrame:
     spec, encoder = ImageSpec(256), _Sharpness()
     store = open_store(derived, spec, encoder)
     encode_missing(photos_of(rows, root), 1, spec, encoder, store, progress)
@@ -170,7 +223,13 @@ def _blurred(rows: pd.DataFrame, root: Path, derived: Path, progress: Progress |
     low = (middle - sharpness) / deviation
     return _table(
         [
-            (str(known["path"].iloc[at]), "blurred", min(0.02 * float(low[at]), 0.25), "blurred or almost empty", "")
+            (
+                str(known["path"].iloc[at]),
+                "blurred",
+                min(0.02 * float(low[at]), 0.25),
+                "blurred or almost empty",
+                "",
+            )
             for at in np.flatnonzero(low > BLURRED_DEVIATIONS)
         ]
     )
@@ -179,7 +238,10 @@ def _blurred(rows: pd.DataFrame, root: Path, derived: Path, progress: Progress |
 def _tiny(rows: pd.DataFrame) -> pd.DataFrame:
     tiny = rows[rows[["width_px", "height_px"]].min(axis=1) < TINY_PX]
     return _table(
-        [(str(r.path), "tiny", 0.05, f"small: {r.width_px} x {r.height_px} px", "") for r in tiny.itertuples()]
+        [
+            (str(r.path), "tiny", 0.05, f"small: {r.width_px} x {r.height_px} px", "")
+            for r in tiny.itertuples()
+        ]
     )
 
 

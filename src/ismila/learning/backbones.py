@@ -126,7 +126,9 @@ class SideBySide(nn.Module):
     def __init__(self, *backbones: MobileNetV2 | EfficientNetLite0) -> None:
         super().__init__()
         self.width = sum(backbone.width for backbone in backbones)
-        self.features = nn.Sequential(_Grids(*backbones), nn.Identity())  # a heat map is taken from the last
+        self.features = nn.Sequential(
+            _Grids(*backbones), nn.Identity()
+        )  # a heat map is taken from the last
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         grid = self.features(images)
@@ -164,7 +166,9 @@ def load_mobilenet(weights: str) -> MobileNetV2:
         from safetensors.torch import load_file
 
         backbone = MobileNetV2(keras=True)
-        backbone.load_state_dict(load_file(BUNDLED), strict=False)  # without BatchNorm's step counters
+        backbone.load_state_dict(
+            load_file(BUNDLED), strict=False
+        )  # without BatchNorm's step counters
         return backbone.eval()
     if weights == "torchvision":
         from torchvision.models.mobilenetv2 import MobileNet_V2_Weights
@@ -211,7 +215,9 @@ def make_head(width: int, hidden: int, dropout: float) -> nn.Sequential:
         return nn.Sequential(linear)
     if hidden == 0:
         return nn.Sequential(nn.Dropout(dropout), nn.Linear(width, 1))
-    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1))
+    return nn.Sequential(
+        nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1)
+    )
 
 
 def make_network(backbone: dict[str, Any], spec: ImageSpec, pretrained: bool = True) -> Network:
@@ -225,15 +231,23 @@ def make_network(backbone: dict[str, Any], spec: ImageSpec, pretrained: bool = T
     Raises:
         ValueError: an unknown name.
     """
-    name, hidden, dropout = backbone["name"], int(backbone.get("hidden", 0)), float(backbone["dropout"])
+    name, hidden, dropout = (
+        backbone["name"],
+        int(backbone.get("hidden", 0)),
+        float(backbone["dropout"]),
+    )
     if name == "cnn":
         cnn = CNN(spec.size_px)
         return Network(cnn, make_head(cnn.width, 0, dropout), spec)
     if name == "mobilenet":
         weights = backbone["weights"]
-        body: Any = load_mobilenet(weights) if pretrained else MobileNetV2(keras=weights == "bundled")
+        body: Any = (
+            load_mobilenet(weights) if pretrained else MobileNetV2(keras=weights == "bundled")
+        )
         if backbone.get("beside"):
-            body = SideBySide(body, load_efficientnet_lite0() if pretrained else EfficientNetLite0())
+            body = SideBySide(
+                body, load_efficientnet_lite0() if pretrained else EfficientNetLite0()
+            )
     elif name == "efficientnet_lite0":
         body = load_efficientnet_lite0() if pretrained else EfficientNetLite0()
     else:
@@ -244,4 +258,7 @@ def make_network(backbone: dict[str, Any], spec: ImageSpec, pretrained: bool = T
 
 def weights_of(network: nn.Module) -> dict[str, Array]:
     """A network's state by name, as `Classifier.weights` holds it."""
-    return {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in network.state_dict().items()}
+    return {
+        name: tensor.detach().cpu().contiguous().numpy()
+        for name, tensor in network.state_dict().items()
+    }

@@ -56,7 +56,9 @@ class Classifier:
         from ismila.learning.backbones import make_network
 
         network = make_network(self.backbone, self.spec, pretrained=False)
-        network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in self.weights.items()})
+        network.load_state_dict(
+            {name: torch.from_numpy(np.array(array)) for name, array in self.weights.items()}
+        )
         return network.eval()
 
     @property
@@ -72,7 +74,10 @@ class Classifier:
 
     def probabilities(self, images: Pixels, batch_size: int = 32) -> Floats:
         """`[N, size_px, size_px, 3]` uint8 -> `[N]` probability of the subject."""
-        parts = [self._logits(self.features(images[i : i + batch_size])) for i in range(0, len(images), batch_size)]
+        parts = [
+            self._logits(self.features(images[i : i + batch_size]))
+            for i in range(0, len(images), batch_size)
+        ]
         logits = np.concatenate(parts) if parts else np.zeros(0, np.float32)
         return sigmoid(logits / np.float32(self.temperature))
 
@@ -124,7 +129,9 @@ class Classifier:
             described = json.loads((folder / "classifier.json").read_text())
             weights = load((folder / "model.safetensors").read_bytes())
             if described["format"] != FORMAT:
-                raise UserError(f"{folder}: classifier of format {described['format']}, expected {FORMAT}")
+                raise UserError(
+                    f"{folder}: classifier of format {described['format']}, expected {FORMAT}"
+                )
             spec = ImageSpec(**described["image"])
             names = ("subject", "threshold", "scores", "run")
             loaded = cls(weights, described["backbone"], spec, *(described[name] for name in names))
@@ -133,7 +140,9 @@ class Classifier:
         except UserError:
             raise
         except Exception as error:
-            raise UserError(f"{folder}: not a classifier ({error}); name a folder that `train` wrote") from error
+            raise UserError(
+                f"{folder}: not a classifier ({error}); name a folder that `train` wrote"
+            ) from error
         return loaded
 
 
@@ -170,7 +179,11 @@ def choose_threshold(
     highest_out = negatives[min(int(false_positive_rate * len(negatives)), len(negatives) - 1)]
     above = x[x > highest_out]
     strict = (highest_out + above.min()) / 2 if len(above) else highest_out + 1e-3
-    half_way = (np.quantile(x[is_subject], LOW_TENTH, method="lower") + negatives[0]) / 2 if is_subject.any() else 0.0
+    half_way = (
+        (np.quantile(x[is_subject], LOW_TENTH, method="lower") + negatives[0]) / 2
+        if is_subject.any()
+        else 0.0
+    )
     lowest = 0.0 if easy else -play
     low, high = (strict if highest_out >= bound else bound for bound in (lowest, play))
     return float(np.clip(half_way, min(low, high), high))
@@ -188,6 +201,8 @@ def temperature_of(logits: Floats, is_subject: npt.NDArray[np.bool_]) -> float:
         return 1.0
     signed = np.where(is_subject, -1.0, 1.0) * logits
     found = minimize_scalar(
-        lambda log_t: np.logaddexp(0, signed / np.exp(log_t)).mean(), bounds=np.log([0.25, 4]), method="bounded"
+        lambda log_t: np.logaddexp(0, signed / np.exp(log_t)).mean(),
+        bounds=np.log([0.25, 4]),
+        method="bounded",
     )
     return float(np.exp(found.x))

@@ -43,7 +43,9 @@ PEAK_FRACTION = 0.1
 T = TypeVar("T")
 
 
-def subject_shares(rows: pd.DataFrame, root: Path, derived: Path, progress: Progress | None = None) -> pd.Series[float]:
+def subject_shares(
+    rows: pd.DataFrame, root: Path, derived: Path, progress: Progress | None = None
+) -> pd.Series[float]:
     """`subject_share` in [0, 1] for the subject's photos, NaN for all others and for photos that can't be read.
 
     Args:
@@ -66,8 +68,12 @@ def subject_shares(rows: pd.DataFrame, root: Path, derived: Path, progress: Prog
     for batch in batched(decode_ahead(photos_of(chosen[is_subject], root), MAP), MAP_BATCH):
         read = [(at[sha], image) for sha, image in batch if not isinstance(image, PhotoError)]
         if read:
-            for (i, _), grid in zip(read, fine.grid(np.stack([image for _, image in read])), strict=True):
-                shares.loc[chosen.index[i]] = hot_share(np.tensordot(probes[i], grid, 1) - background[i])
+            for (i, _), grid in zip(
+                read, fine.grid(np.stack([image for _, image in read])), strict=True
+            ):
+                shares.loc[chosen.index[i]] = hot_share(
+                    np.tensordot(probes[i], grid, 1) - background[i]
+                )
     return shares
 
 
@@ -78,7 +84,9 @@ def batched(items: Iterable[T], n: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _probes(features: Floats, is_subject: npt.NDArray[np.bool_], groups: npt.NDArray[np.object_]) -> Floats:
+def _probes(
+    features: Floats, is_subject: npt.NDArray[np.bool_], groups: npt.NDArray[np.object_]
+) -> Floats:
     """`[N, D]`: for each photo the weights of a probe trained without the photo's group."""
     # scipy looks into a loaded torch, and trips over one that another thread is half-way through importing
     import torch  # noqa: F401

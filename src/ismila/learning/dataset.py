@@ -108,7 +108,9 @@ class CachedRows(Dataset[tuple[Tensor, Tensor]]):
         return rows, self.targets[at]
 
 
-def batches(rows: CachedRows, batch_size: int, seed: int | None) -> DataLoader[tuple[Tensor, Tensor]]:
+def batches(
+    rows: CachedRows, batch_size: int, seed: int | None
+) -> DataLoader[tuple[Tensor, Tensor]]:
     """Batches in a fresh order each epoch, drawn from `seed`; in the rows' own order when it is None."""
     if seed is None:
         order: BatchSampler = BatchSampler(SequentialSampler(rows), batch_size, drop_last=False)

@@ -79,7 +79,9 @@ class Store:
         shard = np.empty(len(keys), self.record)
         for at, ((sha, view), row) in enumerate(zip(keys, rows, strict=True)):
             shard[at] = (sha.encode(), view, row)
-        name = hashlib.sha256("".join(f"{sha}{view}" for sha, view in keys).encode()).hexdigest()[:24]
+        name = hashlib.sha256("".join(f"{sha}{view}" for sha, view in keys).encode()).hexdigest()[
+            :24
+        ]
         aside = self.folder / f".{name}.{os.getpid()}.part"
         try:
             with aside.open("wb") as file:
@@ -162,7 +164,9 @@ def encode_missing(
     return problems
 
 
-def decode_ahead(photos: Iterable[tuple[str, Path]], spec: ImageSpec) -> Iterator[tuple[str, Pixels | PhotoError]]:
+def decode_ahead(
+    photos: Iterable[tuple[str, Path]], spec: ImageSpec
+) -> Iterator[tuple[str, Pixels | PhotoError]]:
     """Decode in threads (Pillow releases the GIL), in order, at most four batches ahead."""
 
     def read(path: Path) -> Pixels | PhotoError:
@@ -183,11 +187,17 @@ def decode_ahead(photos: Iterable[tuple[str, Path]], spec: ImageSpec) -> Iterato
             name, future = pending.popleft()
             yield name, future.result()
     finally:
-        pool.shutdown(cancel_futures=True)  # stopped half-way: what is still waiting is not decoded first
+        pool.shutdown(
+            cancel_futures=True
+        )  # stopped half-way: what is still waiting is not decoded first
 
 
 def encode_bundled(
-    rows: pd.DataFrame, root: Path, derived: Path, model: Mapping[str, Any], progress: Progress | None = None
+    rows: pd.DataFrame,
+    root: Path,
+    derived: Path,
+    model: Mapping[str, Any],
+    progress: Progress | None = None,
 ) -> None:
     """Fill the cache, if the model's backbone is a bundled one. Needs no torch: it runs while torch is imported.
 
@@ -231,7 +241,9 @@ class OnnxBackbone:
 
     def __call__(self, images: Pixels) -> Floats:
         """`[N, H, W, 3]` uint8 -> `[N, D]`."""
-        features: Floats = self._session.run(["features"], {"images": normalise(images, self.spec)})[0]
+        features: Floats = self._session.run(
+            ["features"], {"images": normalise(images, self.spec)}
+        )[0]
         return features
 
     def grid(self, images: Pixels) -> Floats:
@@ -274,6 +286,8 @@ def _session(graph: Path, threads: int) -> Any:
     options = SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave their core
+    options.add_session_config_entry(
+        "session.intra_op.allow_spinning", "0"
+    )  # waiting threads leave their core
     with _session_lock:
         return InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])

@@ -55,9 +55,16 @@ def whitening_of(
     coordinates, back = _coordinates(away)
     negatives = coordinates[~is_subject]
     covariance = negatives.T @ negatives / len(negatives)
-    covariance += (shrink * np.trace(covariance) / (n_features or rows.shape[1]) + 1e-9) * np.eye(len(covariance))
-    to_white = solve_triangular(cholesky(covariance, lower=True), np.eye(len(covariance)), lower=True).T
-    return Whitening(mean, to_white if back is None else (away.T @ (back @ to_white).astype(np.float32)).astype(float))
+    covariance += (shrink * np.trace(covariance) / (n_features or rows.shape[1]) + 1e-9) * np.eye(
+        len(covariance)
+    )
+    to_white = solve_triangular(
+        cholesky(covariance, lower=True), np.eye(len(covariance)), lower=True
+    ).T
+    return Whitening(
+        mean,
+        to_white if back is None else (away.T @ (back @ to_white).astype(np.float32)).astype(float),
+    )
 
 
 @one_thread  # type: ignore[untyped-decorator]

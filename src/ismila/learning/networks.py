@@ -70,7 +70,9 @@ class Recogniser(pl.LightningModule):
     def _step(self, batch: tuple[Tensor, Tensor], fold: str) -> Tensor:
         x, target = batch
         logits = self.network(x)
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, target, pos_weight=self.positive_weight)  # type: ignore[arg-type]
+        loss = nn.functional.binary_cross_entropy_with_logits(
+            logits, target, pos_weight=self.positive_weight
+        )  # type: ignore[arg-type]
         prefix = "" if fold == "train" else f"{fold}_"
         accuracy = self.accuracy if fold == "train" else self.val_accuracy
         accuracy(torch.sigmoid(logits), target.int())
@@ -90,8 +92,13 @@ class Recogniser(pl.LightningModule):
         x, target = batch
         assert self.C is not None and isinstance(self.positive_weight, Tensor)
         weight = torch.where(target == 1, self.positive_weight, torch.ones_like(target))
-        loss = nn.functional.binary_cross_entropy_with_logits(self.network(x), target, weight, reduction="sum")
-        squares = sum((p.square().sum() for p in self.network.head.parameters() if p.ndim > 1), torch.zeros(()))
+        loss = nn.functional.binary_cross_entropy_with_logits(
+            self.network(x), target, weight, reduction="sum"
+        )
+        squares = sum(
+            (p.square().sum() for p in self.network.head.parameters() if p.ndim > 1),
+            torch.zeros(()),
+        )
         loss = loss / weight.sum() + squares / (2 * self.C * len(target))
         optimizer.zero_grad()
         self.manual_backward(loss)
@@ -105,7 +112,9 @@ class Recogniser(pl.LightningModule):
         if self.C is not None:
             return torch.optim.LBFGS(trained, max_iter=10, line_search_fn="strong_wolfe")
         optimizer = torch.optim.AdamW(trained, self.lr, weight_decay=self.weight_decay)
-        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(self.epochs, 1))]
+        return [optimizer], [
+            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(self.epochs, 1))
+        ]
 
 
 class BestEpoch(pl.Callback):

@@ -20,7 +20,14 @@ from torch import nn
 
 from ismila.learning.backbones import Network, make_head, make_network, weights_of
 from ismila.learning.classifier import Classifier, choose_threshold, sigmoid, temperature_of
-from ismila.learning.dataset import CLOSEUPS_ABOVE, CachedRows, Variant, batches, is_closeup, targets_of
+from ismila.learning.dataset import (
+    CLOSEUPS_ABOVE,
+    CachedRows,
+    Variant,
+    batches,
+    is_closeup,
+    targets_of,
+)
 from ismila.learning.features import (
     Floats,
     Identity,
@@ -102,7 +109,9 @@ def train(
     folded = _encode(folded, root, spec, encoder, store, views if frozen else 1, progress)
     rows = {fold: variant.rows(folded, fold, seed) for fold in ("train", "val")}
     if targets_of(rows["train"]).sum() == 0:
-        raise UserError(f"data={variant.name}: no photo of {subject} left to train on; lower data.closeups_above")
+        raise UserError(
+            f"data={variant.name}: no photo of {subject} left to train on; lower data.closeups_above"
+        )
     weight = positive_weight(rows["train"], variant)
     data = CachedRows(store, rows["train"], views if frozen else 1)
     epochs, best = _fit(network, weight, data, CachedRows(store, rows["val"]), model, trainer, seed)
@@ -118,7 +127,9 @@ def train(
     chosen = variant.rows(folded, None, seed)
     if frozen:
         seen = chosen.index if refit else chosen.index[chosen["fold"] != "test"]
-        unseen = _out_of_fold(network.head, store, folded, folded.index.isin(seen), variant, model, seed)
+        unseen = _out_of_fold(
+            network.head, store, folded, folded.index.isin(seen), variant, model, seed
+        )
         if refit and (folded["label"] == "subject").sum() < CROSS_VALIDATED_BELOW:
             logits, held_out = unseen, pd.Series(True, folded.index)
     else:
@@ -132,12 +143,24 @@ def train(
         network = make_network(backbone, spec)
         again = model if frozen else {**model, "epochs": best + 1}
         everything = CachedRows(store, chosen, views if frozen else 1)
-        _fit(network, positive_weight(chosen, variant), everything, everything.none(), again, trainer, seed)
+        _fit(
+            network,
+            positive_weight(chosen, variant),
+            everything,
+            everything.none(),
+            again,
+            trainer,
+            seed,
+        )
     predictions = folded[["path", "sha256", "group", "fold", "label", "kind"]].assign(
-        closeup=is_closeup(folded, CLOSEUPS_ABOVE), probability=sigmoid(logits / temperature), held_out=held_out
+        closeup=is_closeup(folded, CLOSEUPS_ABOVE),
+        probability=sigmoid(logits / temperature),
+        held_out=held_out,
     )
     threshold = float(sigmoid(np.array([at / temperature], np.float32))[0])
-    classifier = Classifier(weights_of(network), backbone, spec, subject, threshold, temperature=temperature)
+    classifier = Classifier(
+        weights_of(network), backbone, spec, subject, threshold, temperature=temperature
+    )
     return Trained(classifier, predictions, epochs, best)
 
 
@@ -149,7 +172,9 @@ def _checked(model: dict[str, Any], refit: str | None) -> int:
     if refit and finetuned:
         raise UserError("refit=all: does not go with model.finetune_blocks; leave one of them out")
     if model.get("beside") and (finetuned or model["weights"] == "torchvision"):
-        raise UserError("model.finetune_blocks and model.weights=torchvision: for one network; add model.beside=null")
+        raise UserError(
+            "model.finetune_blocks and model.weights=torchvision: for one network; add model.beside=null"
+        )
     return finetuned
 
 
@@ -170,8 +195,18 @@ def _fit(
         return _run(recogniser, train, val, int(model["batch_size"]), model, trainer, seed)
     whitening = whitening_of(train.rows(), train.targets.numpy() == 1, float(model["shrink"]))
     head = make_head(whitening.axes.shape[1], 0, 0.0)
-    recogniser = Recogniser(Network(nn.Identity(), head, ImageSpec()), weight, *settings, C=float(model["C"]))
-    epochs, best = _run(recogniser, train.seen_by(whitening), val.seen_by(whitening), len(train), model, trainer, seed)
+    recogniser = Recogniser(
+        Network(nn.Identity(), head, ImageSpec()), weight, *settings, C=float(model["C"])
+    )
+    epochs, best = _run(
+        recogniser,
+        train.seen_by(whitening),
+        val.seen_by(whitening),
+        len(train),
+        model,
+        trainer,
+        seed,
+    )
     w, b = (p.detach().numpy() for p in head.parameters())
     _set_linear(network.head, *whitening.unfold(w[0], float(b[0])))
     return epochs, best
@@ -255,7 +290,10 @@ def _finetune(
         augmented=True,
     )
     network.backbone.train = lambda mode=True: network.backbone  # type: ignore[method-assign,assignment]
-    settings, batch_size = {**model, "epochs": model["finetune_epochs"]}, min(int(model["batch_size"]), 32)
+    settings, batch_size = (
+        {**model, "epochs": model["finetune_epochs"]},
+        min(int(model["batch_size"]), 32),
+    )
     train, val = CachedRows(store, rows["train"]), CachedRows(store, rows["val"])
     result = _run(recogniser, train, val, batch_size, settings, trainer, seed)
     del network.backbone.train
@@ -307,7 +345,9 @@ def _out_of_fold(
     return logits
 
 
-def _quick_head(head: nn.Module, x: Floats, rows: pd.DataFrame, weight: float, model: dict[str, Any]) -> nn.Module:
+def _quick_head(
+    head: nn.Module, x: Floats, rows: pd.DataFrame, weight: float, model: dict[str, Any]
+) -> nn.Module:
     """A head like `head`, trained without a Trainer: only a threshold or a cross-validated figure rests on it."""
     fresh, y = copy.deepcopy(head).train(), targets_of(rows)
     if not int(model["hidden"]):
@@ -316,13 +356,17 @@ def _quick_head(head: nn.Module, x: Floats, rows: pd.DataFrame, weight: float, m
         weights = np.where(y == 1, weight, 1.0)
         weights *= len(y) / weights.sum()
         whitening = whitening_of(x, y == 1, float(model["shrink"]), model.get("n_features"))
-        fitted = LogisticRegression(C=float(model["C"]), max_iter=1000).fit(whitening(x), y, weights)
+        fitted = LogisticRegression(C=float(model["C"]), max_iter=1000).fit(
+            whitening(x), y, weights
+        )
         _set_linear(fresh, *whitening.unfold(fitted.coef_[0], float(fitted.intercept_[0])))
         return fresh
     for layer in fresh.modules():
         if isinstance(layer, nn.Linear):
             layer.reset_parameters()
-    optimizer = torch.optim.AdamW(fresh.parameters(), 5 * float(model["lr"]), weight_decay=float(model["weight_decay"]))
+    optimizer = torch.optim.AdamW(
+        fresh.parameters(), 5 * float(model["lr"]), weight_decay=float(model["weight_decay"])
+    )
     inputs, targets, positive = torch.from_numpy(x), torch.from_numpy(y), torch.tensor(weight)
     for _ in range(30):
         optimizer.zero_grad()
@@ -349,7 +393,9 @@ class _TorchEncoder:
 
         self.network, self.spec = network, spec
         state = network.backbone.state_dict()
-        self.digest = hashlib.sha256(b"".join(t.numpy().tobytes() for t in state.values())).hexdigest()[:16]
+        self.digest = hashlib.sha256(
+            b"".join(t.numpy().tobytes() for t in state.values())
+        ).hexdigest()[:16]
 
     @torch.inference_mode()
     def __call__(self, images: npt.NDArray[np.uint8]) -> Floats:

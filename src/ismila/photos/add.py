@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ismila.photos import UserError
-from ismila.photos.album import SUFFIXES, derived_folder, walk
 from ismila.photos.images import PhotoError, open_photo
 from ismila.photos.index import Progress, index_album
+from ismila.photos.labels import SUFFIXES, derived_folder, walk
 
 
 @dataclass
@@ -44,7 +44,9 @@ def add_photos(
         UserError: a source or the place cannot be used, or the disk refuses.
     """
     if place not in (subject, f"not_{subject}") and not re.fullmatch(r"pets/\w[\w -]*", place):
-        raise UserError(f"--as {place}: expected {subject}, not_{subject} or pets/KIND, such as pets/dog")
+        raise UserError(
+            f"--as {place}: expected {subject}, not_{subject} or pets/KIND, such as pets/dog"
+        )
     for source in sources:
         if not source.exists():
             raise UserError(f"{source}: no such file or folder; give photos or folders of photos")
@@ -54,12 +56,16 @@ def add_photos(
         index = index_album(root, subject, derived_folder(root, None), progress)
         here = {sha: path for sha, path in zip(index["sha256"], index["path"], strict=True) if sha}
         added, photos = Added(), list(_photos(sources))
-        steps: Iterable[Path] = progress(photos, len(photos), "Adding photos") if progress else photos
+        steps: Iterable[Path] = (
+            progress(photos, len(photos), "Adding photos") if progress else photos
+        )
         for photo in steps:
             if reason := _add(photo, root, folder, here, how, added):
                 added.skipped.append((photo, reason))
     except OSError as error:
-        raise UserError(f"{folder}: {error.strerror}; put that right and give the same command again") from error
+        raise UserError(
+            f"{folder}: {error.strerror}; put that right and give the same command again"
+        ) from error
     return added
 
 
@@ -71,7 +77,9 @@ def _photos(sources: Sequence[Path]) -> Iterator[Path]:
             yield source
 
 
-def _add(photo: Path, root: Path, folder: Path, here: dict[str, str], how: str | None, added: Added) -> str:
+def _add(
+    photo: Path, root: Path, folder: Path, here: dict[str, str], how: str | None, added: Added
+) -> str:
     """Add one photo; the reason when it is skipped."""
     if photo.suffix.lower() not in SUFFIXES:
         return "not a photo, by its name"

@@ -24,8 +24,27 @@ THREADS = 8
 WAITING = 4 * THREADS
 """Photos that are handed to the threads at a time: what bounds memory."""
 TABLE_EVERY_S = 15.0
-SUFFIX = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp"}
-COLUMNS = ["id", "owner", "title", "tags", "licence", "taken_at", "page", "url", "label", "why", "path"]
+SUFFIX = {
+    "JPEG": ".jpg",
+    "PNG": ".png",
+    "GIF": ".gif",
+    "WEBP": ".webp",
+    "TIFF": ".tif",
+    "BMP": ".bmp",
+}
+COLUMNS = [
+    "id",
+    "owner",
+    "title",
+    "tags",
+    "licence",
+    "taken_at",
+    "page",
+    "url",
+    "label",
+    "why",
+    "path",
+]
 Advance = Callable[[int, int], None]
 
 
@@ -49,11 +68,19 @@ class Sorting:
     limit: int = 0
 
     def __post_init__(self) -> None:
-        for name, tags in (("--tags", self.tags), ("--not-tags", self.not_tags), ("--pets-tags", self.pets_tags)):
+        for name, tags in (
+            ("--tags", self.tags),
+            ("--not-tags", self.not_tags),
+            ("--pets-tags", self.pets_tags),
+        ):
             if bad := [tag for tag in tags if not normal_tag(tag)]:
-                raise UserError(f"{name} {','.join(bad)}: expected tags of letters and digits, with commas between")
+                raise UserError(
+                    f"{name} {','.join(bad)}: expected tags of letters and digits, with commas between"
+                )
         if not self.tags:
-            raise UserError("--tags: give the tag that your photos of the subject carry, such as --tags mila")
+            raise UserError(
+                "--tags: give the tag that your photos of the subject carry, such as --tags mila"
+            )
 
     def place(self, record: Record) -> tuple[str, str]:
         """(folder below the root, why); the folder is empty for a photo that is left out."""
@@ -82,7 +109,9 @@ class Fetched:
     retagged: list[str] = field(default_factory=list)
 
 
-def fetch_album(flickr: Flickr, user: str, sorting: Sorting, root: Path, advance: Advance | None = None) -> Fetched:
+def fetch_album(
+    flickr: Flickr, user: str, sorting: Sorting, root: Path, advance: Advance | None = None
+) -> Fetched:
     """Fetch what is new; stopped anywhere, the same call goes on where it was.
 
     Args:
@@ -100,17 +129,22 @@ def fetch_album(flickr: Flickr, user: str, sorting: Sorting, root: Path, advance
 
 
 class _Fetch:
-    def __init__(self, flickr: Flickr, sorting: Sorting, root: Path, advance: Advance | None) -> None:
+    def __init__(
+        self, flickr: Flickr, sorting: Sorting, root: Path, advance: Advance | None
+    ) -> None:
         self.flickr, self.sorting, self.root, self.advance = flickr, sorting, root, advance
         self.done, self.downloads = Fetched(), Downloads()
         self.known = read_records(root)
         self.rows: dict[str, dict[str, Any]] = {
-            str(row["id"]): {str(name): value for name, value in row.items()} for row in self.known.to_dict("records")
+            str(row["id"]): {str(name): value for name, value in row.items()}
+            for row in self.known.to_dict("records")
         }
         self.here = {
             path.stem: path.relative_to(root).as_posix()
             for path in root.rglob("*")
-            if path.stem.isdigit() and path.suffix in SUFFIX.values() and ".ismila" not in path.parts
+            if path.stem.isdigit()
+            and path.suffix in SUFFIX.values()
+            and ".ismila" not in path.parts
         }
         for left in root.rglob(".*.part"):
             left.unlink(missing_ok=True)
@@ -136,7 +170,9 @@ class _Fetch:
             self._write()
         if not self.sorting.limit:
             mine = self.known[self.known["owner"] == user_id] if user_id != "me" else self.known
-            self.done.gone = [str(row.path) for row in mine.itertuples() if row.id not in self.listed]
+            self.done.gone = [
+                str(row.path) for row in mine.itertuples() if row.id not in self.listed
+            ]
         return self.done
 
     def _wanted(self, user_id: str) -> Iterator[tuple[Record, str, str]]:
@@ -173,7 +209,9 @@ class _Fetch:
     def _hand_over(self, pool: ThreadPoolExecutor, record: Record, folder: str, why: str) -> None:
         before = self.rows.get(record.id)
         if before is not None and before["label"] != folder:
-            self.done.retagged.append(f"{before['path']}: fetched as {before['label']}, on Flickr it is {folder} now")
+            self.done.retagged.append(
+                f"{before['path']}: fetched as {before['label']}, on Flickr it is {folder} now"
+            )
             folder, why = before["label"], before["why"]
         if record.id in self.here:
             self.done.here_already += 1
@@ -260,10 +298,14 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--root {folder.parent}: {error.strerror}; give a folder that may be written") from error
+        raise UserError(
+            f"--root {folder.parent}: {error.strerror}; give a folder that may be written"
+        ) from error
 
 
 def _cannot_write(root: Path, error: OSError) -> UserError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     remedy = "free some space" if full else "put that right"
-    return UserError(f"{root}: {'disk full' if full else error.strerror}; {remedy} and give the same command again")
+    return UserError(
+        f"{root}: {'disk full' if full else error.strerror}; {remedy} and give the same command again"
+    )

@@ -36,12 +36,35 @@ TIMEOUT_S = (10, 60)
 MAX_BYTES = 64 * 2**20
 ATTEMPTS = 5
 LONGEST_WAIT_S = 120.0
-SIZES = {"t": 100, "m": 240, "n": 320, "w": 400, "z": 640, "c": 800, "l": 1024, "h": 1600, "k": 2048, "o": 10**6}
+SIZES = {
+    "t": 100,
+    "m": 240,
+    "n": 320,
+    "w": 400,
+    "z": 640,
+    "c": 800,
+    "l": 1024,
+    "h": 1600,
+    "k": 2048,
+    "o": 10**6,
+}
 """Flickr's suffix of a size -> its longer side in pixels, for listings that do not say."""
-EXTRAS = ",".join(["date_upload", "date_taken", "tags", "license", "media", "path_alias", *(f"url_{s}" for s in SIZES)])
+EXTRAS = ",".join(
+    [
+        "date_upload",
+        "date_taken",
+        "tags",
+        "license",
+        "media",
+        "path_alias",
+        *(f"url_{s}" for s in SIZES),
+    ]
+)
 STATUS_TO_RETRY = (429, 500, 502, 503, 504)
 
-logging.getLogger("flickrapi").setLevel(logging.CRITICAL)  # it logs whole answers, and ours say what is wrong
+logging.getLogger("flickrapi").setLevel(
+    logging.CRITICAL
+)  # it logs whole answers, and ours say what is wrong
 
 
 class FetchError(Exception):
@@ -116,9 +139,13 @@ class Flickr:
         import flickrapi
 
         self.url = url or os.environ.get("FLICKR_API_URL") or API_URL
-        self.interval_s = float(os.environ.get("FLICKR_API_INTERVAL_S", 1) if interval_s is None else interval_s)
+        self.interval_s = float(
+            os.environ.get("FLICKR_API_INTERVAL_S", 1) if interval_s is None else interval_s
+        )
         self._keys, self._next_call = keys, 0.0
-        self._api: Any = flickrapi.FlickrAPI(keys.key, keys.secret, format="json", timeout=TIMEOUT_S)
+        self._api: Any = flickrapi.FlickrAPI(
+            keys.key, keys.secret, format="json", timeout=TIMEOUT_S
+        )
         self._api.REST_URL = self.url
         services = self.url.split("/services/")[0] + "/services/oauth/"
         oauth = self._api.flickr_oauth
@@ -149,13 +176,19 @@ class Flickr:
         import flickrapi
 
         if not self._keys.secret:
-            raise UserError("no FLICKR_API_SECRET: --login signs its calls with it; put it beside FLICKR_API_KEY")
+            raise UserError(
+                "no FLICKR_API_SECRET: --login signs its calls with it; put it beside FLICKR_API_KEY"
+            )
         try:
             self._api.get_request_token(oauth_callback="oob")
-            print(f"Open this page, allow reading, and type the code it shows:\n{self._api.auth_url(perms='read')}")
+            print(
+                f"Open this page, allow reading, and type the code it shows:\n{self._api.auth_url(perms='read')}"
+            )
             self._api.get_access_token(input("code: ").strip())
         except (flickrapi.exceptions.FlickrError, requests.RequestException, EOFError) as error:
-            raise UserError(f"login did not work ({_first_line(error)}); check key, secret and code") from error
+            raise UserError(
+                f"login did not work ({_first_line(error)}); check key, secret and code"
+            ) from error
         token = Path(self._api.token_cache.filename)
         token.parent.chmod(0o700)
         token.chmod(0o600)
@@ -179,7 +212,9 @@ class Flickr:
                 )
                 told = json.loads(answer)
             except flickrapi.exceptions.FlickrError as error:
-                raise UserError(f"Flickr: {_first_line(error)} at {method}; try again later") from error
+                raise UserError(
+                    f"Flickr: {_first_line(error)} at {method}; try again later"
+                ) from error
             except requests.RequestException as error:
                 raise UserError(
                     f"cannot reach {urlsplit(self.url).hostname} ({type(error).__name__}); check the network, "
@@ -218,7 +253,9 @@ class Flickr:
                 seen.add(photo_id)
                 yield _record(photo, user_id)
 
-    def _query(self, user_id: str, low: int, high: int | None, parent_total: int | None) -> Iterator[dict[str, Any]]:
+    def _query(
+        self, user_id: str, low: int, high: int | None, parent_total: int | None
+    ) -> Iterator[dict[str, Any]]:
         page = self._page(user_id, 1, low, high)
         total, pages = int(page.get("total") or 0), int(page.get("pages") or 1)
         ignores_dates = parent_total is not None and total >= parent_total
@@ -244,7 +281,9 @@ class Flickr:
             yield from self._query(user_id, low, uploads[-1], total)
             return
         high = high or int(time.time()) + 86_400
-        if high - low > 2:  # the halves overlap by a second: it does not matter whether bounds are inclusive
+        if (
+            high - low > 2
+        ):  # the halves overlap by a second: it does not matter whether bounds are inclusive
             yield from self._query(user_id, (low + high) // 2, high, None)
             yield from self._query(user_id, low, (low + high) // 2 + 1, None)
 
@@ -252,12 +291,20 @@ class Flickr:
         dates = {"min_upload_date": low} if low else {}
         dates |= {"max_upload_date": high} if high else {}
         told = self.call(
-            "flickr.people.getPhotos", user_id=user_id, per_page=PER_PAGE, page=number, extras=EXTRAS, **dates
+            "flickr.people.getPhotos",
+            user_id=user_id,
+            per_page=PER_PAGE,
+            page=number,
+            extras=EXTRAS,
+            **dates,
         )
         page = told.get("photos")
         page = page if isinstance(page, dict) else {}
         listed = page.get("photo")
-        return {**page, "photo": [p for p in listed if isinstance(p, dict)] if isinstance(listed, list) else []}
+        return {
+            **page,
+            "photo": [p for p in listed if isinstance(p, dict)] if isinstance(listed, list) else [],
+        }
 
 
 def _upload(photo: Mapping[str, Any]) -> int:
@@ -268,16 +315,16 @@ def _upload(photo: Mapping[str, Any]) -> int:
 def _remedy(method: str, code: str, message: str, params: Mapping[str, str | int]) -> str:
     message = _printable(message)
     if code == "100":
-        return (
-            "FLICKR_API_KEY: Flickr does not know this key (code 100); compare it with flickr.com/services/apps/by/me"
-        )
+        return "FLICKR_API_KEY: Flickr does not know this key (code 100); compare it with flickr.com/services/apps/by/me"
     if code in ("96", "97", "98"):
         return f"Flickr refuses the login ({message}); log in again with: ismila fetch --login"
     if code == "99":
         return f"Flickr wants a login for this ({message}); first: ismila fetch --login"
     who = params.get("user_id") or params.get("username") or params.get("url")
     if code in ("1", "2", "5") and who:
-        hidden = " or its photos are private (then first: ismila fetch --login)" if code != "1" else ""
+        hidden = (
+            " or its photos are private (then first: ismila fetch --login)" if code != "1" else ""
+        )
         return f"--user {who}: Flickr knows no such user{hidden}; give an NSID (12345@N00), a user name or an address"
     return f"Flickr: {message or 'error'} (code {code}) at {method}"
 

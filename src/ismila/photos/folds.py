@@ -10,7 +10,9 @@ import pandas as pd
 FRACTIONS = {"train": 0.6, "val": 0.15, "test": 0.25}
 
 
-def assign_folds(index: pd.DataFrame, seed: int, fractions: Mapping[str, float] = FRACTIONS) -> pd.Series[str]:
+def assign_folds(
+    index: pd.DataFrame, seed: int, fractions: Mapping[str, float] = FRACTIONS
+) -> pd.Series[str]:
     """`train`, `val` or `test` for every row of the usable index.
 
     Within each stratum (label and kind) groups are dealt, one after another, to the fold that is furthest below
@@ -25,8 +27,12 @@ def assign_folds(index: pd.DataFrame, seed: int, fractions: Mapping[str, float] 
     groups = index.assign(
         stratum=index["label"].map({"subject": "0", "pets": "1", "things": "2"}) + index["kind"]
     ).groupby("group", sort=False)
-    table = groups.agg(added=("added", "min"), stratum=("stratum", "min"), size=("group", "size")).reset_index()
-    table["draw"] = [hashlib.sha256(f"{seed}:{group}".encode()).hexdigest() for group in table["group"]]
+    table = groups.agg(
+        added=("added", "min"), stratum=("stratum", "min"), size=("group", "size")
+    ).reset_index()
+    table["draw"] = [
+        hashlib.sha256(f"{seed}:{group}".encode()).hexdigest() for group in table["group"]
+    ]
     fold_of: dict[str, str] = {}
     dealt: dict[str, dict[str, int]] = {}
     for row in table.sort_values(["added", "draw"]).itertuples():

@@ -79,8 +79,12 @@ def open_photo(source: Path | bytes, at_least_px: int, max_pixels: int = MAX_PIX
         if isinstance(source, Path) and source.stat().st_size == 0:
             raise PhotoError("empty file")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # corrupt EXIF is not our reader's problem: the pixels count
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as photo:
+            warnings.simplefilter(
+                "ignore"
+            )  # corrupt EXIF is not our reader's problem: the pixels count
+            with Image.open(
+                io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()
+            ) as photo:
                 width_px, height_px = photo.size
                 if width_px * height_px > max_pixels:
                     raise PhotoError(f"too large: {width_px} x {height_px} pixels")
@@ -96,13 +100,23 @@ def open_photo(source: Path | bytes, at_least_px: int, max_pixels: int = MAX_PIX
     except UnidentifiedImageError as error:
         raise PhotoError("not a picture") from error
     except Exception as error:  # Pillow's plug-ins raise almost anything on damaged input
-        raise PhotoError(f"damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+        raise PhotoError(
+            f"damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from error
 
 
 def _is_heif(source: Path | bytes) -> bool:
     if isinstance(source, Path):
         return source.suffix.lower() in (".heic", ".heif")
-    return source[4:8] == b"ftyp" and source[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+    return source[4:8] == b"ftyp" and source[8:12] in (
+        b"heic",
+        b"heix",
+        b"hevc",
+        b"heim",
+        b"heis",
+        b"mif1",
+        b"msf1",
+    )
 
 
 @lru_cache
@@ -128,10 +142,14 @@ def _upright(photo: Image.Image) -> Image.Image:
 
 
 def _to_rgb(photo: Image.Image) -> Image.Image:
-    if photo.mode.startswith("I") or photo.mode == "F":  # 16-bit grey: convert() would clip, not scale
+    if (
+        photo.mode.startswith("I") or photo.mode == "F"
+    ):  # 16-bit grey: convert() would clip, not scale
         values = np.asarray(photo, dtype=np.float32)
         top = 65535.0 if values.max(initial=0) > 255 else 255.0
-        return Image.fromarray((values.clip(0, top) * (255.0 / top)).astype(np.uint8)).convert("RGB")
+        return Image.fromarray((values.clip(0, top) * (255.0 / top)).astype(np.uint8)).convert(
+            "RGB"
+        )
     if photo.mode in ("RGBA", "LA", "PA") or "transparency" in photo.info:
         layer = photo.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
@@ -184,7 +202,9 @@ def normalise(images: Pixels, spec: ImageSpec) -> npt.NDArray[np.float32]:
     """`[N, H, W, 3]` uint8 -> `[N, 3, H, W]` float32, scaled as the backbone wants it."""
     scale = np.float32(1.0) / (255.0 * np.asarray(spec.std, np.float32))
     shift = np.asarray(spec.mean, np.float32) / np.asarray(spec.std, np.float32)
-    return np.ascontiguousarray((images * scale - shift).astype(np.float32, copy=False).transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(
+        (images * scale - shift).astype(np.float32, copy=False).transpose(0, 3, 1, 2)
+    )
 
 
 def jpeg_bytes(image: Image.Image, quality: int) -> bytes:

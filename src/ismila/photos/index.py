@@ -19,20 +19,32 @@ from filelock import FileLock
 from PIL import Image
 
 from ismila.photos import UserError
-from ismila.photos.album import read_album
 from ismila.photos.fetch import read_records
 from ismila.photos.images import PhotoError, open_photo, write_aside
+from ismila.photos.labels import read_album
 
 NEAR_DUPLICATE_BITS = 6
 """Perceptual hashes (64 bits) that differ in at most this many bits belong to near-duplicates."""
 BURST_S = 10
 """Photos taken at most this many seconds after one another belong to a burst."""
 
-SEEN = ["sha256", "width_px", "height_px", "taken_at", "phash", "damage", "group", "added", "subject_share"]
+SEEN = [
+    "sha256",
+    "width_px",
+    "height_px",
+    "taken_at",
+    "phash",
+    "damage",
+    "group",
+    "added",
+    "subject_share",
+]
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
-def index_album(root: Path, subject: str, derived: Path, progress: Progress | None = None) -> pd.DataFrame:
+def index_album(
+    root: Path, subject: str, derived: Path, progress: Progress | None = None
+) -> pd.DataFrame:
     """Bring `<derived>/index.parquet` up to date and return it; only new or changed photos are opened.
 
     Columns: `path, sha256, label (subject, things, pets), kind, width_px, height_px, taken_at, phash, group,
@@ -208,7 +220,9 @@ def _facts(content: bytes) -> dict[str, Any]:
 
 def _problems(index: pd.DataFrame) -> pd.Series[str]:
     problem = index["damage"].fillna("").astype(str)
-    problem = problem.mask((problem == "") & (index["dropped"].fillna(False).astype(bool)), "dropped in labels.csv")
+    problem = problem.mask(
+        (problem == "") & (index["dropped"].fillna(False).astype(bool)), "dropped in labels.csv"
+    )
     problem = problem.mask(
         (problem == "") & (index["label"] == ""),
         "no label: not in a folder that gives one, nor in labels.csv",
@@ -218,7 +232,9 @@ def _problems(index: pd.DataFrame) -> pd.Series[str]:
         first = same.iloc[0]
         if same["kind"].nunique() > 1:
             where = ", ".join(same["path"])
-            problem.loc[same.index] = f"same photo with different labels: {where}; settle it in labels.csv"
+            problem.loc[same.index] = (
+                f"same photo with different labels: {where}; settle it in labels.csv"
+            )
         else:
             problem.loc[same.index[1:]] = f"same photo as {first['path']}"
     return problem
@@ -253,7 +269,9 @@ def _group(index: pd.DataFrame) -> pd.DataFrame:
     for i in np.flatnonzero(new):
         group[i] = name[component[i]]
         if neighbours.get(int(i), set()) - {group[i]}:
-            index.loc[rows[i], "problem"] = "resembles photos of two groups that may lie in different folds"
+            index.loc[rows[i], "problem"] = (
+                "resembles photos of two groups that may lie in different folds"
+            )
             group[i] = ""
     index.loc[rows, "group"] = group
     return index
@@ -268,7 +286,9 @@ def _alike(rows: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.in
         a, b = np.nonzero(bits <= NEAR_DUPLICATE_BITS)
         pairs.append(np.stack([a, b], 1)[a < b] + start)
     taken = pd.to_datetime(rows["taken_at"]).reset_index(drop=True)
-    known = taken[taken.notna() & (taken != taken.dt.normalize())].sort_values()  # midnight sharp: a date, no time
+    known = taken[
+        taken.notna() & (taken != taken.dt.normalize())
+    ].sort_values()  # midnight sharp: a date, no time
     close = known.diff().dt.total_seconds() <= BURST_S
     order = known.index.to_numpy()
     at = np.flatnonzero(close.to_numpy())
@@ -277,7 +297,9 @@ def _alike(rows: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.in
     return found[:, 0], found[:, 1]
 
 
-def _components(n: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+def _components(
+    n: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int32]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

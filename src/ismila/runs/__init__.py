@@ -16,7 +16,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody hears of a person's runs; and exits 2 s earlier
+os.environ.setdefault(
+    "MLFLOW_DISABLE_TELEMETRY", "true"
+)  # nobody hears of a person's runs; and exits 2 s earlier
 
 import mlflow
 import pandas as pd
@@ -36,7 +38,13 @@ from ismila.photos import UserError
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
-for name in ("mlflow.models", "mlflow.pyfunc", "mlflow.tracking", "mlflow.store.model_registry", "mlflow.types"):
+for name in (
+    "mlflow.models",
+    "mlflow.pyfunc",
+    "mlflow.tracking",
+    "mlflow.store.model_registry",
+    "mlflow.types",
+):
     logging.getLogger(name).setLevel(logging.ERROR)
 
 DATABASE = Path("mlruns/mlflow.db")
@@ -77,7 +85,12 @@ SWEEP = "ISMILA_SWEEP_RUN"
 
 @contextmanager
 def recorded(
-    subject: str, name: str, params: dict[str, Any], tags: dict[str, str], uri: str | None, sweep: bool = False
+    subject: str,
+    name: str,
+    params: dict[str, Any],
+    tags: dict[str, str],
+    uri: str | None,
+    sweep: bool = False,
 ) -> Iterator[str]:
     """Open a run of the subject's experiment and yield its id; it ends FINISHED, or FAILED on an exception.
 
@@ -97,14 +110,18 @@ def recorded(
         else:
             experiment_id = experiment.experiment_id
         if sweep and SWEEP not in os.environ:
-            parent = client.create_run(experiment_id, run_name="sweep", tags={"subject": subject, **SOURCE})
+            parent = client.create_run(
+                experiment_id, run_name="sweep", tags={"subject": subject, **SOURCE}
+            )
             os.environ[SWEEP] = parent.info.run_id
         if sweep:
             tags = {**tags, MLFLOW_PARENT_RUN_ID: os.environ[SWEEP]}
         run = client.create_run(experiment_id, run_name=name)
         logged = [Param(key, str(value)[:500]) for key, value in params.items()]
         client.log_batch(
-            run.info.run_id, params=logged, tags=[RunTag(k, v) for k, v in {**SOURCE, **tags}.items() if v]
+            run.info.run_id,
+            params=logged,
+            tags=[RunTag(k, v) for k, v in {**SOURCE, **tags}.items() if v],
         )
     except (MlflowException, OSError) as error:
         raise UserError(
@@ -157,7 +174,9 @@ def record_results(
     _record_dataset(client, run_id, predictions, digest)
 
 
-def _record_dataset(client: mlflow.MlflowClient, run_id: str, predictions: pd.DataFrame, digest: str) -> None:
+def _record_dataset(
+    client: mlflow.MlflowClient, run_id: str, predictions: pd.DataFrame, digest: str
+) -> None:
     from mlflow.data.pandas_dataset import from_pandas
     from mlflow.entities import DatasetInput, InputTag
 
@@ -188,14 +207,19 @@ def crown(run_id: str, subject: str, figures: dict[str, float], verdict: str) ->
 
     folder = Path(__file__).parents[1]
     signature = ModelSignature(
-        Schema([ColSpec("string", "image")]), Schema([ColSpec("double", "probability"), ColSpec("string", "verdict")])
+        Schema([ColSpec("string", "image")]),
+        Schema([ColSpec("double", "probability"), ColSpec("string", "verdict")]),
     )
     example = pd.DataFrame({"image": [base64.b64encode(_example()).decode()]})
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(folder / "runs" / "served.py"),
-            artifacts={"classifier": mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="classifier")},
+            artifacts={
+                "classifier": mlflow.artifacts.download_artifacts(
+                    run_id=run_id, artifact_path="classifier"
+                )
+            },
             code_paths=[str(folder)],
             signature=signature,
             input_example=example,
@@ -210,7 +234,11 @@ def crown(run_id: str, subject: str, figures: dict[str, float], verdict: str) ->
 
 def _others(subject: str, run_id: str) -> list[Recorded]:
     try:
-        return [run for run in finished_runs(subject, str(mlflow.get_tracking_uri())) if run.run_id != run_id]
+        return [
+            run
+            for run in finished_runs(subject, str(mlflow.get_tracking_uri()))
+            if run.run_id != run_id
+        ]
     except UserError:
         return []
 
@@ -246,12 +274,16 @@ def find_run(which: str, subject: str, uri: str | None = None) -> str:
     if which == "latest":
         return ids[0]
     if which == "best":
-        return max(reversed(runs), key=lambda run: rank(run.metrics)).run_id  # of equals the oldest, the champion
+        return max(
+            reversed(runs), key=lambda run: rank(run.metrics)
+        ).run_id  # of equals the oldest, the champion
     if which in (aliased := aliases(subject)):
         return aliased[which]
     matching = [run_id for run_id in ids if run_id.startswith(which)]
     if not re.fullmatch("[0-9a-f]+", which) or not matching:
-        raise UserError(f"--run {which}: no such run; give best, latest, a run id or an alias from `ismila ui`")
+        raise UserError(
+            f"--run {which}: no such run; give best, latest, a run id or an alias from `ismila ui`"
+        )
     if len(matching) > 1:
         raise UserError(f"--run {which}: {len(matching)} runs begin like this; give more of the id")
     return matching[0]
@@ -262,12 +294,17 @@ def aliases(subject: str) -> dict[str, str]:
     client = mlflow.MlflowClient()
     try:
         named = client.get_registered_model(subject).aliases
-        return {alias: str(client.get_model_version(subject, version).run_id) for alias, version in named.items()}
+        return {
+            alias: str(client.get_model_version(subject, version).run_id)
+            for alias, version in named.items()
+        }
     except MlflowException:  # nothing is registered
         return {}
 
 
-def finished_runs(subject: str, uri: str | None = None, parent: str | None = None) -> list[Recorded]:
+def finished_runs(
+    subject: str, uri: str | None = None, parent: str | None = None
+) -> list[Recorded]:
     """The subject's finished runs that have predictions, the newest first.
 
     Args:
@@ -279,9 +316,15 @@ def finished_runs(subject: str, uri: str | None = None, parent: str | None = Non
     client = connect(uri)
     experiment = client.get_experiment_by_name(subject)
     wanted = TRAINED + (f" and tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'" if parent else "")
-    found = client.search_runs([experiment.experiment_id], wanted, max_results=5000) if experiment else []
+    found = (
+        client.search_runs([experiment.experiment_id], wanted, max_results=5000)
+        if experiment
+        else []
+    )
     if not found:
-        raise UserError(f"no finished run of {subject} yet; make one with: python -m ismila.train subject={subject}")
+        raise UserError(
+            f"no finished run of {subject} yet; make one with: python -m ismila.train subject={subject}"
+        )
     return [_recorded(run) for run in found]
 
 
@@ -290,7 +333,9 @@ def finished_sweep() -> list[Recorded]:
     client = mlflow.MlflowClient()
     parent = client.get_run(os.environ[SWEEP])
     try:
-        return finished_runs(parent.data.tags["subject"], str(mlflow.get_tracking_uri()), parent.info.run_id)
+        return finished_runs(
+            parent.data.tags["subject"], str(mlflow.get_tracking_uri()), parent.info.run_id
+        )
     except UserError:  # each of them failed, and has said why
         client.set_terminated(os.environ.pop(SWEEP), "FAILED")
         return []
@@ -302,20 +347,31 @@ def read_run(run_id: str) -> Recorded:
 
 
 def _recorded(run: Run) -> Recorded:
-    return Recorded(run.info.run_id, dict(run.data.tags), dict(run.data.params), dict(run.data.metrics))
+    return Recorded(
+        run.info.run_id, dict(run.data.tags), dict(run.data.params), dict(run.data.metrics)
+    )
 
 
 def read_epochs(run_id: str) -> dict[str, list[float]]:
     """`loss, accuracy, val_loss, val_accuracy` by epoch, as far as the run has them."""
     client = mlflow.MlflowClient()
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
-    told = {name: sorted(client.get_metric_history(run_id, name), key=lambda m: m.step) for name in names}
-    return {name: [float(metric.value) for metric in history] for name, history in told.items() if history}
+    told = {
+        name: sorted(client.get_metric_history(run_id, name), key=lambda m: m.step)
+        for name in names
+    }
+    return {
+        name: [float(metric.value) for metric in history]
+        for name, history in told.items()
+        if history
+    }
 
 
 def load_predictions(run_id: str) -> pd.DataFrame:
     """A run's predictions.parquet."""
-    table = pd.read_parquet(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="predictions.parquet"))
+    table = pd.read_parquet(
+        mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="predictions.parquet")
+    )
     return table if "held_out" in table else table.assign(held_out=table["fold"] == "test")
 
 

@@ -26,7 +26,9 @@ class ServedClassifier(PythonModel):  # type: ignore[misc]
         """Read the classifier folder that was logged with the model."""
         self.classifier = Classifier.load(Path(context.artifacts["classifier"]))
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
         """One row for each image.
 
         Raises:
@@ -37,10 +39,17 @@ class ServedClassifier(PythonModel):  # type: ignore[misc]
             try:
                 pixels = read_image(_source(str(image)), self.classifier.spec)
             except PhotoError as error:
-                raise ValueError(f"row {number}: {error}; expected base64 of an image's bytes, or a path") from error
+                raise ValueError(
+                    f"row {number}: {error}; expected base64 of an image's bytes, or a path"
+                ) from error
             p = float(self.classifier.probabilities(pixels[None])[0])
             subject = self.classifier.subject
-            rows.append({"probability": p, "verdict": subject if p >= self.classifier.threshold else f"not {subject}"})
+            rows.append(
+                {
+                    "probability": p,
+                    "verdict": subject if p >= self.classifier.threshold else f"not {subject}",
+                }
+            )
         return pd.DataFrame(rows, columns=["probability", "verdict"])
 
 
@@ -49,7 +58,9 @@ def _source(image: str) -> Path | bytes:
         return Path(image)
     _, _, content = image.rpartition(";base64,")  # a data: address, as web pages send it
     try:
-        return base64.b64decode("".join(content.split()), validate=True)  # the `base64` command breaks lines
+        return base64.b64decode(
+            "".join(content.split()), validate=True
+        )  # the `base64` command breaks lines
     except (binascii.Error, ValueError):
         return Path(image[:200])
 

@@ -20,7 +20,9 @@ def ismila(folder, *args, module="ismila.cli"):
 
 @pytest.fixture
 def trained(album, tmp_path):
-    said = ismila(tmp_path, "model=cnn", f"data.root={album}", "model.epochs=3", module="ismila.train")
+    said = ismila(
+        tmp_path, "model=cnn", f"data.root={album}", "model.epochs=3", module="ismila.train"
+    )
     assert said.returncode == 0, said.stderr
     return tmp_path
 
@@ -38,7 +40,9 @@ def test_a_library_is_scanned_once_and_killed_it_goes_on(trained):
     (library / "broken.jpg").write_text("no photo")
     before = {path: path.read_bytes() for path in library.rglob("*.jpg")}
     command = [sys.executable, "-m", "ismila.cli", "scan", str(library), "--state", "killed.sqlite"]
-    process = subprocess.Popen(command, cwd=trained, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=trained, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     while not (trained / "killed.sqlite").exists() and process.poll() is None:
         time.sleep(0.01)
     time.sleep(0.15)
@@ -46,7 +50,16 @@ def test_a_library_is_scanned_once_and_killed_it_goes_on(trained):
     process.wait()
     for state in ("killed.sqlite", "whole.sqlite"):
         said = ismila(
-            trained, "scan", library, "--state", state, "--csv", f"{state}.csv", "--link-to", "found", "--xmp"
+            trained,
+            "scan",
+            library,
+            "--state",
+            state,
+            "--csv",
+            f"{state}.csv",
+            "--link-to",
+            "found",
+            "--xmp",
         )
         assert said.returncode == 1, said.stderr
         assert "1 photos could not be read" in said.stderr
@@ -56,7 +69,11 @@ def test_a_library_is_scanned_once_and_killed_it_goes_on(trained):
     assert len(rows) == 61
     assert rows["broken.jpg"]["error"] == "not a picture"
     found = {path for path, row in rows.items() if row["verdict"] == "mila"}
-    links = {str(p.relative_to(trained / "found/mila")) for p in (trained / "found/mila").rglob("*") if p.is_symlink()}
+    links = {
+        str(p.relative_to(trained / "found/mila"))
+        for p in (trained / "found/mila").rglob("*")
+        if p.is_symlink()
+    }
     assert links == found
     assert {str(p.relative_to(library))[: -len(".xmp")] for p in library.rglob("*.xmp")} == found
     assert before == {path: path.read_bytes() for path in library.rglob("*.jpg")}
@@ -64,7 +81,9 @@ def test_a_library_is_scanned_once_and_killed_it_goes_on(trained):
     assert re.search("0 photos judged now, 61 before", again.stdout)
     draw_photo(library / "2000/ü 0.jpg", 999, False)
     os.utime(library / "2000/ü 3.jpg", (1, 1))
-    assert "2 photos judged now" in ismila(trained, "scan", library, "--state", "whole.sqlite").stdout
+    assert (
+        "2 photos judged now" in ismila(trained, "scan", library, "--state", "whole.sqlite").stdout
+    )
 
 
 def test_a_scan_of_nothing_says_so_in_one_line(tmp_path):
@@ -74,7 +93,9 @@ def test_a_scan_of_nothing_says_so_in_one_line(tmp_path):
 
 
 def keywords(path):
-    return [li.text for li in etree.parse(path).iterfind(f".//{{{DC}}}subject/{{{RDF}}}Bag/{{{RDF}}}li")]
+    return [
+        li.text for li in etree.parse(path).iterfind(f".//{{{DC}}}subject/{{{RDF}}}Bag/{{{RDF}}}li")
+    ]
 
 
 def test_a_side_file_keeps_what_others_wrote(tmp_path):

@@ -13,7 +13,7 @@ import requests
 import uvicorn
 from conftest import draw_photo
 
-from ismila.photos.album import correct
+from ismila.photos.labels import correct
 from ismila.use.check.review import Album, make_app
 
 
@@ -71,11 +71,19 @@ def test_the_page_in_one_file_needs_nothing_else(wrong, tmp_path):
 
 def test_a_correction_is_written_at_once_and_can_be_undone(served):
     root, address = served
-    (root / "labels.csv").write_text("path,label,closeup,note,mine\nmila/m1.jpg,drop,,old,x\n", encoding="utf-8-sig")
+    (root / "labels.csv").write_text(
+        "path,label,closeup,note,mine\nmila/m1.jpg,drop,,old,x\n", encoding="utf-8-sig"
+    )
     path = "not_mila/wr<i>ng & ünique.jpg"
     assert requests.post(f"{address}/correction", json={"path": path, "label": "mila"}).ok
     assert requests.post(f"{address}/correction", json={"path": path, "closeup": True}).ok
-    assert labels(root)[path] == {"path": path, "label": "mila", "closeup": "yes", "note": "", "mine": ""}
+    assert labels(root)[path] == {
+        "path": path,
+        "label": "mila",
+        "closeup": "yes",
+        "note": "",
+        "mine": "",
+    }
     assert labels(root)["mila/m1.jpg"] == {
         "path": "mila/m1.jpg", "label": "drop", "closeup": "", "note": "old", "mine": "x"
     }  # fmt: skip
@@ -89,10 +97,20 @@ def test_a_correction_is_written_at_once_and_can_be_undone(served):
 def test_only_the_page_itself_may_ask_and_only_about_its_photos(served):
     root, address = served
     body = {"path": "mila/also.jpg", "label": "drop"}
-    assert requests.get(f"{address}/album.json", headers={"Host": "evil.example"}).status_code == 403
-    assert requests.post(f"{address}/correction", json=body, headers={"Origin": "http://evil"}).status_code == 403
+    assert (
+        requests.get(f"{address}/album.json", headers={"Host": "evil.example"}).status_code == 403
+    )
+    assert (
+        requests.post(
+            f"{address}/correction", json=body, headers={"Origin": "http://evil"}
+        ).status_code
+        == 403
+    )
     assert requests.get(f"{address}/photo", params={"path": "../../etc/passwd"}).status_code == 404
-    assert requests.post(f"{address}/correction", json={"path": "../x", "label": "drop"}).status_code == 404
+    assert (
+        requests.post(f"{address}/correction", json={"path": "../x", "label": "drop"}).status_code
+        == 404
+    )
     answer = requests.post(f"{address}/correction", json={**body, "label": "../x"})
     assert (answer.status_code, "expected mila" in answer.json()["error"]) == (400, True)
     assert labels(root) == {}
@@ -100,7 +118,8 @@ def test_only_the_page_itself_may_ask_and_only_about_its_photos(served):
 
 def test_corrections_from_several_threads_are_all_there(wrong):
     threads = [
-        threading.Thread(target=correct, args=(wrong, "mila", f"mila/m{i}.jpg", {"label": "drop"})) for i in range(20)
+        threading.Thread(target=correct, args=(wrong, "mila", f"mila/m{i}.jpg", {"label": "drop"}))
+        for i in range(20)
     ]
     for thread in threads:
         thread.start()
@@ -115,23 +134,36 @@ def test_keys_settle_photos_in_a_real_browser(served):
     sync = pytest.importorskip("playwright.sync_api")
     root, address = served
     with sync.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = play.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
         page = browser.new_page(viewport={"width": 390, "height": 800})
         problems = []
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on(
+            "console",
+            lambda message: problems.append(message.text) if message.type == "error" else None,
+        )
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.goto(address)
         page.wait_for_selector("li:focus")
         paths = page.eval_on_selector_all("li", "items => items.map((item) => item.photo.path)")
         for key in ("m", "n", "c", "x"):
             page.keyboard.press(key)
-            page.wait_for_function(f"document.querySelectorAll('li.settled').length === {'mncx'.index(key) + 1}")
+            page.wait_for_function(
+                f"document.querySelectorAll('li.settled').length === {'mncx'.index(key) + 1}"
+            )
         page.select_option("#kind", "cat")
         page.locator("li").nth(4).focus()
         page.keyboard.press("p")
         page.wait_for_function("document.querySelectorAll('li.settled').length === 5")
         said = labels(root)
-        assert [said[path]["label"] for path in paths[:5]] == ["mila", "not_mila", "", "drop", "pets/cat"]
+        assert [said[path]["label"] for path in paths[:5]] == [
+            "mila",
+            "not_mila",
+            "",
+            "drop",
+            "pets/cat",
+        ]
         assert said[paths[2]]["closeup"] == "yes"
         page.keyboard.press("u")
         page.wait_for_function("document.querySelectorAll('li.settled').length === 4")

@@ -23,7 +23,8 @@ from ismila.learning.backbones import make_network, weights_of
 from ismila.learning.classifier import Classifier
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec, fit_photo, open_photo, read_image
-from ismila.use import export, website
+from ismila.use.export import export_run as export
+from ismila.use.export import website
 from ismila.use.export.exported import ExportedClassifier
 from ismila.use.export.graph import graph_of, halve
 
@@ -44,7 +45,9 @@ def classifier_of(name, size_px, hidden=0, **backbone):
     network = make_network(described, spec).eval()
     for parameter in network.head.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    return Classifier(weights_of(network), described, spec, "rex", 0.7, {"accuracy": 0.5}, "abcdef12")
+    return Classifier(
+        weights_of(network), described, spec, "rex", 0.7, {"accuracy": 0.5}, "abcdef12"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,12 @@ def images_of(classifier, count=6):
 
 @pytest.mark.parametrize(
     ("name", "size_px", "hidden", "temperature"),
-    [("cnn", 64, 0, 1.0), ("mobilenet", 64, 0, 1.0), ("mobilenet", 64, 16, 2.5), ("bundled", 96, 0, 2.5)],
+    [
+        ("cnn", 64, 0, 1.0),
+        ("mobilenet", 64, 0, 1.0),
+        ("mobilenet", 64, 16, 2.5),
+        ("bundled", 96, 0, 2.5),
+    ],
 )
 def test_the_graph_says_what_torch_says(bundled, name, size_px, hidden, temperature):
     classifier = bundled if name == "bundled" else classifier_of(name, size_px, hidden)
@@ -81,7 +89,9 @@ def test_the_graph_says_what_torch_says(bundled, name, size_px, hidden, temperat
 def test_its_heat_is_what_explain_draws(bundled, name):
     classifier = bundled if name == "bundled" else classifier_of("cnn", 64)
     exported = ExportedClassifier(graph_of(classifier).SerializeToString(), "rex.onnx")
-    explainer = Explainer(classifier, pd.DataFrame({"path": [], "kind": []}), np.zeros((0, 1), np.float32))
+    explainer = Explainer(
+        classifier, pd.DataFrame({"path": [], "kind": []}), np.zeros((0, 1), np.float32)
+    )
     for image in images_of(classifier, 3):
         heat = exported.heat(image)
         assert heat.shape == image.shape[:2] and heat.max() == pytest.approx(1)
@@ -92,8 +102,16 @@ def test_the_file_alone_is_enough(bundled, tmp_path):
     (tmp_path / "rex.onnx").write_bytes(graph_of(bundled).SerializeToString())
     told = ExportedClassifier.load(tmp_path)
     assert told.spec == bundled.spec
-    assert (told.subject, told.threshold, told.scores, told.run) == ("rex", 0.7, {"accuracy": 0.5}, "abcdef12")
-    props = {entry.key: json.loads(entry.value) for entry in onnx.load(tmp_path / "rex.onnx").metadata_props}
+    assert (told.subject, told.threshold, told.scores, told.run) == (
+        "rex",
+        0.7,
+        {"accuracy": 0.5},
+        "abcdef12",
+    )
+    props = {
+        entry.key: json.loads(entry.value)
+        for entry in onnx.load(tmp_path / "rex.onnx").metadata_props
+    }
     assert (props["labels"], props["opset"], props["format"]) == (["not_rex", "rex"], 18, 1)
 
 
@@ -102,18 +120,24 @@ def test_half_precision_halves_the_file_and_hardly_moves_the_answer(bundled):
     whole, half = graph.SerializeToString(), halve(graph).SerializeToString()
     assert len(half) < 0.55 * len(whole)
     images = images_of(bundled, 16)
-    answers = [ExportedClassifier(content, "rex.onnx").probabilities(images) for content in (whole, half)]
+    answers = [
+        ExportedClassifier(content, "rex.onnx").probabilities(images) for content in (whole, half)
+    ]
     assert 0 < np.abs(answers[0] - answers[1]).max() < 0.02
 
 
 def test_an_export_says_how_far_it_was_checked_and_agrees_with_predict(trained, exported):
     folder, said = exported
     assert re.search(
-        r"differs from torch by at most \d\.\de-(0[5-9]|1\d) in probability on \d+ photos of the album", said
+        r"differs from torch by at most \d\.\de-(0[5-9]|1\d) in probability on \d+ photos of the album",
+        said,
     )
     exported = ExportedClassifier.load(folder / "mila.onnx")
     photos = [trained / "album" / name for name in ("mila/m1.jpg", "not_mila/t3.jpg")]
-    told = [json.loads(line) for line in ismila(trained, "predict", "--json", *photos).stdout.splitlines()]
+    told = [
+        json.loads(line)
+        for line in ismila(trained, "predict", "--json", *photos).stdout.splitlines()
+    ]
     for photo, one in zip(photos, told, strict=True):
         [p] = exported.probabilities(read_image(photo, exported.spec)[None])
         assert p == pytest.approx(one["probability"], abs=1e-3)
@@ -126,7 +150,9 @@ def in_process(trained, monkeypatch):
     return trained
 
 
-def test_a_graph_that_differs_from_torch_is_refused_and_leaves_nothing(in_process, tmp_path, monkeypatch):
+def test_a_graph_that_differs_from_torch_is_refused_and_leaves_nothing(
+    in_process, tmp_path, monkeypatch
+):
     def wrong(classifier):
         return graph_of(replace(classifier, spec=replace(classifier.spec, mean=(0.4, 0.5, 0.5))))
 
@@ -139,7 +165,9 @@ def test_a_graph_that_differs_from_torch_is_refused_and_leaves_nothing(in_proces
 def test_without_the_album_it_is_checked_on_noise_and_says_so(in_process, tmp_path):
     (in_process / "album").rename(in_process / "gone")
     try:
-        assert "of noise (the album is gone" in export.export_run("best", "mila", tmp_path, "onnx", None, None)
+        assert "of noise (the album is gone" in export.export_run(
+            "best", "mila", tmp_path, "onnx", None, None
+        )
         with pytest.raises(UserError, match="--root"):
             export.export_run("best", "mila", tmp_path, "onnx", tmp_path / "nowhere", None)
     finally:
@@ -169,11 +197,15 @@ def test_what_cannot_be_exported_is_one_line_with_the_remedy(in_process, tmp_pat
 @pytest.fixture(scope="module")
 def site(trained, tmp_path_factory):
     if not RUNTIME.is_file():
-        pytest.skip(f"needs {RUNTIME}: npm pack {website.PACKAGE}@{website.VERSION} --pack-destination data/cache")
+        pytest.skip(
+            f"needs {RUNTIME}: npm pack {website.PACKAGE}@{website.VERSION} --pack-destination data/cache"
+        )
     to = tmp_path_factory.mktemp("web") / "site"
     with contextlib.chdir(trained):
         for _ in range(2):  # the second takes the place of the first
-            assert "differs from torch" in export.export_run("best", "mila", to, "web", None, RUNTIME)
+            assert "differs from torch" in export.export_run(
+                "best", "mila", to, "web", None, RUNTIME
+            )
     assert [path.name for path in to.parent.iterdir()] == ["site"]
     return to
 
@@ -181,7 +213,17 @@ def site(trained, tmp_path_factory):
 @pytest.fixture
 def hosted(site):
     """A static host that serves the folder under a sub-path."""
-    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(site.parent)]
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "http.server",
+        "0",
+        "--bind",
+        "127.0.0.1",
+        "--directory",
+        str(site.parent),
+    ]
     host = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     address = re.search(r"http://[^/]+", host.stdout.readline())[0]
     yield host, f"{address}/site/"
@@ -199,7 +241,9 @@ def open_page(hosted):
         page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
         problems = []
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and problems.append(message.text))
+        page.on(
+            "console", lambda message: message.type == "error" and problems.append(message.text)
+        )
         page.goto(hosted[1])
         yield page
         browser.close()
@@ -207,7 +251,9 @@ def open_page(hosted):
 
 
 @pytest.mark.slow
-def test_the_exported_page_judges_in_the_browser_also_without_a_network(hosted, open_page, trained, tmp_path):
+def test_the_exported_page_judges_in_the_browser_also_without_a_network(
+    hosted, open_page, trained, tmp_path
+):
     host, page = hosted[0], open_page
     asked = []
     page.on("request", lambda request: asked.append((request.method, request.url)))
@@ -216,13 +262,21 @@ def test_the_exported_page_judges_in_the_browser_also_without_a_network(hosted, 
     page.wait_for_selector("li.yes")
     page.wait_for_selector("li.no")
     shown = [page.inner_text(f"li.{verdict} .words") for verdict in ("no", "yes")]
-    told = [json.loads(line) for line in ismila(trained, "predict", "--json", *photos).stdout.splitlines()]
+    told = [
+        json.loads(line)
+        for line in ismila(trained, "predict", "--json", *photos).stdout.splitlines()
+    ]
     for text, one in zip(shown, told, strict=True):
-        assert float(re.search(r"([\d.]+) %", text)[1]) == pytest.approx(100 * one["probability"], abs=3)
+        assert float(re.search(r"([\d.]+) %", text)[1]) == pytest.approx(
+            100 * one["probability"], abs=3
+        )
     before = page.get_attribute("li.yes .photo", "src")
     page.locator("li.yes").get_by_role("button", name="show what speaks for it").click()
     assert page.get_attribute("li.yes .photo", "src") != before
-    assert page.locator(".near").count() == 0 and page.get_by_role("button", name="that's wrong").count() == 0
+    assert (
+        page.locator(".near").count() == 0
+        and page.get_by_role("button", name="that's wrong").count() == 0
+    )
     assert "never leave this device" in page.inner_text("#where")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     if os.environ.get("ISMILA_SHOTS"):
@@ -261,11 +315,15 @@ def test_the_browser_resizes_as_pillow(open_page, fit):
         png = io.BytesIO()
         Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(png, "PNG")
         content = base64.b64encode(png.getvalue()).decode()
-        found = np.array(open_page.evaluate(resize, [content, spec.as_dict(), False]), np.uint8).reshape(96, 96, 3)
+        found = np.array(
+            open_page.evaluate(resize, [content, spec.as_dict(), False]), np.uint8
+        ).reshape(96, 96, 3)
         expected = fit_photo(open_photo(png.getvalue(), 96), spec)
         # Pillow takes the columns of a tall photo first: each pass rounds
         assert np.abs(found.astype(int) - expected).max() <= (height > 2 * width), (width, height)
     with Image.open(png) as photo:  # what stands in for Pillow's smaller decoding of a JPEG
         expected = fit_photo(photo.reduce(4), spec)
-    found = np.array(open_page.evaluate(resize, [content, spec.as_dict(), True]), np.uint8).reshape(96, 96, 3)
+    found = np.array(open_page.evaluate(resize, [content, spec.as_dict(), True]), np.uint8).reshape(
+        96, 96, 3
+    )
     assert np.abs(found.astype(int) - expected).max() <= 1

@@ -42,12 +42,22 @@ def test_a_client_of_the_first_is_mila_is_answered(served):
     names = requests.get(f"{address}/model").json()["models"]
     assert names[0] == "champion" and len(names) == 2
     for name in names:
-        told = requests.get(f"{address}/model/{name}", headers={"Accept": "application/json"}).json()
-        assert told["network"] == {"batch_size": 1, "image": {"rows": 256, "cols": 256, "color_channels": 3}}
+        told = requests.get(
+            f"{address}/model/{name}", headers={"Accept": "application/json"}
+        ).json()
+        assert told["network"] == {
+            "batch_size": 1,
+            "image": {"rows": 256, "cols": 256, "color_channels": 3},
+        }
         assert told["meta"]["classes"] == ["mila", "not_mila"]
-        assert all(told["meta"]["latest_logs"][key] >= 0 for key in ("accuracy", "loss", "val_accuracy", "val_loss"))
+        assert all(
+            told["meta"]["latest_logs"][key] >= 0
+            for key in ("accuracy", "loss", "val_accuracy", "val_loss")
+        )
         answer = requests.post(
-            f"{address}/model/{name}/prediction", data=photo_of(folder), headers={"Origin": "http://x"}
+            f"{address}/model/{name}/prediction",
+            data=photo_of(folder),
+            headers={"Origin": "http://x"},
         )
         [told] = answer.json()
         assert told["mila"] > 0.5 and told["mila"] + told["not_mila"] == pytest.approx(1)
@@ -60,19 +70,25 @@ def test_it_says_what_predict_says(served):
     folder, address = served
     paths = [f"album/{name}" for name in ("mila/m1.jpg", "not_mila/t3.jpg", "pets/dog/p3.jpg")]
     command = [sys.executable, "-m", "ismila.cli", "predict", *paths]
-    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.splitlines()
+    said = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     files = [("photos", (path, (folder / path).read_bytes())) for path in paths]
     told = requests.post(f"{address}/api/predict", files=files).json()
     assert [photo["name"] for photo in told["photos"]] == paths
     for line, photo in zip(said, told["photos"], strict=True):
-        assert float(re.search(r"([\d.]+)%", line)[1]) == pytest.approx(100 * photo["probability"], abs=0.1)
+        assert float(re.search(r"([\d.]+)%", line)[1]) == pytest.approx(
+            100 * photo["probability"], abs=0.1
+        )
         assert line.split("  ")[0].strip() == photo["verdict"] or photo["verdict"] in line
 
 
 def test_heat_and_nearest_photos_come_on_request(served):
     folder, address = served
     address = f"{address}/api/predict?heat=true&nearest=2"
-    [told] = requests.post(address, data=photo_of(folder), headers={"Content-Type": "image/jpeg"}).json()["photos"]
+    [told] = requests.post(
+        address, data=photo_of(folder), headers={"Content-Type": "image/jpeg"}
+    ).json()["photos"]
     heat = Image.open(io.BytesIO(base64.b64decode(told["heat"].split(",")[1])))
     assert abs(heat.width / heat.height - 4 / 3) < 0.02
     plain = requests.post(address.split("?")[0], data=photo_of(folder)).json()["photos"][0]
@@ -119,7 +135,9 @@ def test_a_bad_upload_is_a_4xx_in_json_at_once_and_others_are_answered(served, w
     for name, body in bodies.items():
         started = time.perf_counter()
         try:
-            answer = requests.post(address + where, data=body, headers={"Content-Type": "image/jpeg"}, timeout=20)
+            answer = requests.post(
+                address + where, data=body, headers={"Content-Type": "image/jpeg"}, timeout=20
+            )
         except requests.ConnectionError:  # the answer was sent and the rest of the 200 MB refused
             assert name == "zeros"
             continue
@@ -127,12 +145,16 @@ def test_a_bad_upload_is_a_4xx_in_json_at_once_and_others_are_answered(served, w
         assert 400 <= answer.status_code < 500, (name, answer.status_code, answer.text[:200])
         assert answer.json()["error"], name
     for kind in ("text/html", "application/json", "application/zip"):
-        answer = requests.post(address + where, data=photo_of(folder), headers={"Content-Type": kind})
+        answer = requests.post(
+            address + where, data=photo_of(folder), headers={"Content-Type": kind}
+        )
         assert answer.status_code == 415
     assert requests.post(f"{address}/model/champion/prediction", data=photo_of(folder)).ok
 
 
-@pytest.mark.parametrize("name", ["..%2f..%2fetc%2fpasswd", "x" * 3000, "a%00b", "%2e%2e", "' or 1=1", "ünique"])
+@pytest.mark.parametrize(
+    "name", ["..%2f..%2fetc%2fpasswd", "x" * 3000, "a%00b", "%2e%2e", "' or 1=1", "ünique"]
+)
 def test_a_name_that_tricks_is_not_found(served, name):
     _, address = served
     for answer in (
@@ -150,7 +172,9 @@ def test_one_broken_photo_among_several_is_named(served):
     good, bad = answer.json()["photos"]
     assert answer.ok and "probability" in good
     assert bad == {"name": "../bad.jpg", "error": "not a picture"}
-    broken = requests.post(f"{address}/api/predict", data=b"x", headers={"Content-Type": "multipart/form-data"})
+    broken = requests.post(
+        f"{address}/api/predict", data=b"x", headers={"Content-Type": "multipart/form-data"}
+    )
     assert broken.status_code == 400
 
 
@@ -160,7 +184,9 @@ def test_a_slow_client_does_not_hold_up_others(served):
     with socket.create_connection((host, int(port))) as slow:
         head = b"POST /api/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
         slow.sendall(head + b"Content-Type: image/png\r\n\r\nab")
-        assert requests.post(f"{address}/model/champion/prediction", data=photo_of(folder), timeout=5).ok
+        assert requests.post(
+            f"{address}/model/champion/prediction", data=photo_of(folder), timeout=5
+        ).ok
         slow.settimeout(20)
         assert b" 408 " in slow.recv(4096)
 
@@ -170,7 +196,9 @@ def test_many_clients_at_once_are_all_answered_or_told_to_wait(served):
     photos = [photo_of(folder, f"mila/m{i}.jpg") for i in range(8)]
 
     def ask(i):
-        answer = requests.post(f"{address}/model/champion/prediction", data=photos[i % 8], timeout=60)
+        answer = requests.post(
+            f"{address}/model/champion/prediction", data=photos[i % 8], timeout=60
+        )
         return answer.status_code, answer.headers.get("Retry-After"), answer.text
 
     with concurrent.futures.ThreadPoolExecutor(120) as pool:
@@ -180,7 +208,9 @@ def test_many_clients_at_once_are_all_answered_or_told_to_wait(served):
     by_photo = {}
     for i, (status, _, text) in enumerate(told):
         if status == 200:
-            by_photo.setdefault(i % 8, set()).add(round(float(re.search(r'"mila":([\d.e-]+)', text)[1]), 4))
+            by_photo.setdefault(i % 8, set()).add(
+                round(float(re.search(r'"mila":([\d.e-]+)', text)[1]), 4)
+            )
     assert len(by_photo) == 8 and all(len(found) == 1 for found in by_photo.values())
     metrics = requests.get(f"{address}/metrics").text
     assert 'ismila_requests_total{status="200"}' in metrics
@@ -195,7 +225,9 @@ def labels(root):
 def test_a_correction_lands_in_the_album_and_only_from_this_machines_page(served, tmp_path):
     folder, address = served
     where = f"{address}/api/feedback"
-    assert requests.post(f"{where}?label=not_mila", data=photo_of(folder)).json() == {"path": "mila/m0.jpg"}
+    assert requests.post(f"{where}?label=not_mila", data=photo_of(folder)).json() == {
+        "path": "mila/m0.jpg"
+    }
     new = draw_photo(tmp_path / "new.jpg", 5000, True).read_bytes()
     path = requests.post(f"{where}?label=mila", data=new).json()["path"]
     assert (folder / "album" / path).read_bytes() == new
@@ -211,10 +243,15 @@ def test_a_correction_lands_in_the_album_and_only_from_this_machines_page(served
 def test_other_sites_pages_reach_the_first_api_only(served):
     folder, address = served
     other = {"Origin": "http://other.example"}
-    assert requests.get(f"{address}/model", headers=other).headers["Access-Control-Allow-Origin"] == "*"
+    assert (
+        requests.get(f"{address}/model", headers=other).headers["Access-Control-Allow-Origin"]
+        == "*"
+    )
     told = requests.post(f"{address}/api/predict?nearest=2", data=photo_of(folder), headers=other)
     assert "Access-Control-Allow-Origin" not in told.headers
-    bound = {"Host": f"other.example:{address.split(':')[-1]}"}  # its name made to mean this machine
+    bound = {
+        "Host": f"other.example:{address.split(':')[-1]}"
+    }  # its name made to mean this machine
     for path in ("/", "/api", "/model", "/health"):
         told = requests.get(address + path, headers=bound)
         assert told.status_code == 403 and "--host" in told.json()["error"]
@@ -229,7 +266,9 @@ def test_a_port_that_is_taken_and_a_missing_run_are_one_line(served, tmp_path):
         (tmp_path, [], "no finished"),
     ):
         command = [sys.executable, "-m", "ismila.cli", "serve", *args]
-        said = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60)
+        said = subprocess.run(
+            command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60
+        )
         assert said.returncode == 1
         assert words in said.stderr and len(said.stderr.strip().splitlines()) == 1
 

@@ -47,14 +47,21 @@ def test_it_answers_as_the_run_does_without_torch(trained, served):
     process, run = start(trained)
     try:
         for name in ("mila/m1.jpg", "mila/m7.jpg", "not_mila/t3.jpg", "pets/dog/p3.jpg"):
-            answers = [requests.post(f"{at}/api/predict", data=photo_of(trained, name)).json() for at in (run, served)]
+            answers = [
+                requests.post(f"{at}/api/predict", data=photo_of(trained, name)).json()
+                for at in (run, served)
+            ]
             (a,), (b,) = (answer.pop("photos") for answer in answers)
             assert a["probability"] == pytest.approx(b["probability"], abs=1e-3)
             assert a["verdict"] == b["verdict"] and answers[0] == answers[1]
             asked = [
-                requests.post(f"{at}/api/predict?heat=1", data=photo_of(trained, name)).json() for at in (run, served)
+                requests.post(f"{at}/api/predict?heat=1", data=photo_of(trained, name)).json()
+                for at in (run, served)
             ]
-            heats = [Image.open(io.BytesIO(base64.b64decode(one["photos"][0]["heat"].split(",")[1]))) for one in asked]
+            heats = [
+                Image.open(io.BytesIO(base64.b64decode(one["photos"][0]["heat"].split(",")[1])))
+                for one in asked
+            ]
             assert heats[0].size == heats[1].size == (480, 360)
             assert asked[1]["photos"][0]["probability"] == b["probability"]
     finally:
@@ -79,9 +86,14 @@ def test_a_client_of_the_first_is_mila_is_answered_by_a_file(trained, served):
 
 def test_training_photos_and_corrections_are_not_there(trained, served):
     assert requests.get(f"{served}/api").json()["feedback"] is False
-    [told] = requests.post(f"{served}/api/predict?nearest=3", data=photo_of(trained)).json()["photos"]
+    [told] = requests.post(f"{served}/api/predict?nearest=3", data=photo_of(trained)).json()[
+        "photos"
+    ]
     assert told["nearest"] == []
-    assert requests.post(f"{served}/api/feedback?label=mila", data=photo_of(trained)).status_code == 403
+    assert (
+        requests.post(f"{served}/api/feedback?label=mila", data=photo_of(trained)).status_code
+        == 403
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,9 +113,13 @@ def test_a_file_that_cannot_be_served_is_one_line(exported, tmp_path, content, a
     file = tmp_path / "x.onnx"
     if content == "bundled":
         value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("a", "b")]
-        graph = helper.make_graph([helper.make_node("Relu", ["a"], ["b"])], "other", value[:1], value[1:])
+        graph = helper.make_graph(
+            [helper.make_node("Relu", ["a"], ["b"])], "other", value[:1], value[1:]
+        )
         opset = [helper.make_opsetid("", 18)]
-        file.write_bytes(helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString())
+        file.write_bytes(
+            helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString()
+        )
     elif content in ("folder", "exported"):
         file = tmp_path if content == "folder" else exported[0]
     elif content is not None:
@@ -127,7 +143,9 @@ def test_a_request_under_way_is_answered_before_it_ends(trained, exported, how):
 
     answers = []
     threading.Thread(
-        target=lambda: answers.append(requests.post(f"{address}/model/champion/prediction", data=slowly(), timeout=20))
+        target=lambda: answers.append(
+            requests.post(f"{address}/model/champion/prediction", data=slowly(), timeout=20)
+        )
     ).start()
     assert process.wait(20) in (0, 130, -how)
     time.sleep(0.2)

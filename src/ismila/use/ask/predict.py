@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ismila.learning.decision import verdict_of
-from ismila.photos.album import walk
 from ismila.photos.images import PhotoError, read_image
+from ismila.photos.labels import walk
 from ismila.runs import find_run, load_classifier
 
 

@@ -18,8 +18,8 @@ from ismila.learning.classifier import Classifier
 from ismila.learning.decision import verdict_of
 from ismila.learning.features import BATCH, Progress, decode_ahead
 from ismila.photos import UserError
-from ismila.photos.album import walk
 from ismila.photos.images import PhotoError, Pixels
+from ismila.photos.labels import walk
 from ismila.use.ask.sidecars import SidecarError, set_keyword
 
 COLUMNS = ("path", "probability", "verdict", "threshold", "run", "error")
@@ -63,7 +63,9 @@ class Library:
             self._db.execute("pragma journal_mode=wal")
             self._db.execute(_TABLE)
         except (OSError, sqlite3.Error) as error:
-            raise UserError(f"--state {self.state}: {error}; give a file that may be written") from error
+            raise UserError(
+                f"--state {self.state}: {error}; give a file that may be written"
+            ) from error
 
     def close(self) -> None:
         """Let go of the state file."""
@@ -93,7 +95,10 @@ class Library:
         if not waiting:
             return 0
         probabilities = classifier.probabilities(np.stack([image for _, image in waiting]))
-        self._keep(run, [(path, float(p), None) for (path, _), p in zip(waiting, probabilities, strict=True)])
+        self._keep(
+            run,
+            [(path, float(p), None) for (path, _), p in zip(waiting, probabilities, strict=True)],
+        )
         count = len(waiting)
         waiting.clear()
         return count
@@ -113,7 +118,10 @@ class Library:
             while some := list(islice(paths, LOOKED_UP)):
                 marks = ",".join("?" * len(some))
                 query = f"select path, size, mtime_ns, error from judged where run = ? and path in ({marks})"
-                known = {path: (size, mtime, error) for path, size, mtime, error in db.execute(query, [run, *some])}
+                known = {
+                    path: (size, mtime, error)
+                    for path, size, mtime, error in db.execute(query, [run, *some])
+                }
                 for path in some:
                     stat = _stat(self.root / path)
                     if stat is None or (path in known and known[path][:2] == stat):
@@ -148,13 +156,19 @@ def write_csv(file: Path, library: Library, classifier: Classifier, run: str) ->
             table = csv.writer(out, lineterminator="\n")
             table.writerow(COLUMNS)
             for path, p, error in library.results(run):
-                verdict = "" if p is None else verdict_of(p, classifier.threshold, classifier.subject)
+                verdict = (
+                    "" if p is None else verdict_of(p, classifier.threshold, classifier.subject)
+                )
                 count += verdict == classifier.subject
                 shown = "" if p is None else f"{p:.6f}"
-                table.writerow((path, shown, verdict, f"{classifier.threshold:.6f}", run, error or ""))
+                table.writerow(
+                    (path, shown, verdict, f"{classifier.threshold:.6f}", run, error or "")
+                )
         aside.replace(file)
     except OSError as error:
-        raise UserError(f"--csv {file}: {error.strerror}; give a file that may be written") from error
+        raise UserError(
+            f"--csv {file}: {error.strerror}; give a file that may be written"
+        ) from error
     finally:
         aside.unlink(missing_ok=True)
     return count
@@ -188,11 +202,15 @@ def link_photos(album: Path, library: Library, classifier: Classifier, run: str)
             link.unlink(missing_ok=True)
             link.symlink_to(photo)
     except OSError as error:
-        raise UserError(f"--link-to {album}: {error.strerror}; give a folder that may be written") from error
+        raise UserError(
+            f"--link-to {album}: {error.strerror}; give a folder that may be written"
+        ) from error
     return sum(classifier.subject == link.relative_to(album).parts[0] for link in wanted)
 
 
-def write_sidecars(library: Library, classifier: Classifier, run: str) -> tuple[int, list[tuple[str, str]]]:
+def write_sidecars(
+    library: Library, classifier: Classifier, run: str
+) -> tuple[int, list[tuple[str, str]]]:
     """Put the subject's name among the keywords of XMP side files; take it out where an earlier scan put it.
 
     Returns:
@@ -200,7 +218,10 @@ def write_sidecars(library: Library, classifier: Classifier, run: str) -> tuple[
     """
     count, failed = 0, []
     for path, p, _ in library.results(run):
-        wanted = p is not None and verdict_of(p, classifier.threshold, classifier.subject) == classifier.subject
+        wanted = (
+            p is not None
+            and verdict_of(p, classifier.threshold, classifier.subject) == classifier.subject
+        )
         try:
             set_keyword(library.root / path, classifier.subject, wanted)
             count += wanted

@@ -48,7 +48,10 @@ def set_keyword(photo: Path, keyword: str, wanted: bool) -> None:
         if rdf is None:
             raise SidecarError(f"{path.name}: holds no RDF; not an XMP file")
         if _change(rdf, keyword, wanted):
-            write_aside(path, etree.tostring(root, encoding="utf-8", xml_declaration=True, pretty_print=True))
+            write_aside(
+                path,
+                etree.tostring(root, encoding="utf-8", xml_declaration=True, pretty_print=True),
+            )
     except etree.XMLSyntaxError as error:
         raise SidecarError(f"{path.name}: not XML ({error.msg})") from error
     except OSError as error:
@@ -56,7 +59,9 @@ def set_keyword(photo: Path, keyword: str, wanted: bool) -> None:
 
 
 def _change(rdf: etree._Element, keyword: str, wanted: bool) -> bool:
-    said, ours = ([item for item in _items(rdf, tag) if item.text == keyword] for tag in (SUBJECT, ADDED))
+    said, ours = (
+        [item for item in _items(rdf, tag) if item.text == keyword] for tag in (SUBJECT, ADDED)
+    )
     if wanted and not said and not ours:  # ours alone: a person took it out, and has the last word
         for tag in (SUBJECT, ADDED):
             etree.SubElement(_bag(rdf, tag), f"{{{RDF}}}li").text = keyword

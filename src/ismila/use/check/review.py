@@ -16,9 +16,9 @@ import pandas as pd
 from ismila.evidence.suspects import find_suspects
 from ismila.learning.features import Progress
 from ismila.photos import UserError
-from ismila.photos.album import correct
 from ismila.photos.images import PhotoError, jpeg_bytes, open_photo, write_aside
 from ismila.photos.index import index_album
+from ismila.photos.labels import correct
 
 THUMBNAIL_PX, LARGE_PX = 320, 1280
 PAGE = resources.files("ismila.use.check") / "page"
@@ -31,7 +31,9 @@ class Album:
         suspects: see `find_suspects`.
     """
 
-    def __init__(self, root: Path, subject: str, derived: Path, progress: Progress | None = None) -> None:
+    def __init__(
+        self, root: Path, subject: str, derived: Path, progress: Progress | None = None
+    ) -> None:
         self.root, self.subject, self.derived = root, subject, derived
         index = index_album(root, subject, derived, progress)
         self.suspects = find_suspects(index, root, derived, subject, progress)
@@ -63,7 +65,11 @@ class Album:
             raise KeyError(path)
         photo = self.root / path
         name = f"{path}\0{photo.stat().st_mtime_ns}" if photo.is_file() else path
-        kept = self.derived / "thumbnails" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}-{size_px}.jpg"
+        kept = (
+            self.derived
+            / "thumbnails"
+            / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}-{size_px}.jpg"
+        )
         if kept.is_file():
             return kept.read_bytes()
         image = open_photo(photo, size_px)
@@ -86,7 +92,9 @@ class Album:
             raise KeyError(path)
         kinds = [f"pets/{kind}" for kind in self.kinds]
         if label is not None and label not in (self.subject, f"not_{self.subject}", "drop", *kinds):
-            raise UserError(f"label={label}: expected {self.subject}, not_{self.subject}, {', '.join(kinds)} or drop")
+            raise UserError(
+                f"label={label}: expected {self.subject}, not_{self.subject}, {', '.join(kinds)} or drop"
+            )
         change = {} if label is None else {"label": label}
         change |= {} if closeup is None else {"closeup": "yes" if closeup else "no"}
         with self._lock:
@@ -119,7 +127,9 @@ class Album:
         try:
             write_aside(file, page.encode())
         except OSError as error:
-            raise UserError(f"--html {file}: {error.strerror}; give a file that may be written") from error
+            raise UserError(
+                f"--html {file}: {error.strerror}; give a file that may be written"
+            ) from error
 
     def serve(self, port: int) -> int:
         """Serve the page on loopback until Ctrl-C."""
@@ -133,7 +143,9 @@ class Album:
                 probe.bind(("127.0.0.1", port))
             except OSError as error:
                 raise UserError(f"--port {port}: {error.strerror}; give another port") from error
-        print(f"http://127.0.0.1:{port}/  ({len(self.suspects)} photos; Ctrl-C ends it)", flush=True)
+        print(
+            f"http://127.0.0.1:{port}/  ({len(self.suspects)} photos; Ctrl-C ends it)", flush=True
+        )
         uvicorn.run(make_app(self, port), host="127.0.0.1", port=port, log_level="warning")
         return 0
 
@@ -152,9 +164,13 @@ def make_app(album: Album, port: int) -> Any:
     hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
 
     @app.middleware("http")
-    async def only_this_page(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+    async def only_this_page(
+        request: Request, go_on: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
         origin = request.headers.get("origin")
-        if request.headers.get("host") not in hosts or (origin and origin.split("://")[-1] not in hosts):
+        if request.headers.get("host") not in hosts or (
+            origin and origin.split("://")[-1] not in hosts
+        ):
             return JSONResponse({"error": "only the page itself may ask"}, 403)
         return await go_on(request)
 
@@ -173,13 +189,17 @@ def make_app(album: Album, port: int) -> Any:
     @app.get("/photo")
     def photo(path: str, large: bool = False) -> Response:
         try:
-            return Response(album.thumbnail(path, LARGE_PX if large else THUMBNAIL_PX), media_type="image/jpeg")
+            return Response(
+                album.thumbnail(path, LARGE_PX if large else THUMBNAIL_PX), media_type="image/jpeg"
+            )
         except (PhotoError, OSError) as error:
             return JSONResponse({"error": str(error)}, 404)
 
     @app.post("/correction")
     def correction(
-        path: str = Body(), label: str | None = Body(default=None), closeup: bool | None = Body(default=None)
+        path: str = Body(),
+        label: str | None = Body(default=None),
+        closeup: bool | None = Body(default=None),
     ) -> dict[str, str]:
         album.correct(path, label, closeup)
         return {"path": path}

@@ -26,7 +26,9 @@ CHECKED = 64
 """Held-out photos that the graph is checked on, half of them of the subject where there are as many."""
 
 
-def export_run(which: str, subject: str, to: Path, kind: str, root: Path | None, runtime: Path | None) -> str:
+def export_run(
+    which: str, subject: str, to: Path, kind: str, root: Path | None, runtime: Path | None
+) -> str:
     """Write `to/SUBJECT.onnx`, or the folder `to` as a page; whole or not at all.
 
     Args:
@@ -63,7 +65,9 @@ def export_run(which: str, subject: str, to: Path, kind: str, root: Path | None,
         else:
             write_aside(path, content)
     except OSError as error:
-        raise UserError(f"--to {to}: {error.strerror}; give a folder that may be written") from error
+        raise UserError(
+            f"--to {to}: {error.strerror}; give a folder that may be written"
+        ) from error
     return f"{path}: run {run_id[:8]}; differs from torch by at most {difference:.1e} in probability on {what}"
 
 
@@ -75,19 +79,29 @@ def _checked_on(run: Recorded, spec: ImageSpec, root: Path | None) -> tuple[Pixe
         held_out = table[table["held_out"]] if table["held_out"].any() else table
         of_subject = held_out["label"] == "subject"
         some = [held_out[of_subject].head(CHECKED // 2)]
-        some.append(held_out[~of_subject].sample(frac=1, random_state=0).head(CHECKED - len(some[0])))
+        some.append(
+            held_out[~of_subject].sample(frac=1, random_state=0).head(CHECKED - len(some[0]))
+        )
         for path in pd.concat(some)["path"]:
             with suppress(PhotoError):  # gone, too
                 images.append(read_image(album / str(path), spec))
     if images:
         return np.stack(images), f"{len(images)} photos of the album"
-    noise = np.random.default_rng(0).integers(0, 256, (16, spec.size_px, spec.size_px, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(
+        0, 256, (16, spec.size_px, spec.size_px, 3), dtype=np.uint8
+    )
     return noise, f"{len(noise)} images of noise (the album is gone; --root says where it is)"
 
 
-def _differences(exported: ExportedClassifier, classifier: Classifier, images: Pixels) -> tuple[float, float]:
+def _differences(
+    exported: ExportedClassifier, classifier: Classifier, images: Pixels
+) -> tuple[float, float]:
     """The largest in probability, and that of the features, root mean square, as a share of theirs."""
-    by_torch = replace(classifier, backbone={**classifier.backbone, "digest": ""})  # not the bundled ONNX graph
+    by_torch = replace(
+        classifier, backbone={**classifier.backbone, "digest": ""}
+    )  # not the bundled ONNX graph
     expected, found = by_torch.features(images), exported.features(images)
     probabilities = np.abs(exported.probabilities(images) - by_torch.probabilities(images))
-    return float(probabilities.max()), float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+    return float(probabilities.max()), float(
+        np.linalg.norm(found - expected) / np.linalg.norm(expected)
+    )

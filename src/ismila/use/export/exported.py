@@ -38,11 +38,19 @@ class ExportedClassifier:
             props = self._session.get_modelmeta().custom_metadata_map
             told = {name: json.loads(text) for name, text in props.items()}
             if told["format"] != FORMAT:
-                raise UserError(f"{name}: format {told['format']}, expected {FORMAT}; export the run again")
+                raise UserError(
+                    f"{name}: format {told['format']}, expected {FORMAT}; export the run again"
+                )
             self.spec, self.scores = ImageSpec(**told["image"]), dict(told["scores"])
-            self.subject, self.threshold, self.run = str(told["subject"]), float(told["threshold"]), str(told["run"])
+            self.subject, self.threshold, self.run = (
+                str(told["subject"]),
+                float(told["threshold"]),
+                str(told["run"]),
+            )
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{name}: an ONNX file, but not one that `ismila export` wrote ({error})") from error
+            raise UserError(
+                f"{name}: an ONNX file, but not one that `ismila export` wrote ({error})"
+            ) from error
         self.tells_heat = "heat" in [output.name for output in self._session.get_outputs()]
 
     @classmethod
@@ -60,12 +68,17 @@ class ExportedClassifier:
 
     def probabilities(self, images: Pixels, batch_size: int = BATCH) -> Floats:
         """`[N, size_px, size_px, 3]` uint8 -> `[N]` probability of the subject."""
-        parts = [self._ask("probability", images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
+        parts = [
+            self._ask("probability", images[i : i + batch_size])
+            for i in range(0, len(images), batch_size)
+        ]
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
     def features(self, images: Pixels) -> Floats:
         """`[N, size_px, size_px, 3]` uint8 -> `[N, D]`, what its backbone makes of them; N at least 1."""
-        return np.concatenate([self._ask("features", images[i : i + BATCH]) for i in range(0, len(images), BATCH)])
+        return np.concatenate(
+            [self._ask("features", images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
+        )
 
     def heat(self, image: Pixels) -> Floats:
         """What speaks for the subject, as `ismila explain` draws it.
@@ -89,8 +102,12 @@ def _open_session(content: bytes, name: str) -> Any:
 
     options = SessionOptions()
     options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave their core
+    options.add_session_config_entry(
+        "session.intra_op.allow_spinning", "0"
+    )  # waiting threads leave their core
     try:
         return InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a class of its own for each way to be wrong
-        raise UserError(f"{name}: not an ONNX model ({str(error).splitlines()[0][:120]})") from error
+        raise UserError(
+            f"{name}: not an ONNX model ({str(error).splitlines()[0][:120]})"
+        ) from error

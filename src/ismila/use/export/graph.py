@@ -51,7 +51,9 @@ def graph_of(classifier: Classifier) -> onnx.ModelProto:
     backbone, head = _backbone(classifier), _head(classifier)
     body = compose.merge_models(_preprocessing(classifier), backbone, [("images", "images")])
     outputs = [output.name for output in body.graph.output]
-    merged = compose.merge_models(body, head, [("features", "features")], outputs=[*outputs, "logit"])
+    merged = compose.merge_models(
+        body, head, [("features", "features")], outputs=[*outputs, "logit"]
+    )
     model = _answers(merged, classifier)
     _describe(model, classifier)
     onnx.checker.check_model(model, full_check=True)
@@ -66,7 +68,11 @@ def halve(model: onnx.ModelProto) -> onnx.ModelProto:
     for tensor in graph.initializer:
         if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1:
             name = tensor.name
-            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{name}_half"))
+            tensor.CopyFrom(
+                numpy_helper.from_array(
+                    numpy_helper.to_array(tensor).astype(np.float16), f"{name}_half"
+                )
+            )
             casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
     del graph.node[:]
@@ -75,7 +81,9 @@ def halve(model: onnx.ModelProto) -> onnx.ModelProto:
     return halved
 
 
-def _model(nodes: list[Any], name: str, inputs: list[Any], outputs: list[Any], tensors: list[Any]) -> onnx.ModelProto:
+def _model(
+    nodes: list[Any], name: str, inputs: list[Any], outputs: list[Any], tensors: list[Any]
+) -> onnx.ModelProto:
     graph = helper.make_graph(nodes, name, inputs, outputs, tensors)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
 
@@ -83,14 +91,20 @@ def _model(nodes: list[Any], name: str, inputs: list[Any], outputs: list[Any], t
 def _preprocessing(classifier: Classifier) -> onnx.ModelProto:
     spec = classifier.spec
     std = np.asarray(spec.std, np.float32).reshape(3, 1, 1)
-    scale, shift = np.float32(1) / (255 * std), np.asarray(spec.mean, np.float32).reshape(3, 1, 1) / std
+    scale, shift = (
+        np.float32(1) / (255 * std),
+        np.asarray(spec.mean, np.float32).reshape(3, 1, 1) / std,
+    )
     nodes = [
         helper.make_node("Transpose", ["photos"], ["upright"], perm=[0, 3, 1, 2]),
         helper.make_node("Cast", ["upright"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["floats", "pixel_scale"], ["scaled"]),
         helper.make_node("Sub", ["scaled", "pixel_shift"], ["images"]),
     ]
-    tensors = [numpy_helper.from_array(scale, "pixel_scale"), numpy_helper.from_array(shift, "pixel_shift")]
+    tensors = [
+        numpy_helper.from_array(scale, "pixel_scale"),
+        numpy_helper.from_array(shift, "pixel_shift"),
+    ]
     side = spec.size_px
     photos = helper.make_tensor_value_info("photos", TensorProto.UINT8, ["n", side, side, 3])
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, side, side])
@@ -105,12 +119,16 @@ def _backbone(classifier: Classifier) -> onnx.ModelProto:
             tensor.data_location = TensorProto.DEFAULT
         return compose.add_prefix(model, "backbone_", rename_inputs=False, rename_outputs=False)
     side = classifier.spec.size_px
-    return _by_torch(_Backbone(classifier.network.backbone), torch.zeros(2, 3, side, side), "images", "backbone_")
+    return _by_torch(
+        _Backbone(classifier.network.backbone), torch.zeros(2, 3, side, side), "images", "backbone_"
+    )
 
 
 def _head(classifier: Classifier) -> onnx.ModelProto:
     first = next(classifier.network.head.parameters())
-    return _by_torch(classifier.network.head, torch.zeros(2, first.shape[1]), "features", "head_", ["logit"])
+    return _by_torch(
+        classifier.network.head, torch.zeros(2, first.shape[1]), "features", "head_", ["logit"]
+    )
 
 
 def _by_torch(
@@ -121,7 +139,9 @@ def _by_torch(
     outputs = outputs or (["features", "grid"] if isinstance(found, tuple) else ["features"])
     written: Any = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the newer exporter needs onnxscript and folds BatchNorm no better
+        warnings.simplefilter(
+            "ignore"
+        )  # the newer exporter needs onnxscript and folds BatchNorm no better
         torch.onnx.export(
             module,
             (example,),
@@ -147,14 +167,21 @@ def _answers(model: onnx.ModelProto, classifier: Classifier) -> onnx.ModelProto:
     graph.node.append(helper.make_node("Div", ["logits", "temperature"], ["tempered"]))
     graph.node.append(helper.make_node("Sigmoid", ["tempered"], ["probability"]))
     kept = {output.name: output for output in graph.output}
-    outputs = [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["n"]), kept["features"]]
+    outputs = [
+        helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["n"]),
+        kept["features"],
+    ]
     weights = _heat_weights(classifier)
     if weights is not None:
         graph.initializer.append(numpy_helper.from_array(weights, "heat_weights"))
         graph.node.append(helper.make_node("Mul", ["grid", "heat_weights"], ["parts"]))
-        graph.node.append(helper.make_node("ReduceSum", ["parts", "second_axis"], ["speaks"], keepdims=0))
+        graph.node.append(
+            helper.make_node("ReduceSum", ["parts", "second_axis"], ["speaks"], keepdims=0)
+        )
         graph.node.append(helper.make_node("Relu", ["speaks"], ["heat"]))
-        outputs.insert(1, helper.make_tensor_value_info("heat", TensorProto.FLOAT, ["n", "heat_h", "heat_w"]))
+        outputs.insert(
+            1, helper.make_tensor_value_info("heat", TensorProto.FLOAT, ["n", "heat_h", "heat_w"])
+        )
     del graph.output[:]
     graph.output.extend(outputs)
     return model
@@ -163,7 +190,9 @@ def _answers(model: onnx.ModelProto, classifier: Classifier) -> onnx.ModelProto:
 def _heat_weights(classifier: Classifier) -> Floats | None:
     """The logit's gradient for each cell and channel of the grid, `[1, C, h, w]` or `[1, C, 1, 1]` where all cells
     have the same; None under a hidden layer."""
-    linear = [module for module in classifier.network.head.modules() if isinstance(module, nn.Linear)]
+    linear = [
+        module for module in classifier.network.head.modules() if isinstance(module, nn.Linear)
+    ]
     if len(linear) != 1:
         return None
     side = classifier.spec.size_px

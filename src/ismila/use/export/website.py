@@ -73,7 +73,9 @@ def runtime_files(package: Path | None) -> dict[str, bytes]:
         raise UserError(f"--runtime {package or cached}: {error.strerror}") from error
     if base64.b64encode(hashlib.sha512(content).digest()).decode() != SHA512:
         remedy = "give the file that `npm pack` makes" if package else "delete it"
-        raise UserError(f"{package or cached}: not {PACKAGE}@{VERSION} (its SHA-512 differs); {remedy}")
+        raise UserError(
+            f"{package or cached}: not {PACKAGE}@{VERSION} (its SHA-512 differs); {remedy}"
+        )
     if not package and not cached.is_file():
         write_aside(cached, content)
     files: dict[str, bytes] = {}
@@ -92,7 +94,9 @@ def _fetch() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         try:
             command = ["npm", "pack", spec, "--silent", "--pack-destination", folder]
-            done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=600)
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, check=False, timeout=600
+            )
         except FileNotFoundError as error:
             raise UserError(f"npm is not here to fetch {spec}; {remedy}") from error
         except subprocess.TimeoutExpired as error:
@@ -112,7 +116,9 @@ def _licence() -> bytes:
     return b"\n\n".join(Path(str(file)).read_bytes() for file in files)
 
 
-def write_website(to: Path, model: bytes, exported: ExportedClassifier, runtime: dict[str, bytes]) -> None:
+def write_website(
+    to: Path, model: bytes, exported: ExportedClassifier, runtime: dict[str, bytes]
+) -> None:
     """Write the folder aside, then put it in the place of an earlier export. Raises OSError."""
     files = _files(model, exported, runtime)
     to.parent.mkdir(parents=True, exist_ok=True)
@@ -129,17 +135,27 @@ def write_website(to: Path, model: bytes, exported: ExportedClassifier, runtime:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _files(model: bytes, exported: ExportedClassifier, runtime: dict[str, bytes]) -> dict[str, bytes]:
+def _files(
+    model: bytes, exported: ExportedClassifier, runtime: dict[str, bytes]
+) -> dict[str, bytes]:
     files = {name: (USE / "serve" / "page" / name).read_bytes() for name in SHARED}
     files |= {name: (USE / "export" / "web_page" / name).read_bytes() for name in OWN}
-    files["index.html"] = files["index.html"].replace(b'<link rel="icon" href="data:,">', HEAD.encode())
+    files["index.html"] = files["index.html"].replace(
+        b'<link rel="icon" href="data:,">', HEAD.encode()
+    )
     files |= {**runtime, "model.onnx": model, "site.webmanifest": _manifest(exported.subject)}
     files |= {f"icon-{side}.png": _icon(side) for side in ICONS_PX}
     files[MARK] = _settings(exported, [*files, MARK])
-    digests = [f"{name} {hashlib.sha256(content).hexdigest()}" for name, content in sorted(files.items())]
+    digests = [
+        f"{name} {hashlib.sha256(content).hexdigest()}" for name, content in sorted(files.items())
+    ]
     version = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
-    cached = json.dumps(["./", *sorted(set(files) - {"index.html", "service.js", "onnxruntime-licence.txt"})])
-    service = files["service.js"].decode().replace("@VERSION@", version).replace('["@FILES@"]', cached)
+    cached = json.dumps(
+        ["./", *sorted(set(files) - {"index.html", "service.js", "onnxruntime-licence.txt"})]
+    )
+    service = (
+        files["service.js"].decode().replace("@VERSION@", version).replace('["@FILES@"]', cached)
+    )
     return files | {"service.js": service.encode()}
 
 
@@ -152,7 +168,9 @@ def _settings(exported: ExportedClassifier, names: list[str]) -> bytes:
         "unsure": UNSURE,
         "image": exported.spec.as_dict(),
         "min_side_px": MIN_SIDE_PX,
-        "heat": {"colours": INFERNO.tolist(), "strength": STRENGTH} if exported.tells_heat else None,
+        "heat": {"colours": INFERNO.tolist(), "strength": STRENGTH}
+        if exported.tells_heat
+        else None,
         "files": sorted(names),
     }
     return json.dumps(told, indent=1).encode()
@@ -161,7 +179,12 @@ def _settings(exported: ExportedClassifier, names: list[str]) -> bytes:
 def _manifest(subject: str) -> bytes:
     name = f"Is it {subject.capitalize()}?"
     icons = [
-        {"src": f"icon-{side}.png", "sizes": f"{side}x{side}", "type": "image/png", "purpose": "any maskable"}
+        {
+            "src": f"icon-{side}.png",
+            "sizes": f"{side}x{side}",
+            "type": "image/png",
+            "purpose": "any maskable",
+        }
         for side in ICONS_PX
     ]
     told = {

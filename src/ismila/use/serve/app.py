@@ -33,7 +33,12 @@ PLACES = 64
 SHOWN_PX = 480
 NEIGHBOUR_PX = 128
 PAGE = resources.files("ismila.use.serve") / "page"
-FILES = {"": "text/html", "page.css": "text/css", "page.js": "text/javascript", "answers.js": "text/javascript"}
+FILES = {
+    "": "text/html",
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "answers.js": "text/javascript",
+}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; frame-ancestors 'none'"
 
@@ -41,10 +46,18 @@ POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; fram
 class _Metrics:
     def __init__(self, batcher: Batcher) -> None:
         self.registry = prometheus.CollectorRegistry()
-        self.requests = prometheus.Counter("ismila_requests", "Requests by status", ["status"], registry=self.registry)
-        self.photos = prometheus.Counter("ismila_photos", "Photos by verdict", ["verdict"], registry=self.registry)
-        self.seconds = prometheus.Histogram("ismila_request_seconds", "Time to answer", registry=self.registry)
-        waiting = prometheus.Gauge("ismila_requests_waiting", "Requests under way", registry=self.registry)
+        self.requests = prometheus.Counter(
+            "ismila_requests", "Requests by status", ["status"], registry=self.registry
+        )
+        self.photos = prometheus.Counter(
+            "ismila_photos", "Photos by verdict", ["verdict"], registry=self.registry
+        )
+        self.seconds = prometheus.Histogram(
+            "ismila_request_seconds", "Time to answer", registry=self.registry
+        )
+        waiting = prometheus.Gauge(
+            "ismila_requests_waiting", "Requests under way", registry=self.registry
+        )
         waiting.set_function(lambda: batcher.taken)
 
 
@@ -52,7 +65,11 @@ class Server:
     """What the routes need; one for each application."""
 
     def __init__(self, models: Models, feedback: bool, loopback: bool, places: int) -> None:
-        self.models, self.feedback, self.loopback = models, feedback and models.takes_corrections, loopback
+        self.models, self.feedback, self.loopback = (
+            models,
+            feedback and models.takes_corrections,
+            loopback,
+        )
         self.batcher = Batcher(places)
         self.metrics = _Metrics(self.batcher)
         self.decoders = ThreadPoolExecutor(os.cpu_count() or 1, "decode")
@@ -65,17 +82,28 @@ class Server:
             shown = "".join(c if c.isprintable() else "?" for c in name[:80])
             raise HTTPException(404, f"Model not found: {shown}") from None
 
-    async def answer(self, model: Model, name: str, content: bytes, heat: bool, nearest: int) -> dict[str, Any]:
+    async def answer(
+        self, model: Model, name: str, content: bytes, heat: bool, nearest: int
+    ) -> dict[str, Any]:
         """One photo's answer. Raises PhotoError."""
         spec = model.classifier.spec
         loop = asyncio.get_running_loop()
-        photo = await loop.run_in_executor(self.decoders, open_photo, content, spec.size_px, LARGEST_PIXELS)
+        photo = await loop.run_in_executor(
+            self.decoders, open_photo, content, spec.size_px, LARGEST_PIXELS
+        )
         image = await loop.run_in_executor(self.decoders, fit_photo, photo, spec)
         p = await self.batcher.probability(model.classifier, image)
         subject, threshold = model.classifier.subject, model.classifier.threshold
         verdict = verdict_of(p, threshold, subject)
-        self.metrics.photos.labels("unsure" if verdict == "unsure" else str(p >= threshold).lower()).inc()
-        told: dict[str, Any] = {"name": name, "probability": p, "verdict": verdict, "is_subject": p >= threshold}
+        self.metrics.photos.labels(
+            "unsure" if verdict == "unsure" else str(p >= threshold).lower()
+        ).inc()
+        told: dict[str, Any] = {
+            "name": name,
+            "probability": p,
+            "verdict": verdict,
+            "is_subject": p >= threshold,
+        }
         if heat or nearest:
             explained = await self.batcher.alone(model.explain, image)
             if explained.said:
@@ -83,7 +111,9 @@ class Server:
             if heat and explained.heat is not None:
                 shape = photo.size if spec.fit == "squash" else (1, 1)
                 width, height = (max(1, round(side * SHOWN_PX / max(shape))) for side in shape)
-                told["heat"] = _data_uri(jpeg_bytes(overlay(image, explained.heat).resize((width, height)), 80))
+                told["heat"] = _data_uri(
+                    jpeg_bytes(overlay(image, explained.heat).resize((width, height)), 80)
+                )
             near = explained.nearest[:nearest]
             told["nearest"] = [one | {"src": await self._thumbnail(path)} for path, one in near]
         return told
@@ -129,7 +159,9 @@ def make_app(models: Models, feedback: bool, loopback: bool, places: int = PLACE
         side = models.default.classifier.spec.size_px
         # torch is imported before the first photo comes, in the thread that uses it: two that import it at once meet it
         # half-way
-        warm = asyncio.create_task(server.batcher.alone(models.default.explain, np.zeros((side, side, 3), np.uint8)))
+        warm = asyncio.create_task(
+            server.batcher.alone(models.default.explain, np.zeros((side, side, 3), np.uint8))
+        )
         yield
         warm.cancel()
         task.cancel()
@@ -154,10 +186,15 @@ def _say_errors(app: FastAPI, server: Server) -> None:
         return JSONResponse({"error": text}, status, headers)
 
     @app.middleware("http")
-    async def measured(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+    async def measured(
+        request: Request, go_on: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
         started = time.perf_counter()
         if server.loopback and _host(request) not in LOOPBACK:
-            answer = say(403, "asked under another name than this machine's; start with --host 0.0.0.0 for others")
+            answer = say(
+                403,
+                "asked under another name than this machine's; start with --host 0.0.0.0 for others",
+            )
         else:
             answer = await go_on(request)
         server.metrics.requests.labels(str(answer.status_code)).inc()
@@ -209,7 +246,10 @@ def _first_api(app: FastAPI, server: Server) -> None:
         side, scores, subject = classifier.spec.size_px, classifier.scores, classifier.subject
         logs = {key: scores.get(key) for key in ("accuracy", "loss", "val_accuracy", "val_loss")}
         return {
-            "network": {"batch_size": 1, "image": {"rows": side, "cols": side, "color_channels": 3}},
+            "network": {
+                "batch_size": 1,
+                "image": {"rows": side, "cols": side, "color_channels": 3},
+            },
             "meta": {"classes": [subject, f"not_{subject}"], "latest_logs": logs},
         }
 
@@ -267,7 +307,9 @@ def _api(app: FastAPI, server: Server) -> None:
         """ "That's wrong": keep the photo's right label in the album, where `ismila check` and the next run find it."""
         origin, host = request.headers.get("origin"), request.headers.get("host", "")
         if not server.feedback or (origin and origin.split("://")[-1] != host):
-            raise HTTPException(403, "corrections are taken on this machine's own page only, or with --feedback")
+            raise HTTPException(
+                403, "corrections are taken on this machine's own page only, or with --feedback"
+            )
         with server.batcher.place():
             [(_, content), *_more] = await read_photos(request)
             return {"path": await server.batcher.alone(server.models.correct, content, label)}
@@ -280,7 +322,10 @@ def _api(app: FastAPI, server: Server) -> None:
     @app.get("/metrics", tags=["operation"], response_class=Response)
     def metrics() -> Response:
         """Prometheus' text format."""
-        return Response(prometheus.generate_latest(server.metrics.registry), media_type=prometheus.CONTENT_TYPE_LATEST)
+        return Response(
+            prometheus.generate_latest(server.metrics.registry),
+            media_type=prometheus.CONTENT_TYPE_LATEST,
+        )
 
 
 def _page(app: FastAPI) -> None:
@@ -290,7 +335,9 @@ def _page(app: FastAPI) -> None:
         def file(content: bytes = content, media_type: str = media_type) -> Response:
             return Response(content, media_type=f"{media_type}; charset=utf-8")
 
-        app.add_api_route(f"/{name}", lambda file=file: file(), methods=["GET"], include_in_schema=False)
+        app.add_api_route(
+            f"/{name}", lambda file=file: file(), methods=["GET"], include_in_schema=False
+        )
 
 
 def serve(models: Models, host: str, port: int, feedback: bool) -> int:
@@ -302,7 +349,9 @@ def serve(models: Models, host: str, port: int, feedback: bool) -> int:
     import uvicorn
 
     if feedback and not models.takes_corrections:
-        raise UserError("--feedback needs the run's album; an exported model has none, serve the run or leave it out")
+        raise UserError(
+            "--feedback needs the run's album; an exported model has none, serve the run or leave it out"
+        )
     loopback = host in LOOPBACK
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
@@ -310,7 +359,9 @@ def serve(models: Models, host: str, port: int, feedback: bool) -> int:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
         except OSError as error:
-            raise UserError(f"--host {host} --port {port}: {error.strerror}; give another") from error
+            raise UserError(
+                f"--host {host} --port {port}: {error.strerror}; give another"
+            ) from error
     app = make_app(models, feedback or loopback, loopback)
     print(f"http://{host}:{port}/  (run {models.default.run_id[:8]}; Ctrl-C ends it)", flush=True)
     uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=10)

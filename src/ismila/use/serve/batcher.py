@@ -68,7 +68,9 @@ class Batcher:
             if not self._waiting:
                 self._something.clear()
             try:
-                found = await self.alone(classifier.probabilities, np.stack([image for _, image, _ in batch]))
+                found = await self.alone(
+                    classifier.probabilities, np.stack([image for _, image, _ in batch])
+                )
             except Exception as error:
                 for *_, future in batch:
                     if not future.done():

@@ -18,7 +18,9 @@ class FileModel:
 
     def explain(self, image: Pixels) -> Explained:
         """The heat that the file tells; it knows no training photo."""
-        return Explained(self.classifier.heat(image) if self.classifier.tells_heat else None, "", [])
+        return Explained(
+            self.classifier.heat(image) if self.classifier.tells_heat else None, "", []
+        )
 
 
 class FileModels:
@@ -36,7 +38,11 @@ class FileModels:
 
     def get(self, name: str) -> FileModel:
         """Raises KeyError for another name."""
-        if name and name != "champion" and not (len(name) >= 6 and self.default.run_id.startswith(name)):
+        if (
+            name
+            and name != "champion"
+            and not (len(name) >= 6 and self.default.run_id.startswith(name))
+        ):
             raise KeyError(name)
         return self.default
 

@@ -14,9 +14,9 @@ import pandas as pd
 
 from ismila.evidence.explain import Explainer, album_of, derived_of, open_explainer
 from ismila.photos import UserError
-from ismila.photos.album import correct
 from ismila.photos.images import Pixels, open_photo, write_aside
 from ismila.photos.index import read_index
+from ismila.photos.labels import correct
 from ismila.runs import aliases, find_run, finished_runs, load_classifier, read_run
 from ismila.use.serve.models import Explained
 from ismila.use.serve.upload import LARGEST_PIXELS
@@ -113,7 +113,9 @@ class RunModels:
         root, subject = self.default.album(), self.subject
         open_photo(content, 64, LARGEST_PIXELS)  # only a photo is kept
         if label not in (subject, f"not_{subject}", "pets/other", "drop"):
-            raise UserError(f"label={label[:40]}: expected {subject}, not_{subject}, pets/other or drop")
+            raise UserError(
+                f"label={label[:40]}: expected {subject}, not_{subject}, pets/other or drop"
+            )
         sha = hashlib.sha256(content).hexdigest()
         index = read_index(derived_of(self.default.run, root))
         known: list[str] = list(index.loc[index["sha256"] == sha, "path"]) if len(index) else []
@@ -125,7 +127,12 @@ class RunModels:
 
 
 def _suffix(content: bytes) -> str:
-    for begins, suffix in ((b"\xff\xd8", "jpg"), (b"\x89PNG", "png"), (b"GIF8", "gif"), (b"BM", "bmp")):
+    for begins, suffix in (
+        (b"\xff\xd8", "jpg"),
+        (b"\x89PNG", "png"),
+        (b"GIF8", "gif"),
+        (b"BM", "bmp"),
+    ):
         if content.startswith(begins):
             return suffix
     if content[4:8] == b"ftyp":

@@ -15,7 +15,11 @@ LARGEST_PIXELS = 64_000_000
 MOST_PHOTOS = 16
 IDLE_S, BODY_S = 5.0, 60.0
 """A client that sends nothing for the first, or has not sent all after the second, is let go (408)."""
-RAW = ("image/", "application/octet-stream", "application/x-www-form-urlencoded")  # the last: curl --data-binary
+RAW = (
+    "image/",
+    "application/octet-stream",
+    "application/x-www-form-urlencoded",
+)  # the last: curl --data-binary
 
 
 async def read_photos(request: Request) -> list[tuple[str, bytes]]:
@@ -26,7 +30,9 @@ async def read_photos(request: Request) -> list[tuple[str, bytes]]:
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != "multipart/form-data" and kind and not kind.startswith(RAW):
-        raise HTTPException(415, f"content type {kind[:60]}: send image bytes, or multipart/form-data")
+        raise HTTPException(
+            415, f"content type {kind[:60]}: send image bytes, or multipart/form-data"
+        )
     body = await _body(request)
     if not body:
         raise HTTPException(400, "empty body: send a photo")
@@ -67,7 +73,9 @@ async def _files(request: Request, body: bytes) -> list[tuple[str, bytes]]:
     except (MultiPartException, KeyError, ValueError) as error:
         raise HTTPException(400, f"not a form: {error}") from error
     files = [
-        (part.filename or "photo", await part.read()) for _, part in form.multi_items() if isinstance(part, UploadFile)
+        (part.filename or "photo", await part.read())
+        for _, part in form.multi_items()
+        if isinstance(part, UploadFile)
     ]
     await form.close()
     if not files:
