@@ -315,7 +315,10 @@ def _upload(photo: Mapping[str, Any]) -> int:
 def _remedy(method: str, code: str, message: str, params: Mapping[str, str | int]) -> str:
     message = _printable(message)
     if code == "100":
-        return "FLICKR_API_KEY: Flickr does not know this key (code 100); compare it with flickr.com/services/apps/by/me"
+        return (
+            "FLICKR_API_KEY: Flickr does not know this key (code 100); compare it with "
+            "flickr.com/services/apps/by/me"
+        )
     if code in ("96", "97", "98"):
         return f"Flickr refuses the login ({message}); log in again with: ismila fetch --login"
     if code == "99":

@@ -29,7 +29,7 @@ from ismila.use.export.exported import ExportedClassifier
 from ismila.use.export.graph import graph_of, halve
 
 CHROMIUM = shutil.which("chromium")
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RUNTIME = ROOT / "data/cache" / f"{website.PACKAGE}-{website.VERSION}.tgz"
 
 
