@@ -8,8 +8,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from ismila.learning.architecture import Architecture
 from ismila.learning.weights import BUNDLED, LITE0
 from ismila.photos.images import ImageSpec
+from ismila.settings import SettingError
 
 Array = npt.NDArray[Any]
 
@@ -160,7 +162,7 @@ def load_mobilenet(weights: str) -> MobileNetV2:
         weights: `bundled` (Keras' ImageNet weights, no network needed) or `torchvision` (its newest, downloaded).
 
     Raises:
-        ValueError: another name.
+        SettingError: another name.
     """
     if weights == "bundled":
         from safetensors.torch import load_file
@@ -178,7 +180,7 @@ def load_mobilenet(weights: str) -> MobileNetV2:
         backbone = MobileNetV2(keras=False)
         backbone.load_state_dict({k: v for k, v in state.items() if k.startswith("features.")})
         return backbone.eval()
-    raise ValueError(f"model.weights={weights}: expected bundled or torchvision")
+    raise SettingError(f"model.weights={weights}: expected bundled or torchvision")
 
 
 class Network(nn.Module):
@@ -220,40 +222,35 @@ def make_head(width: int, hidden: int, dropout: float) -> nn.Sequential:
     )
 
 
-def make_network(backbone: dict[str, Any], spec: ImageSpec, pretrained: bool = True) -> Network:
+def make_network(architecture: Architecture, spec: ImageSpec, pretrained: bool = True) -> Network:
     """Backbone and head as described.
 
     Args:
-        backbone: `name` (cnn, mobilenet or efficientnet_lite0), `hidden`, `dropout`; for mobilenet also `weights`,
-            and `beside`, when another network stands beside it.
         pretrained: fetch the backbone's weights; False when a state is loaded right after.
 
     Raises:
-        ValueError: an unknown name.
+        SettingError: unknown weights.
     """
-    name, hidden, dropout = (
-        backbone["name"],
-        int(backbone.get("hidden", 0)),
-        float(backbone["dropout"]),
-    )
-    if name == "cnn":
+    if architecture.name == "cnn":
         cnn = CNN(spec.size_px)
-        return Network(cnn, make_head(cnn.width, 0, dropout), spec)
-    if name == "mobilenet":
-        weights = backbone["weights"]
-        body: Any = (
-            load_mobilenet(weights) if pretrained else MobileNetV2(keras=weights == "bundled")
-        )
-        if backbone.get("beside"):
-            body = SideBySide(
-                body, load_efficientnet_lite0() if pretrained else EfficientNetLite0()
-            )
-    elif name == "efficientnet_lite0":
-        body = load_efficientnet_lite0() if pretrained else EfficientNetLite0()
-    else:
-        raise ValueError(f"model.name={name}: expected cnn, mobilenet or efficientnet_lite0")
+        return Network(cnn, make_head(cnn.width, 0, architecture.dropout), spec)
+    body = _make_body(architecture, pretrained)
     body.requires_grad_(False)
-    return Network(body.eval(), make_head(body.width, hidden, dropout if hidden else 0.0), spec)
+    return Network(
+        body.eval(), make_head(body.width, architecture.hidden, architecture.dropout), spec
+    )
+
+
+def _make_body(
+    architecture: Architecture, pretrained: bool
+) -> MobileNetV2 | EfficientNetLite0 | SideBySide:
+    if architecture.name == "efficientnet_lite0":
+        return load_efficientnet_lite0() if pretrained else EfficientNetLite0()
+    bundled = architecture.weights != "torchvision"
+    mobilenet = load_mobilenet(architecture.weights) if pretrained else MobileNetV2(keras=bundled)
+    if architecture.name == "mobilenet":
+        return mobilenet
+    return SideBySide(mobilenet, load_efficientnet_lite0() if pretrained else EfficientNetLite0())
 
 
 def weights_of(network: nn.Module) -> dict[str, Array]:

@@ -11,31 +11,32 @@ docs/closeups.md says how well this agrees with a person, and what else was trie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from ismila.learning.crossval import Objects, group_folds
 from ismila.learning.features import (
+    Bools,
+    Features,
     Floats,
     OnnxBackbone,
+    Photo,
     Progress,
     decode_ahead,
-    encode_missing,
-    open_store,
-    photos_of,
+    read_checked,
 )
+from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec, PhotoError
 
 PROBE = ImageSpec()
 MAP = ImageSpec(448)
 """The map is drawn on a finer grid (14 x 14) than the probe was trained on (7 x 7)."""
 MAP_BATCH = 4
-PROBE_FOLDS = 5
+PROBE_SEED = 0
 MAX_NEGATIVES = 2000
 STRENGTH = 0.001
 """scikit-learn's C of the probe."""
@@ -44,37 +45,49 @@ T = TypeVar("T")
 
 
 def subject_shares(
-    rows: pd.DataFrame, root: Path, derived: Path, progress: Progress | None = None
+    album: Album, index: pd.DataFrame, progress: Progress | None = None
 ) -> pd.Series[float]:
     """`subject_share` in [0, 1] for the subject's photos, NaN for all others and for photos that can't be read.
 
+    NaN for all where there is no photo of things to tell the subject from.
+
     Args:
-        rows: the usable index.
+        index: the usable index.
     """
-    encoder, fine = OnnxBackbone(PROBE), OnnxBackbone(MAP)
-    subject, negatives = rows[rows["label"] == "subject"], rows[rows["label"] == "things"]
-    if len(negatives) > MAX_NEGATIVES:
-        negatives = negatives.sort_values("sha256").head(MAX_NEGATIVES)
-    chosen = pd.concat([subject, negatives])
-    store = open_store(derived, PROBE, encoder)
-    problems = encode_missing(photos_of(chosen, root), 1, PROBE, encoder, store, progress)
-    chosen = chosen[~chosen["sha256"].isin(list(problems))]
-    is_subject = (chosen["label"] == "subject").to_numpy()
-    features = store.rows([(sha, 0) for sha in chosen["sha256"]])
-    probes = _probes(features, is_subject, chosen["group"].to_numpy())
-    background = probes @ features[~is_subject].mean(0)
-    shares = pd.Series(np.nan, index=rows.index, dtype=float)
-    at = dict(zip(chosen.loc[is_subject, "sha256"], np.flatnonzero(is_subject), strict=True))
-    for batch in batched(decode_ahead(photos_of(chosen[is_subject], root), MAP), MAP_BATCH):
-        read = [(at[sha], image) for sha, image in batch if not isinstance(image, PhotoError)]
-        if read:
-            for (i, _), grid in zip(
-                read, fine.grid(np.stack([image for _, image in read])), strict=True
-            ):
-                shares.loc[chosen.index[i]] = hot_share(
-                    np.tensordot(probes[i], grid, 1) - background[i]
-                )
+    rows = _probed(index)
+    features = Features(album.derived, PROBE, OnnxBackbone(PROBE))
+    problems = features.fill(album.photos(rows), 1, progress)
+    rows = rows[~rows["sha256"].isin(list(problems))]
+    shares = pd.Series(np.nan, index=index.index, dtype=float)
+    is_subject = (rows["label"] == "subject").to_numpy()
+    if not is_subject.any() or is_subject.all():
+        return shares
+    x = features.rows(rows["sha256"])
+    probes = _probes(x, rows)
+    background = probes @ x[~is_subject].mean(0)
+    at = dict(zip(rows.loc[is_subject, "sha256"], np.flatnonzero(is_subject), strict=True))
+    for shas, grids in _grids(album.photos(rows[is_subject])):
+        for sha, grid in zip(shas, grids, strict=True):
+            i = at[sha]
+            shares.loc[rows.index[i]] = hot_share(np.tensordot(probes[i], grid, 1) - background[i])
     return shares
+
+
+def _probed(index: pd.DataFrame) -> pd.DataFrame:
+    """The subject's photos and at most `MAX_NEGATIVES` of things, in the order of their content."""
+    ordered = index.sort_values("sha256")
+    things = ordered[ordered["label"] == "things"].head(MAX_NEGATIVES)
+    return pd.concat([ordered[ordered["label"] == "subject"], things])
+
+
+def _grids(photos: Sequence[Photo]) -> Iterator[tuple[list[str], Floats]]:
+    """(sha256 of each, `[n, D, 14, 14]`) of some photos at a time; those that can't be read are left out."""
+    encoder = OnnxBackbone(MAP)
+    for batch in batched(decode_ahead(photos, MAP, read_checked), MAP_BATCH):
+        read = [(sha, image) for sha, image in batch if not isinstance(image, PhotoError)]
+        if read:
+            images = np.stack([image for _, image in read])
+            yield [sha for sha, _ in read], encoder.grid(images)
 
 
 def batched(items: Iterable[T], n: int) -> Iterator[list[T]]:
@@ -84,27 +97,28 @@ def batched(items: Iterable[T], n: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _probes(
-    features: Floats, is_subject: npt.NDArray[np.bool_], groups: npt.NDArray[np.object_]
-) -> Floats:
-    """`[N, D]`: for each photo the weights of a probe trained without the photo's group."""
+def _probes(x: Floats, rows: pd.DataFrame) -> Floats:
+    """`[N, D]`: for each photo the weights of a probe trained without the photo's group.
+
+    Photos without which no probe can be trained (all of the subject's in one burst) get the one of all photos.
+    """
     # scipy looks into a loaded torch, and trips over one that another thread is half-way through importing
     import torch  # noqa: F401
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedGroupKFold
 
-    def weights_of(at: npt.NDArray[np.int64]) -> Floats:
+    def weights_of(chosen: Bools) -> Floats:
         probe = LogisticRegression(C=STRENGTH, max_iter=1000, class_weight="balanced")
-        return np.asarray(probe.fit(features[at], is_subject[at]).coef_[0], dtype=np.float32)
+        return np.asarray(probe.fit(x[chosen], is_subject[chosen]).coef_[0], dtype=np.float32)
 
-    folds = min(PROBE_FOLDS, len(np.unique(groups[is_subject])))
-    if folds < 2:
-        return np.tile(weights_of(np.arange(len(features))), (len(features), 1))
-    weights = np.empty_like(features)
-    for train, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(
-        features, is_subject, groups
-    ):
-        weights[held_out] = weights_of(train)
+    everything = np.ones(len(x), np.bool_)
+    stratum: Objects = rows["label"].to_numpy(dtype=object)
+    is_subject = stratum == "subject"
+    fold = group_folds(stratum, rows["group"].to_numpy(dtype=object), everything, PROBE_SEED)
+    weights = np.tile(weights_of(everything), (len(x), 1))
+    for number in range(fold.max(initial=-1) + 1):
+        seen = fold != number
+        if is_subject[seen].any() and not is_subject[seen].all():
+            weights[fold == number] = weights_of(seen)
     return weights
 
 

@@ -1,120 +1,163 @@
-"""Index + variant -> which rows train, and the batches they make."""
+"""Variant + folds + cached rows -> what one run sees."""
 
 from __future__ import annotations
 
-import copy
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    DistributedSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+)
 
-from ismila.learning.features import Floats, Key, Store
-from ismila.learning.heads import Whitening
+from ismila.learning.crossval import Examples, Objects
+from ismila.learning.features import Bools, Features, Key
+from ismila.settings import DataSettings
 
 CLOSEUPS_ABOVE = 0.5
 """`subject_share` from which `test_recall_closeups` counts a photo, the same for every run whatever it trained on."""
 
 
 @dataclass(frozen=True)
-class Variant:
-    """Which rows of train and val take part.
+class AlbumRows:
+    """What one run sees: an album's usable photos, and what part each takes.
 
     Attributes:
-        pets: other animals are among the negatives.
-        closeups_above: only photos of the subject with a larger `subject_share`; labels.csv decides before it.
-        balance: `weights` weighs the loss, `equal` draws as many negatives as positives, `none` does nothing.
+        table: the usable index in the order of sha256, with `fold`.
+        in_variant: `[N]`: the variant's photos of every fold, which are like those that train.
+        trains: `[N]`: those of them that train when their fold does; with `balance=equal` there are fewer negatives.
+        balanced: both sides weigh the same in the loss.
     """
 
-    name: str
-    pets: bool = False
-    closeups_above: float | None = None
-    balance: str = "weights"
+    table: pd.DataFrame
+    in_variant: Bools
+    trains: Bools
+    balanced: bool
 
-    def __post_init__(self) -> None:
-        if self.balance not in ("weights", "equal", "none"):
-            raise ValueError(f"data.balance={self.balance}: expected weights, equal or none")
+    def __len__(self) -> int:
+        return len(self.table)
 
-    def rows(self, folded: pd.DataFrame, fold: str | None, seed: int) -> pd.DataFrame:
-        """The rows of one fold (None: of all) that this variant uses; `folded` is the usable index with `fold`."""
-        rows = folded if fold is None else folded[folded["fold"] == fold]
-        if not self.pets:
-            rows = rows[rows["label"] != "pets"]
-        if self.closeups_above is not None:
-            rows = rows[(rows["label"] != "subject") | is_closeup(rows, self.closeups_above)]
-        if self.balance == "equal" and fold in ("train", None):
-            positives = rows[rows["label"] == "subject"]
-            others = rows[rows["label"] != "subject"]
-            others = others.sample(min(len(positives), len(others)), random_state=seed)
-            rows = pd.concat([positives, others])
-        return rows
+    @property
+    def is_subject(self) -> Bools:
+        """`[N]`."""
+        return (self.table["label"] == "subject").to_numpy()
+
+    def is_in(self, *folds: str) -> Bools:
+        """`[N]`: rows of these folds."""
+        return self.table["fold"].isin(folds).to_numpy()
+
+    def examples(self, features: Features, views: int) -> Examples:
+        """Their feature rows, every view of them, with what a linear head has to know."""
+        x = [features.rows(self.table["sha256"], view) for view in range(views)]
+        label = self.table["label"]
+        stratum = label.where(label != "pets", "pets/" + self.table["kind"])
+        group: Objects = self.table["group"].to_numpy(dtype=object)
+        return Examples(np.stack(x), stratum.to_numpy(dtype=object), group, self.trains)
+
+
+def album_rows(index: pd.DataFrame, data: DataSettings, seed: int) -> AlbumRows:
+    """What the variant makes of the usable index, which has `fold`.
+
+    Rows come in the order of their content, so that neither a file's name nor the time at which it came changes a draw.
+    """
+    table = index.sort_values("sha256").reset_index(drop=True)
+    in_variant = np.ones(len(table), np.bool_)
+    if not data.pets:
+        in_variant &= (table["label"] != "pets").to_numpy()
+    if data.closeups_above is not None:
+        close = is_closeup(table, data.closeups_above).to_numpy()
+        in_variant &= (table["label"] != "subject").to_numpy() | close
+    trains = in_variant
+    if data.balance == "equal":
+        trains = in_variant & _as_many_negatives(table, in_variant, seed)
+    return AlbumRows(table, in_variant, trains, data.balance == "weights")
+
+
+def _as_many_negatives(table: pd.DataFrame, in_variant: Bools, seed: int) -> Bools:
+    """`[N]`: the subject's photos, and in each fold as many others, the first in an order that the seed draws."""
+    keep = (table["label"] == "subject").to_numpy()
+    drawn = [hashlib.sha256(f"{seed}:{sha}".encode()).hexdigest() for sha in table["sha256"]]
+    order = np.argsort(np.array(drawn))
+    for fold in sorted(set(table["fold"])):
+        here = in_variant & (table["fold"] == fold).to_numpy()
+        others = order[(here & ~keep)[order]]
+        keep[others[: int((here & keep).sum())]] = True
+    return keep
 
 
 def is_closeup(rows: pd.DataFrame, above: float) -> pd.Series[bool]:
     """What labels.csv says, and where it says nothing, whether `subject_share` is above the threshold."""
-    return rows["closeup"].astype("boolean").fillna(rows["subject_share"] > above).astype(bool)
-
-
-def targets_of(rows: pd.DataFrame) -> npt.NDArray[np.float32]:
-    """1 for the subject's photos, 0 for the others, `[N]`."""
-    return np.asarray(rows["label"] == "subject", dtype=np.float32)
+    closeup = rows["closeup"].astype("boolean")
+    return closeup.fillna(rows["subject_share"] > above).astype(bool)
 
 
 class CachedRows(Dataset[tuple[Tensor, Tensor]]):
-    """Rows of a store with their targets, asked for a batch at a time.
+    """Cached rows with their targets, asked for a batch at a time.
 
     Args:
+        rows: the index rows of the photos.
         views: each photo counts once for each of its cached views.
     """
 
-    def __init__(self, store: Store, rows: pd.DataFrame, views: int = 1) -> None:
-        self.store = store
-        self.keys: list[Key] = [(sha, view) for view in range(views) for sha in rows["sha256"]]
-        self.targets = torch.from_numpy(np.tile(targets_of(rows), views))
+    def __init__(self, features: Features, rows: pd.DataFrame, views: int = 1) -> None:
+        self.features = features
+        shas = [str(sha) for sha in rows["sha256"]]
+        self.keys: list[Key] = [(sha, view) for view in range(views) for sha in shas]
+        target = np.asarray(rows["label"] == "subject", dtype=np.float32)
+        self.targets = torch.from_numpy(np.tile(target, views))
 
-        self._whitened: Tensor | None = None
+    @property
+    def width(self) -> int:
+        """Of a feature row."""
+        return self.features.encoder.shape[0]
 
-    def none(self) -> CachedRows:
-        """The same without a row."""
-        rest = copy.copy(self)
-        rest.keys, rest.targets = [], self.targets[:0]
-        return rest
-
-    def rows(self) -> Floats:
-        """All of them at once."""
-        rows: Floats = self.store.rows(self.keys)
-        return rows
-
-    def seen_by(self, whitening: Whitening) -> CachedRows:
-        """The same photos, whitened once and for all epochs."""
-        seen = copy.copy(self)
-        seen._whitened = torch.from_numpy(whitening(self.rows()))
-        return seen
+    @property
+    def positive_weight(self) -> float:
+        """What a positive counts when both sides count the same."""
+        positives = float(self.targets.sum())
+        return (len(self) - positives) / max(positives, 1.0)
 
     def __len__(self) -> int:
         return len(self.keys)
 
-    def __getitem__(self, at: Sequence[int]) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        at = list(at)
-        rows = (
-            torch.from_numpy(self.store.rows([self.keys[i] for i in at]))
-            if self._whitened is None
-            else self._whitened[at]
-        )
-        return rows, self.targets[at]
+    def __getitems__(self, at: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """A whole batch, which is read from the mapped shards at once; what a DataLoader asks for."""
+        rows = self.features.store.rows([self.keys[i] for i in at])
+        return torch.from_numpy(rows), self.targets[list(at)]
 
 
 def batches(
-    rows: CachedRows, batch_size: int, seed: int | None
+    rows: CachedRows, batch_size: int, seed: int | None = None, trainer: pl.Trainer | None = None
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches in a fresh order each epoch, drawn from `seed`; in the rows' own order when it is None."""
+    """Batches in a fresh order each epoch, drawn from `seed`; in the rows' own order when it is None.
+
+    Args:
+        trainer: with several processes each gets its part of the rows. Rows in their own order, which are solved or
+            asked about as a whole, go to every one of them.
+    """
+    sampler: Sampler[int]
     if seed is None:
-        order: BatchSampler = BatchSampler(SequentialSampler(rows), batch_size, drop_last=False)
+        sampler = SequentialSampler(rows)
+    elif trainer is not None and trainer.world_size > 1:
+        sampler = DistributedSampler(rows, trainer.world_size, trainer.global_rank, seed=seed)  # type: ignore[assignment]
     else:
-        draw = torch.Generator().manual_seed(seed)
-        order = BatchSampler(RandomSampler(rows, generator=draw), batch_size, drop_last=False)
-    return DataLoader(rows, sampler=order, batch_size=None)
+        sampler = RandomSampler(rows, generator=torch.Generator().manual_seed(seed))
+    order = BatchSampler(sampler, batch_size, drop_last=False)
+    return DataLoader(rows, batch_sampler=order, collate_fn=_as_it_is)
+
+
+def _as_it_is(batch: Any) -> Any:
+    """`CachedRows` gives whole batches already."""
+    return batch

@@ -7,31 +7,43 @@ specification and backbone. The small images that the CNN trains on are kept by 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ismila.learning.weights import BOTH, BUNDLED, LITE0
-from ismila.photos.images import ImageSpec, PhotoError, Pixels, normalise, read_image, view_of
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ismila.learning.architecture import bundled_digest
+from ismila.learning.weights import BUNDLED
+from ismila.photos.images import (
+    ImageSpec,
+    PhotoError,
+    Pixels,
+    normalise,
+    pixels_digest,
+    read_image,
+    view_of,
+)
 
 SHARD_ROWS = 512
 """Rows a shard file holds at most; what a killed run loses at most."""
 BATCH = 16
+SOME = 100
+"""From so many photos on a bar is shown."""
 
 Key = tuple[str, int]
 Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Photo = tuple[str, Path]
+"""What a photo is called (its sha256 wherever rows are kept) and its file."""
+Decoded = tuple[str, Pixels | PhotoError]
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
@@ -55,9 +67,9 @@ class Store:
         self.record = np.dtype([("sha256", "S64"), ("view", "<i4"), ("row", dtype, shape)])
         self._shards: list[npt.NDArray[Any]] = []
         self._where: dict[Key, tuple[int, int]] = {}
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in sorted(folder.glob("*.npy")):
-            self._open(path)
+        if folder.is_dir():
+            for path in sorted(folder.glob("*.npy")):
+                self._open(path)
 
     def _open(self, path: Path) -> None:
         try:
@@ -76,102 +88,143 @@ class Store:
 
     def add(self, keys: Sequence[Key], rows: Sequence[npt.NDArray[Any]]) -> None:
         """Write one shard."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         shard = np.empty(len(keys), self.record)
         for at, ((sha, view), row) in enumerate(zip(keys, rows, strict=True)):
             shard[at] = (sha.encode(), view, row)
-        name = hashlib.sha256("".join(f"{sha}{view}" for sha, view in keys).encode()).hexdigest()[
-            :24
-        ]
-        aside = self.folder / f".{name}.{os.getpid()}.part"
+        name = hashlib.sha256("".join(f"{sha}{view}" for sha, view in keys).encode())
+        path = self.folder / f"{name.hexdigest()[:24]}.npy"
+        aside = self.folder / f".{path.stem}.{os.getpid()}.part"
         try:
             with aside.open("wb") as file:
                 np.save(file, shard, allow_pickle=False)
-            aside.replace(self.folder / f"{name}.npy")
+            aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)
-        self._open(self.folder / f"{name}.npy")
+        self._open(path)
 
     def rows(self, keys: Sequence[Key]) -> npt.NDArray[Any]:
         """`[len(keys), *shape]`, copied from the mapped shards. Raises KeyError for a key that is not there."""
-        shape, dtype = self.record["row"].shape, self.record["row"].base
-        out = np.empty((len(keys), *shape), dtype)
+        out = np.empty((len(keys), *self.record["row"].shape), self.record["row"].base)
         for at, key in enumerate(keys):
             number, row = self._where[key]
             out[at] = self._shards[number]["row"][row]
         return out
 
 
-def open_store(derived: Path, spec: ImageSpec, encoder: Encoder) -> Store:
-    """The store of one image specification and encoder."""
-    text = json.dumps([spec.as_dict(), encoder.digest], sort_keys=True)
-    name = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Store(derived / "features" / name, encoder.shape, encoder.dtype)
+class Features:
+    """What one encoder makes of an album's photos, cached below its derived folder.
 
-
-def photos_of(rows: pd.DataFrame, root: Path) -> list[tuple[str, Path]]:
-    """(sha256, path) of each row, as `encode_missing` wants them."""
-    return [(str(row.sha256), root / str(row.path)) for row in rows.itertuples()]
-
-
-def encode_missing(
-    photos: Sequence[tuple[str, Path]],
-    views: int,
-    spec: ImageSpec,
-    encoder: Encoder,
-    store: Store,
-    progress: Progress | None = None,
-) -> dict[str, str]:
-    """Compute the rows that the store lacks; decoding (in threads) overlaps the encoder.
+    Attributes:
+        store: the rows that are there.
 
     Args:
-        photos: (sha256, path) of each photo.
-        views: how many views of each.
-
-    Returns:
-        sha256 -> problem of photos that could not be read after all.
+        derived: the album's derived folder.
+        spec: how photos become images.
     """
-    todo = [(sha, path) for sha, path in photos if any((sha, v) not in store for v in range(views))]
-    problems: dict[str, str] = {}
-    keys: list[Key] = []
-    rows: list[npt.NDArray[Any]] = []
-    waiting: list[tuple[Key, Pixels]] = []
 
-    def run_batch() -> None:
-        rows.extend(encoder(np.stack([image for _, image in waiting])))
-        keys.extend(key for key, _ in waiting)
-        waiting.clear()
-        if len(keys) >= SHARD_ROWS:
-            store.add(keys, rows)
-            keys.clear()
-            rows.clear()
+    def __init__(self, derived: Path, spec: ImageSpec, encoder: Encoder) -> None:
+        self.spec = spec
+        self.encoder = encoder
+        name = hashlib.sha256(f"{pixels_digest(spec)} {encoder.digest}".encode()).hexdigest()[:16]
+        self.store = Store(derived / "features" / name, encoder.shape, encoder.dtype)
 
-    decoded: Iterable[tuple[str, Pixels | PhotoError]] = decode_ahead(todo, spec)
-    if progress and len(todo) > 100:
-        decoded = progress(decoded, len(todo), "Reading photos through the backbone")
-    for sha, image in decoded:
-        if isinstance(image, PhotoError):
-            problems[sha] = str(image)
-            continue
-        for view in range(views):
-            if (sha, view) not in store:
-                waiting.append(((sha, view), view_of(image, sha, view)))
-                if len(waiting) == BATCH:
-                    run_batch()
-    if waiting:
-        run_batch()
-    if keys:
-        store.add(keys, rows)
-    return problems
+    def fill(
+        self, photos: Sequence[Photo], views: int = 1, progress: Progress | None = None
+    ) -> dict[str, str]:
+        """Compute the rows that the store lacks; decoding (in threads) overlaps the encoder.
+
+        A file is decoded only when it still has the sha256 that it is asked for under, so that no row can stand under
+        another photo's name.
+
+        Args:
+            photos: sha256 and file of each.
+            views: how many views of each.
+
+        Returns:
+            sha256 -> problem of photos that could not be read after all.
+        """
+        todo = [one for one in photos if any((one[0], v) not in self.store for v in range(views))]
+        decoded: Iterable[Decoded] = decode_ahead(todo, self.spec, read_checked)
+        if progress and len(todo) > SOME:
+            decoded = progress(decoded, len(todo), "Reading photos through the backbone")
+        problems: dict[str, str] = {}
+        batch = _Batch(self.encoder, self.store)
+        for sha, image in decoded:
+            if isinstance(image, PhotoError):
+                problems[sha] = str(image)
+                continue
+            for view in range(views):
+                if (sha, view) not in self.store:
+                    batch.add((sha, view), view_of(image, sha, view))
+        batch.flush()
+        return problems
+
+    def rows(self, shas: Iterable[str], view: int = 0) -> npt.NDArray[Any]:
+        """`[N, *encoder.shape]` of one view. Raises KeyError for a photo that `fill` was not asked for."""
+        return self.store.rows([(str(sha), view) for sha in shas])
+
+
+class _Batch:
+    """Images that wait for the encoder, and rows that wait for a shard."""
+
+    def __init__(self, encoder: Encoder, store: Store) -> None:
+        self.encoder = encoder
+        self.store = store
+        self.waiting: list[tuple[Key, Pixels]] = []
+        self.keys: list[Key] = []
+        self.rows: list[npt.NDArray[Any]] = []
+
+    def add(self, key: Key, image: Pixels) -> None:
+        self.waiting.append((key, image))
+        if len(self.waiting) == BATCH:
+            self._encode()
+        if len(self.keys) >= SHARD_ROWS:
+            self._write()
+
+    def flush(self) -> None:
+        if self.waiting:
+            self._encode()
+        if self.keys:
+            self._write()
+
+    def _encode(self) -> None:
+        self.rows.extend(self.encoder(np.stack([image for _, image in self.waiting])))
+        self.keys.extend(key for key, _ in self.waiting)
+        self.waiting.clear()
+
+    def _write(self) -> None:
+        self.store.add(self.keys, self.rows)
+        self.keys.clear()
+        self.rows.clear()
+
+
+def read_checked(sha256: str, path: Path, spec: ImageSpec) -> Pixels:
+    """`read_image`, if the file's content still has this sha256. Raises PhotoError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PhotoError(f"cannot be read: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise PhotoError("has changed while the album was read; the next run sees it as it is")
+    return read_image(content, spec)
+
+
+def read_named(_: str, path: Path, spec: ImageSpec) -> Pixels:
+    """`read_image`, whatever the photo is called. Raises PhotoError."""
+    return read_image(path, spec)
 
 
 def decode_ahead(
-    photos: Iterable[tuple[str, Path]], spec: ImageSpec
-) -> Iterator[tuple[str, Pixels | PhotoError]]:
+    photos: Iterable[Photo],
+    spec: ImageSpec,
+    read: Callable[[str, Path, ImageSpec], Pixels] = read_named,
+) -> Iterator[Decoded]:
     """Decode in threads (Pillow releases the GIL), in order, at most four batches ahead."""
 
-    def read(path: Path) -> Pixels | PhotoError:
+    def decoded(name: str, path: Path) -> Pixels | PhotoError:
         try:
-            return read_image(path, spec)
+            return read(name, path, spec)
         except PhotoError as error:
             return error
 
@@ -179,7 +232,7 @@ def decode_ahead(
     try:
         pending: deque[tuple[str, Future[Pixels | PhotoError]]] = deque()
         for name, path in photos:
-            pending.append((name, pool.submit(read, path)))
+            pending.append((name, pool.submit(decoded, name, path)))
             if len(pending) >= 4 * BATCH:
                 first_name, first = pending.popleft()
                 yield first_name, first.result()
@@ -189,27 +242,7 @@ def decode_ahead(
     finally:
         pool.shutdown(
             cancel_futures=True
-        )  # stopped half-way: what is still waiting is not decoded first
-
-
-def encode_bundled(
-    rows: pd.DataFrame,
-    root: Path,
-    derived: Path,
-    model: Mapping[str, Any],
-    progress: Progress | None = None,
-) -> None:
-    """Fill the cache, if the model's backbone is a bundled one. Needs no torch: it runs while torch is imported.
-
-    Args:
-        rows: the usable index.
-        model: one of conf/model as plain values.
-    """
-    spec, graph = ImageSpec(int(model["size_px"])), bundled_graph(model)
-    if graph is not None:
-        encoder = OnnxBackbone(spec, graph)
-        store = open_store(derived, spec, encoder)
-        encode_missing(photos_of(rows, root), int(model["views"]), spec, encoder, store, progress)
+        )  # stopped half-way: what still waits is not decoded first
 
 
 class Identity:
@@ -252,29 +285,6 @@ class OnnxBackbone:
         return grid
 
 
-def bundled_graph(backbone: Mapping[str, Any]) -> Path | None:
-    """The graph of a backbone as conf/model and classifier.json describe it; None where its weights are not bundled.
-
-    Raises:
-        ValueError: MobileNetV2 beside a network that is not there.
-    """
-    name, beside = backbone["name"], backbone.get("beside")
-    if beside not in (None, "efficientnet_lite0"):
-        raise ValueError(f"model.beside={beside}: expected efficientnet_lite0 or null")
-    if name == "efficientnet_lite0":
-        return LITE0
-    if name != "mobilenet" or backbone["weights"] != "bundled":
-        return None
-    return BOTH if beside else BUNDLED
-
-
-@lru_cache
-def bundled_digest(graph: Path = BUNDLED) -> str:
-    """Names the weights of a bundled graph in cache keys and in classifier.json."""
-    weights = (BUNDLED, LITE0) if graph == BOTH else (graph,)
-    return hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()[:16]
-
-
 _session_lock = threading.Lock()
 
 
@@ -286,8 +296,7 @@ def _session(graph: Path, threads: int) -> Any:
     options = SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0"
-    )  # waiting threads leave their core
+    # waiting threads leave their core to those that decode
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     with _session_lock:
         return InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])

@@ -1,16 +1,65 @@
-"""Loss, metrics, optimizer; one shared step for training and validation."""
+"""Lightning modules and their training: the CNN, a hidden head, fine-tuning; and the solved linear head."""
 
 from __future__ import annotations
 
 import copy
+import logging
+import time
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor, nn
 from torchmetrics.classification import BinaryAccuracy
 
 from ismila.learning.backbones import Network
+from ismila.learning.dataset import CachedRows, batches
+from ismila.learning.heads import LinearHead, Penalty, fit_head
+from ismila.settings import SettingError, TrainerSettings
+
+ASKED_AT_ONCE = 256
+"""Batch size of validation."""
+
+Batch = tuple[Tensor, Tensor]
+"""Images `[N, H, W, 3]` uint8 or rows `[N, D]`, and targets `[N]`."""
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How AdamW trains, with a cosine schedule over the epochs.
+
+    Attributes:
+        positive_weight: how much a photo of the subject counts in the loss; a negative counts 1.
+        patience: epochs without a better `val_loss` after which training stops.
+        augmented: training batches are images to be augmented.
+    """
+
+    lr: float
+    weight_decay: float
+    epochs: int
+    patience: int
+    batch_size: int
+    positive_weight: float
+    augmented: bool
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training says of itself.
+
+    Attributes:
+        epochs: for each epoch `loss, accuracy`, `val_loss, val_accuracy` where there was a validation fold, and
+            `timestamp_ms`.
+        best_epoch: the one whose weights are kept: the lowest `val_loss`, or the last where there was none.
+    """
+
+    epochs: list[dict[str, float]]
+    best_epoch: int
 
 
 def augment(images: Tensor) -> Tensor:
@@ -39,40 +88,23 @@ def augment(images: Tensor) -> Tensor:
     return (x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
-class Recogniser(pl.LightningModule):
-    """Trains a network's parameters that require a gradient.
+class _Asked(pl.LightningModule):
+    """What every module shares: one step that says loss and accuracy of a batch."""
 
-    Args:
-        positive_weight: how much a photo of the subject counts in the loss, a negative counts 1.
-        augmented: training batches are images to be augmented.
-        C: inverse strength of the L2 penalty as in scikit-learn. When given, what is trained is one linear layer and
-            each epoch is ten steps of L-BFGS on the whole batch: logistic regression, whose optimum does not
-            depend on the seed. None: AdamW.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        positive_weight: float,
-        lr: float,
-        weight_decay: float,
-        epochs: int,
-        augmented: bool = False,
-        C: float | None = None,  # noqa: N803
-    ) -> None:
+    def __init__(self, network: nn.Module, positive_weight: float) -> None:
         super().__init__()
-        self.C, self.automatic_optimization = C, C is None
-        self.network, self.lr, self.weight_decay, self.epochs = network, lr, weight_decay, epochs
-        self.augmented = augmented
+        self.network = network
+        self.positive_weight: Tensor
         self.register_buffer("positive_weight", torch.tensor(positive_weight), persistent=False)
-        self.accuracy, self.val_accuracy = BinaryAccuracy(), BinaryAccuracy()
+        self.accuracy = BinaryAccuracy()
+        self.val_accuracy = BinaryAccuracy()
 
-    def _step(self, batch: tuple[Tensor, Tensor], fold: str) -> Tensor:
+    def _step(self, batch: Batch, fold: str) -> Tensor:
         x, target = batch
         logits = self.network(x)
         loss = nn.functional.binary_cross_entropy_with_logits(
             logits, target, pos_weight=self.positive_weight
-        )  # type: ignore[arg-type]
+        )
         prefix = "" if fold == "train" else f"{fold}_"
         accuracy = self.accuracy if fold == "train" else self.val_accuracy
         accuracy(torch.sigmoid(logits), target.int())
@@ -80,41 +112,57 @@ class Recogniser(pl.LightningModule):
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(target), sync_dist=True)
         return loss
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        if self.augmented:
-            batch = (augment(batch[0].cpu()).to(batch[0].device), batch[1])
-        if self.C is not None:
-            optimizer: Any = self.optimizers()
-            optimizer.step(lambda: self._penalised_loss(batch, optimizer))
-        return self._step(batch, "train")  # after L-BFGS: the figures of where it arrived
-
-    def _penalised_loss(self, batch: tuple[Tensor, Tensor], optimizer: Any) -> Tensor:
-        x, target = batch
-        assert self.C is not None and isinstance(self.positive_weight, Tensor)
-        weight = torch.where(target == 1, self.positive_weight, torch.ones_like(target))
-        loss = nn.functional.binary_cross_entropy_with_logits(
-            self.network(x), target, weight, reduction="sum"
-        )
-        squares = sum(
-            (p.square().sum() for p in self.network.head.parameters() if p.ndim > 1),
-            torch.zeros(()),
-        )
-        loss = loss / weight.sum() + squares / (2 * self.C * len(target))
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        return loss
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+    def validation_step(self, batch: Batch, _: int) -> Tensor:
         return self._step(batch, "val")
+
+
+class Recogniser(_Asked):
+    """Trains by AdamW those of a network's parameters that require a gradient."""
+
+    def __init__(self, network: Network, optimisation: Optimisation) -> None:
+        super().__init__(network, optimisation.positive_weight)
+        self.optimisation = optimisation
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        if not self.optimisation.augmented:
+            return self._step(batch, "train")
+        images, target = batch
+        return self._step((augment(images.cpu()).to(images.device), target), "train")
 
     def configure_optimizers(self) -> Any:
         trained = [p for p in self.parameters() if p.requires_grad]
-        if self.C is not None:
-            return torch.optim.LBFGS(trained, max_iter=10, line_search_fn="strong_wolfe")
-        optimizer = torch.optim.AdamW(trained, self.lr, weight_decay=self.weight_decay)
-        return [optimizer], [
-            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(self.epochs, 1))
-        ]
+        optimizer = torch.optim.AdamW(
+            trained, self.optimisation.lr, weight_decay=self.optimisation.weight_decay
+        )
+        epochs = max(self.optimisation.epochs, 1)
+        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)]
+
+
+class SolvedHead(_Asked):
+    """A frozen backbone's linear head: the first batch, which is all of them, is solved to the optimum.
+
+    Lightning says loss and accuracy of where the solver arrived; it decides nothing. Every process of a distributed run
+    solves the same rows and arrives at the same head.
+    """
+
+    def __init__(self, width: int, positive_weight: float, penalty: Penalty) -> None:
+        linear = nn.Linear(width, 1)
+        super().__init__(nn.Sequential(linear, nn.Flatten(0)), positive_weight)
+        self.linear = linear
+        self.penalty = penalty
+        self.head = LinearHead(linear.weight.detach().numpy()[0], 0.0)
+        self.automatic_optimization = False
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        x, target = batch
+        self.head = fit_head(x.cpu().numpy(), target.cpu().numpy() == 1, self.penalty)
+        with torch.no_grad():
+            self.linear.weight.copy_(torch.from_numpy(self.head.weight))
+            self.linear.bias.fill_(self.head.bias)
+        return self._step(batch, "train")
+
+    def configure_optimizers(self) -> None:
+        """Nothing steps."""
 
 
 class BestEpoch(pl.Callback):
@@ -124,15 +172,104 @@ class BestEpoch(pl.Callback):
     """
 
     def __init__(self) -> None:
-        self.epoch, self.val_loss = -1, float("inf")
+        self.epoch = -1
+        self.val_loss = float("inf")
         self._state: dict[str, Tensor] = {}
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         val_loss = float(trainer.callback_metrics.get("val_loss", float("inf")))
         if not trainer.sanity_checking and (val_loss < self.val_loss or not self._state):
-            self.epoch, self.val_loss = trainer.current_epoch, val_loss
+            self.epoch = trainer.current_epoch
+            self.val_loss = val_loss
             self._state = copy.deepcopy(module.state_dict())
 
     def on_fit_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if self._state:
             module.load_state_dict(self._state)
+
+
+class _History(pl.Callback):
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.epochs.append({**figures, "timestamp_ms": float(int(time.time() * 1000))})
+
+
+def solve_head(
+    train: CachedRows, val: CachedRows, penalty: Penalty, trainer: TrainerSettings
+) -> tuple[LinearHead, Fitted]:
+    """The optimal linear head on the rows of `train`, and its figures in one epoch."""
+    positive_weight = train.positive_weight if penalty.balanced else 1.0
+    module = SolvedHead(train.width, positive_weight, penalty)
+    fitted = _fit(module, _Rows(train, val, len(train), seed=None), 1, trainer)
+    return module.head, fitted
+
+
+def fit_network(
+    network: Network,
+    rows: tuple[CachedRows, CachedRows],
+    optimisation: Optimisation,
+    trainer: TrainerSettings,
+    seed: int,
+) -> Fitted:
+    """Train a network's parameters that require a gradient on `rows` (training, validation), in place."""
+    module = Recogniser(network, optimisation)
+    stop = EarlyStopping("val_loss", patience=optimisation.patience)
+    loaded = _Rows(*rows, optimisation.batch_size, seed)
+    return _fit(module, loaded, optimisation.epochs, trainer, [stop] if len(rows[1]) else [])
+
+
+@dataclass(frozen=True)
+class _Rows:
+    train: CachedRows
+    val: CachedRows
+    batch_size: int
+    seed: int | None
+
+
+def _fit(
+    module: pl.LightningModule,
+    rows: _Rows,
+    epochs: int,
+    settings: TrainerSettings,
+    callbacks: Iterable[pl.Callback] = (),
+) -> Fitted:
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    history = _History()
+    best = BestEpoch()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer = _trainer(settings, epochs, [best, history, *callbacks])
+        trainer.fit(
+            module,
+            batches(rows.train, rows.batch_size, rows.seed, trainer),
+            batches(rows.val, ASKED_AT_ONCE) if len(rows.val) else None,
+        )
+    last = len(history.epochs) - 1
+    return Fitted(history.epochs, best.epoch if len(rows.val) else last)
+
+
+def _trainer(settings: TrainerSettings, epochs: int, callbacks: list[pl.Callback]) -> pl.Trainer:
+    devices = int(settings.devices) if settings.devices.isdigit() else settings.devices
+    precision: Any = settings.precision
+    try:
+        return pl.Trainer(
+            accelerator=settings.accelerator,
+            devices=devices,
+            strategy=settings.strategy,
+            precision=precision,
+            max_epochs=min(epochs, settings.max_epochs or epochs),
+            limit_train_batches=settings.limit_train_batches,
+            callbacks=callbacks,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # `batches` deals the rows to the processes itself
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingError(f"trainer: Lightning refuses ({reason}); take trainer=cpu") from error

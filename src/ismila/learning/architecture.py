@@ -1,0 +1,97 @@
+"""What a network is made of, in words, and the bundled graph that computes its backbone. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from ismila.learning.weights import BOTH, BUNDLED, LITE0
+from ismila.settings import CNNSettings, FrozenSettings, ModelSettings
+
+GRAPHS = {"mobilenet": BUNDLED, "efficientnet_lite0": LITE0, "pair": BOTH}
+"""Backbone -> its bundled weights; the graph lies beside them as ONNX."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A backbone and a head, as classifier.json describes them.
+
+    Attributes:
+        name: `cnn`, `mobilenet`, `efficientnet_lite0` or `pair`.
+        weights: where the backbone's come from: `bundled`, `torchvision`; empty when they were trained here.
+        hidden: width of the head's hidden layer; 0 for a linear one.
+        dropout: before the head's last layer; a linear head on frozen features has none.
+        digest: names the bundled weights while they are what the backbone has; empty otherwise.
+    """
+
+    name: str
+    weights: str = ""
+    hidden: int = 0
+    dropout: float = 0.0
+    digest: str = ""
+
+    @property
+    def is_frozen(self) -> bool:
+        """The backbone has weights from elsewhere, which training a head does not change."""
+        return self.name != "cnn"
+
+    @property
+    def graph(self) -> Path | None:
+        """The bundled graph that computes what the backbone does; None where its weights are others."""
+        graph = GRAPHS.get(self.name)
+        return graph if graph and self.digest == bundled_digest(graph) else None
+
+    def as_dict(self) -> dict[str, str | int | float]:
+        """Plain values for classifier.json."""
+        return asdict(self)
+
+    def with_own_weights(self) -> Architecture:
+        """The same after its backbone was trained on."""
+        return replace(self, digest="")
+
+
+def architecture_of(model: ModelSettings) -> Architecture:
+    """What a model's settings describe."""
+    if isinstance(model, CNNSettings):
+        return Architecture(name=model.name, dropout=model.dropout)
+    if not isinstance(model, FrozenSettings):
+        raise TypeError(f"{type(model).__name__}: no network is described by these settings")
+    bundled = model.weights == "bundled"
+    return Architecture(
+        name=model.name,
+        weights=model.weights,
+        hidden=model.hidden,
+        dropout=model.dropout if model.hidden else 0.0,
+        digest=bundled_digest(GRAPHS[model.name]) if bundled else "",
+    )
+
+
+def architecture_from(described: Mapping[str, object]) -> Architecture:
+    """Read back from classifier.json, of this version or the first, which said `mobilenet` `beside` another for `pair`.
+
+    Raises:
+        KeyError, ValueError: it describes no network.
+    """
+    name = str(described["name"])
+    if described.get("beside"):
+        name = "pair"
+    if name != "cnn" and name not in GRAPHS:
+        raise ValueError(f"backbone {name}: expected cnn, {', '.join(GRAPHS)}")
+    hidden = int(str(described.get("hidden", 0)))
+    return Architecture(
+        name=name,
+        weights=str(described.get("weights", "")),
+        hidden=hidden,
+        dropout=float(str(described.get("dropout", 0.0))) if hidden or name == "cnn" else 0.0,
+        digest=str(described.get("digest", "")),
+    )
+
+
+@lru_cache
+def bundled_digest(graph: Path = BUNDLED) -> str:
+    """Names the weights of a bundled graph in cache keys and in classifier.json."""
+    weights = (BUNDLED, LITE0) if graph == BOTH else (graph,)
+    return hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()[:16]

@@ -1,0 +1,78 @@
+"""What training gives: the weights that are kept, the decision, and an answer for every photo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ismila.learning.dataset import CLOSEUPS_ABOVE, AlbumRows, is_closeup
+from ismila.learning.decision import Decision
+from ismila.learning.features import Bools, Floats
+from ismila.learning.networks import Fitted
+
+
+@dataclass
+class Answers:
+    """One answer for each row of an album, `[N]` each.
+
+    Attributes:
+        threshold: the one the row is judged by; a cross-validated run chooses one in each fold.
+        held_out_by: `test`, `val`, `crossval 0` ... of what the head that answers did not see; empty for what it may
+            have seen.
+        used: the classifier that is kept was trained on the row.
+    """
+
+    probability: Floats
+    threshold: Floats
+    held_out_by: npt.NDArray[np.object_]
+    used: Bools
+
+    @classmethod
+    def by_folds(cls, rows: AlbumRows, logits: Floats, decision: Decision, used: Bools) -> Answers:
+        """Of one network that was fitted to the training fold; `val` chose its epoch and its decision."""
+        fold = rows.table["fold"].to_numpy(dtype=object)
+        threshold = np.full(len(rows), decision.threshold, np.float32)
+        held_out_by = np.where(fold == "train", "", fold)
+        return cls(decision.probabilities(logits), threshold, held_out_by, used)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a protocol gives.
+
+    Attributes:
+        weights: of the network that is kept, by torch's names.
+        selection: answers that a run may be chosen by: `path, group, label, kind, probability`.
+        protocol: `fold` (fitted to the training fold, reported on the test fold) or `crossval`.
+    """
+
+    weights: Mapping[str, npt.NDArray[Any]]
+    decision: Decision
+    answers: Answers
+    selection: pd.DataFrame
+    fitted: Fitted
+    protocol: str
+
+
+def selection_of(rows: AlbumRows, of: Bools, probability: Floats) -> pd.DataFrame:
+    """The answers `probability [n]` for the rows `of [N]`, as `Outcome.selection` has them."""
+    table = rows.table.loc[of, ["path", "group", "label", "kind"]]
+    return table.assign(probability=probability)
+
+
+def predictions_of(rows: AlbumRows, answers: Answers) -> pd.DataFrame:
+    """The table that a run keeps: a row a photo."""
+    columns = ["path", "sha256", "group", "fold", "label", "kind"]
+    table = rows.table[columns].assign(
+        closeup=is_closeup(rows.table, CLOSEUPS_ABOVE),
+        probability=answers.probability,
+        threshold=answers.threshold,
+        held_out_by=answers.held_out_by,
+        used=answers.used,
+    )
+    return table.sort_values("path").reset_index(drop=True)

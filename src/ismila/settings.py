@@ -1,0 +1,290 @@
+"""What can be set: frozen dataclasses that check themselves, known to Hydra as structured configs.
+
+The values stand in `conf/`, one home for each; here stand the names, the types and what is allowed. A value of the
+wrong type is refused by Hydra before anything else happens, a wrong value by `__post_init__`. Below `train.py` a
+setting is an attribute of one of these classes and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from math import isfinite
+from typing import Any, ClassVar
+
+from ismila.photos import UserError
+
+SEEDS = 2**32 - 1
+"""The largest seed that numpy and torch both take."""
+MOBILENET_BLOCKS = 19
+
+
+class SettingError(UserError):
+    """A setting that a person gave and can put right; names it, what was expected and the choices."""
+
+
+def number(
+    *, above: float | None = None, low: float | None = None, high: float | None = None
+) -> Any:
+    """A field that holds a number, or None where its type says so.
+
+    Args:
+        above: the number must be greater than this.
+        low: the number must not be less than this.
+        high: the number must not be greater than this.
+    """
+    return field(metadata={"above": above, "low": low, "high": high})
+
+
+def choice(*choices: str | None) -> Any:
+    """A field that holds one of a few words."""
+    return field(metadata={"choices": choices})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Checked:
+    """Checks each field by what `number` and `choice` said of it."""
+
+    group: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if problem := _problem(value, each.metadata):
+                raise SettingError(f"{self.group}{each.name}={value}: expected {problem}")
+
+
+def _problem(value: object, allowed: Any) -> str:
+    """What was expected instead of `value`; empty when it is fine."""
+    if "choices" in allowed and value not in allowed["choices"]:
+        return _one_of(allowed["choices"])
+    if "above" not in allowed or not isinstance(value, int | float):
+        return ""
+    above, low, high = allowed["above"], allowed["low"], allowed["high"]
+    inside = (above is None or value > above) and (low is None or value >= low)
+    if isfinite(value) and inside and (high is None or value <= high):
+        return ""
+    bounds = ((above, "above"), (low, "at least"), (high, "at most"))
+    words = " and ".join(f"{word} {bound}" for bound, word in bounds if bound is not None)
+    return f"a number {words}".rstrip()
+
+
+def _one_of(choices: Sequence[str | None]) -> str:
+    words = ["null" if one is None else one for one in choices]
+    return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings(_Checked):
+    """Where the photos are, and which of them train: the variant.
+
+    Attributes:
+        root: the album's folder; None: data/photos, or else the drawn demo album.
+        cache: where derived files go; None: beside the photos where that can be written.
+        pets: other animals are among the negatives.
+        closeups_above: only photos of the subject whose `subject_share` is above this; labels.csv decides before it.
+        balance: `weights` lets both sides weigh the same in the loss, `equal` draws as many negatives as there are
+            positives, `none` does nothing.
+    """
+
+    group: ClassVar[str] = "data."
+    name: str
+    root: str | None
+    cache: str | None
+    pets: bool
+    closeups_above: float | None = number(low=0, high=1)
+    balance: str = choice("weights", "equal", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings(_Checked):
+    """What every network has.
+
+    Attributes:
+        size_px: side of the square image.
+        dropout: before the last layer; a linear head on frozen features has none.
+        epochs, patience, batch_size, lr, weight_decay: of training by AdamW (the CNN, a hidden layer, fine-tuning).
+        threshold_fpr: at the threshold at most this share of the held-out negatives passes.
+        threshold_play: how far from 0.5, in logits, the threshold may lie half-way between the sides.
+    """
+
+    group: ClassVar[str] = "model."
+    name: str
+    size_px: int = number(low=32, high=2048)
+    dropout: float = number(low=0, high=0.95)
+    epochs: int = number(low=1, high=100_000)
+    patience: int = number(low=1, high=100_000)
+    batch_size: int = number(low=1, high=65_536)
+    lr: float = number(above=0, high=10)
+    weight_decay: float = number(low=0, high=10)
+    threshold_fpr: float = number(low=0, high=1)
+    threshold_play: float = number(low=0, high=20)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CNNSettings(ModelSettings):
+    """The article's three convolutions, trained from nothing."""
+
+    name: str = choice("cnn")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenSettings(ModelSettings):
+    """A pretrained backbone, frozen, with a head.
+
+    Attributes:
+        name: `pair` is MobileNetV2 and EfficientNet-Lite0 side by side.
+        weights: `bundled`, or `torchvision` (its newest for MobileNetV2, downloaded).
+        C: inverse strength of the linear head's L2 penalty, as scikit-learn's.
+        shrink: how far the penalty's units go from the other photos' spread to the same for all features.
+        hidden: width of a hidden layer; 0 for a linear head.
+        views: cached views a photo: itself, its mirror image, then random crops.
+        finetune_blocks: train the backbone's last blocks, too, after the head.
+    """
+
+    name: str = choice("mobilenet", "efficientnet_lite0", "pair")
+    weights: str = choice("bundled", "torchvision")
+    C: float = number(above=0, high=1e6)
+    shrink: float = number(low=0, high=1e6)
+    hidden: int = number(low=0, high=65_536)
+    views: int = number(low=1, high=64)
+    finetune_blocks: int = number(low=0, high=MOBILENET_BLOCKS)
+    finetune_lr: float = number(above=0, high=10)
+    finetune_epochs: int = number(low=1, high=100_000)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights == "torchvision" and self.name != "mobilenet":
+            raise SettingError("model.weights=torchvision: expected bundled, but for mobilenet")
+        if self.finetune_blocks and self.name == "pair":
+            raise SettingError("model.finetune_blocks: expected 0 for pair; take model=mobilenet")
+
+    @property
+    def is_linear(self) -> bool:
+        """The head is one linear layer on frozen features: solved exactly, cheap to cross-validate."""
+        return not self.hidden and not self.finetune_blocks
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerSettings(_Checked):
+    """What Lightning's Trainer gets; None leaves its own default.
+
+    Attributes:
+        devices: how many, or `auto` (a string, since OmegaConf cannot nest a union of types).
+    """
+
+    group: ClassVar[str] = "trainer."
+    accelerator: str = choice("cpu", "gpu", "auto")
+    devices: str
+    strategy: str
+    precision: str | None
+    max_epochs: int | None = number(low=1, high=100_000)
+    limit_train_batches: int | None = number(low=1, high=1_000_000)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not re.fullmatch(r"auto|[1-9][0-9]{0,3}", self.devices):
+            raise SettingError(f"trainer.devices={self.devices}: expected a number from 1 or auto")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingSettings(_Checked):
+    """Where runs are recorded.
+
+    Attributes:
+        uri: None: MLFLOW_TRACKING_URI, or else the database in mlruns/.
+    """
+
+    group: ClassVar[str] = "tracking."
+    uri: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(_Checked):
+    """All that makes a run what it is.
+
+    Attributes:
+        seed: draws the folds and everything random in training.
+        refit: `all` trains the classifier that is kept on all photos, once the held-out figures are taken.
+    """
+
+    subject: str
+    seed: int = number(low=0, high=SEEDS)
+    refit: str | None = choice("all", None)
+    data: DataSettings
+    model: ModelSettings
+    trainer: TrainerSettings
+    tracking: TrackingSettings
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not re.fullmatch(r"[^\W_.][^/\\\0]{0,99}", self.subject) or self.subject in (
+            "pets",
+            "drop",
+        ):
+            raise SettingError(
+                f"subject={self.subject}: expected the name of a folder, such as mila"
+            )
+        if self.subject.startswith("not_"):
+            raise SettingError(
+                f"subject={self.subject}: expected a name that does not begin with not_"
+            )
+        finetuned = isinstance(self.model, FrozenSettings) and self.model.finetune_blocks
+        if self.refit and finetuned:
+            raise SettingError(
+                "refit=all: does not go with model.finetune_blocks; leave one of them out"
+            )
+
+
+def flat(settings: _Checked, prefix: str = "") -> dict[str, str]:
+    """`{"model.lr": "0.001", ...}`, as MLflow keeps a run's parameters."""
+    params: dict[str, str] = {}
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if isinstance(value, _Checked):
+            params |= flat(value, f"{prefix}{each.name}.")
+        else:
+            params[f"{prefix}{each.name}"] = str(value)
+    return params
+
+
+def register() -> None:
+    """Let Hydra know the classes, as `settings` and `settings/...`, which the files of `conf/` begin with.
+
+    OmegaConf makes what comes from a frozen class read-only, so that no file could fill it: that flag is taken off,
+    and what `settings_of` gives is frozen again.
+    """
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    store.store(name="settings", node=_writable(RunSettings))
+    groups = {"cnn": CNNSettings, "frozen": FrozenSettings, "data": DataSettings}
+    groups |= {"trainer": TrainerSettings, "tracking": TrackingSettings}
+    for name, settings in groups.items():
+        store.store(group="settings", name=name, node=_writable(settings))
+
+
+def _writable(settings: type[_Checked]) -> Any:
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.structured(settings)
+    OmegaConf.set_readonly(config, None)
+    for key in config:
+        if OmegaConf.is_config(child := config._get_node(key)):
+            OmegaConf.set_readonly(child, None)
+    return config
+
+
+def settings_of(config: Any) -> RunSettings:
+    """Hydra's composed config as settings, checked.
+
+    Raises:
+        SettingError: a value that cannot be followed.
+    """
+    from omegaconf import OmegaConf
+
+    settings = OmegaConf.to_object(config)
+    if not isinstance(settings, RunSettings):
+        raise TypeError("the config does not begin with `settings`")
+    return settings
