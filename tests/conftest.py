@@ -1,13 +1,20 @@
 """Draws small photos: nothing is downloaded, nothing is shipped."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 from PIL import Image
+
+import ismila
+from ismila.settings import register, settings_of
+
+CONF = Path(ismila.__file__).with_name("conf")
 
 
 def draw_photo(path: Path, seed: int, subject: bool, size=(160, 120)) -> Path:
@@ -24,6 +31,13 @@ def draw_photo(path: Path, seed: int, subject: bool, size=(160, 120)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, quality=90)
     return path
+
+
+def settings(*overrides: str):
+    """The settings of `python -m ismila.train OVERRIDES`."""
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return settings_of(compose("train", list(overrides)))
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +57,28 @@ def draw_album(root: Path) -> Path:
     for i in range(12):
         draw_photo(root / f"pets/{'dog' if i % 2 else 'cat'}/p{i}.jpg", 2000 + i, False)
     return root
+
+
+def draw_sides(root, n_subject, n_things, n_pets=0):
+    for i in range(n_subject):
+        draw_photo(root / f"mila/m{i}.jpg", i, True)
+    for i in range(n_things):
+        draw_photo(root / f"not_mila/t{i}.jpg", 1000 + i, False)
+    for i in range(n_pets):
+        draw_photo(root / f"pets/dog/p{i}.jpg", 2000 + i, False)
+    return root
+
+
+@pytest.fixture(scope="session")
+def enough(tmp_path_factory):
+    """An album with enough photos for a test fold, read once; do not change it."""
+    return draw_sides(tmp_path_factory.mktemp("enough") / "album", 36, 60, 24)
+
+
+@pytest.fixture
+def own(enough, tmp_path):
+    """A copy of it that a test may change."""
+    return shutil.copytree(enough, tmp_path / "album")
 
 
 @pytest.fixture

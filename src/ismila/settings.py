@@ -284,7 +284,20 @@ def settings_of(config: Any) -> RunSettings:
     """
     from omegaconf import OmegaConf
 
+    _refuse_unknown(config)
     settings = OmegaConf.to_object(config)
     if not isinstance(settings, RunSettings):
         raise TypeError("the config does not begin with `settings`")
     return settings
+
+
+def _refuse_unknown(config: Any, prefix: str = "") -> None:
+    """Hydra's `+name=value` adds what no class has; nobody would read it."""
+    from omegaconf import OmegaConf
+
+    known = [each.name for each in fields(OmegaConf.get_type(config))]
+    for key in config:
+        if key not in known:
+            raise SettingError(f"{prefix}{key}: no such setting; expected {_one_of(known)}")
+        if OmegaConf.is_config(child := config._get_node(key)):
+            _refuse_unknown(child, f"{prefix}{key}.")

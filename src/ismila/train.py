@@ -44,7 +44,13 @@ def run(config: DictConfig) -> float:
 
     model, data, subject = settings.model, settings.data, settings.subject
     params = {**flat(settings), "album.root": str(album.root.resolve())}
-    tags = {"model": model.name, "data": data.name, "subject": subject, "album": digest, "git": git_commit()}
+    tags = {
+        "model": model.name,
+        "data": data.name,
+        "subject": subject,
+        "album": digest,
+        "git": git_commit(),
+    }
     tags["refit"] = str(settings.refit or "")
     sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     name = f"{model.name} {data.name} {settings.seed}"
@@ -56,10 +62,15 @@ def run(config: DictConfig) -> float:
         figures = held_out_figures(predictions, classifier.threshold)
         figures |= {"threshold": classifier.threshold, "best_epoch": float(trained.best_epoch)}
         figures |= {"train_seconds": seconds, "photos_per_second": len(rows) / seconds}
-        classifier.scores, classifier.run = {**trained.epochs[trained.best_epoch], **figures}, run_id
+        classifier.scores, classifier.run = (
+            {**trained.epochs[trained.best_epoch], **figures},
+            run_id,
+        )
         record_epochs(run_id, trained.epochs)
         plots = run_plots(trained.epochs, predictions, classifier.threshold)
-        record_results(run_id, figures, predictions, classifier, OmegaConf.to_yaml(config), digest, plots)
+        record_results(
+            run_id, figures, predictions, classifier, OmegaConf.to_yaml(config), digest, plots
+        )
     sentence = verdict(predictions[predictions["held_out"]], classifier.threshold, subject)
     champion = crown(run_id, subject, figures, sentence)
     console.say_run(trained, figures, run_id, subject, sentence, champion)
@@ -94,7 +105,12 @@ def _read_album(settings: RunSettings) -> tuple[Album, pd.DataFrame, str]:
 
 def _import_slow_ones() -> None:
     """torch, Lightning and MLflow take seconds, on one core: meanwhile photos go through the backbone."""
-    for name in ("torch", "ismila.runs", "ismila.learning.training", "mlflow.store.tracking.sqlalchemy_store"):
+    for name in (
+        "torch",
+        "ismila.runs",
+        "ismila.learning.training",
+        "mlflow.store.tracking.sqlalchemy_store",
+    ):
         importlib.import_module(name)
 
 

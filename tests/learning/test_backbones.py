@@ -8,6 +8,7 @@ import torch
 from ismila.learning.backbones import CNN, load_efficientnet_lite0, load_mobilenet
 from ismila.learning.features import OnnxBackbone
 from ismila.photos.images import ImageSpec, normalise
+from ismila.settings import SettingError
 
 REFERENCE = (
     Path(os.environ.get("ISMILA_SHARED", Path(__file__).parents[3] / "shared")) / "reference"
@@ -64,5 +65,5 @@ def test_cnn_gives_rows_of_the_width_it_says():
 
 
 def test_an_unknown_weights_name_lists_the_choices():
-    with pytest.raises(ValueError, match="bundled or torchvision"):
+    with pytest.raises(SettingError, match="bundled or torchvision"):
         load_mobilenet("imagenet")

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,9 +8,11 @@ import time
 import numpy as np
 import pytest
 
-from ismila.learning.features import Identity, Store, encode_missing, open_store
+from ismila.learning.features import Features, Identity, Store
+from ismila.photos import images
+from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec
-from ismila.photos.index import index_album, usable
+from ismila.photos.index import usable
 
 SPEC = ImageSpec(64)
 
@@ -22,40 +25,55 @@ class Counting(Identity):
         return super().__call__(images)
 
 
-def photos_of(album):
-    (album / ".ismila").mkdir(exist_ok=True)
-    rows = usable(index_album(album, "mila", album / ".ismila"))
-    return [(row.sha256, album / row.path) for row in rows.itertuples()]
+def opened(root, encoder):
+    album = Album.open(root, "mila")
+    return album.photos(usable(album.update())), Features(album.derived, SPEC, encoder)
 
 
 def test_a_row_is_computed_once(album):
-    photos, encoder = photos_of(album), Counting(SPEC)
     Counting.calls = 0
     for _ in range(2):
-        store = open_store(album / ".ismila", SPEC, encoder)
-        assert encode_missing(photos, 2, SPEC, encoder, store) == {}
+        photos, features = opened(album, Counting(SPEC))
+        assert features.fill(photos, views=2) == {}
     assert Counting.calls == 2 * len(photos)
-    first, mirrored = store.rows([(photos[0][0], 0), (photos[0][0], 1)])
-    assert (first[:, ::-1] == mirrored).all()
+    sha256 = photos[0][0]
+    assert (features.rows([sha256])[0][:, ::-1] == features.rows([sha256], view=1)[0]).all()
 
 
 def test_a_photo_that_vanished_is_named_not_fatal(album):
-    photos, encoder = photos_of(album), Identity(SPEC)
+    photos, features = opened(album, Identity(SPEC))
     photos[3][1].unlink()
-    store = open_store(album / ".ismila", SPEC, encoder)
-    assert encode_missing(photos, 1, SPEC, encoder, store) == {photos[3][0]: "file not found"}
-    assert (photos[4][0], 0) in store
+    assert features.fill(photos) == {photos[3][0]: "file not found"}
+    assert (photos[4][0], 0) in features.store
+
+
+def test_no_row_stands_under_the_name_of_another_photo(album):
+    photos, features = opened(album, Identity(SPEC))
+    shutil.copy(photos[4][1], photos[3][1])
+    problems = features.fill(photos)
+    assert list(problems) == [photos[3][0]]
+    assert "has changed" in problems[photos[3][0]]
+    assert (photos[3][0], 0) not in features.store
+
+
+def test_rows_of_another_reader_or_image_specification_are_not_taken(album, monkeypatch):
+    _, features = opened(album, Identity(SPEC))
+    derived = features.store.folder.parents[1]
+    other_size = Features(derived, ImageSpec(65), Identity(SPEC))
+    monkeypatch.setattr(images, "PIXELS_VERSION", 99)
+    other_pixels = Features(derived, SPEC, Identity(SPEC))
+    folders = {each.store.folder for each in (features, other_size, other_pixels)}
+    assert len(folders) == 3
 
 
 def test_a_damaged_shard_is_computed_again(album):
-    photos, encoder = photos_of(album), Counting(SPEC)
-    store = open_store(album / ".ismila", SPEC, encoder)
-    encode_missing(photos, 1, SPEC, encoder, store)
-    [shard] = store.folder.glob("*.npy")
+    photos, features = opened(album, Counting(SPEC))
+    features.fill(photos)
+    [shard] = features.store.folder.glob("*.npy")
     shard.write_bytes(shard.read_bytes()[:1000])
     Counting.calls = 0
-    store = open_store(album / ".ismila", SPEC, encoder)
-    encode_missing(photos, 1, SPEC, encoder, store)
+    photos, features = opened(album, Counting(SPEC))
+    features.fill(photos)
     assert Counting.calls == len(photos)
 
 
@@ -77,7 +95,6 @@ def test_killed_at_any_moment_the_next_run_works(album, tmp_path, delay_s):
         "ismila.train",
         "model=mobilenet",
         f"data.root={album}",
-        "model.epochs=2",
     ]
     process = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL

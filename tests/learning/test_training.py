@@ -1,59 +1,131 @@
 import numpy as np
-import pandas as pd
 import pytest
-import torch
-from sklearn.linear_model import LogisticRegression
-from torch import nn
+from conftest import draw_photo, draw_sides
+from quick import QUICK, train_on
 
-from ismila.learning.backbones import Network, make_head
-from ismila.learning.dataset import CachedRows
-from ismila.learning.features import Store
-from ismila.learning.training import _fit, _head_logits, _quick_head
-from ismila.photos.images import ImageSpec
+from ismila.evidence.metrics import rates
+from ismila.photos import UserError
+from ismila.photos.album import Album
+
+COLUMNS = ["path", "sha256", "group", "fold", "label", "kind", "closeup"]
+COLUMNS += ["probability", "threshold", "held_out_by", "used"]
 
 
-@pytest.fixture
-def cached(tmp_path):
-    """120 rows of 16 features, a quarter of them of the subject."""
-    rng = np.random.default_rng(0)
-    label = np.where(np.arange(120) % 4 == 0, "subject", "things")
-    x = rng.gamma(2, 1, (120, 16)).astype(np.float32) + 0.6 * (label == "subject")[:, None].astype(
-        np.float32
+@pytest.mark.parametrize("model", QUICK)
+def test_every_network_trains_on_the_training_fold_and_answers_for_every_photo(enough, model):
+    trained = train_on(enough, *QUICK[model], "data=pets", "data.balance=weights")
+    table = trained.predictions
+    assert list(table) == COLUMNS
+    assert len(table) == 120
+    assert np.isfinite(table["probability"]).all()
+    assert trained.protocol == "fold"
+    assert (table["used"] == (table["fold"] == "train")).all()
+    assert (table["held_out_by"] == table["fold"].where(table["fold"] != "train", "")).all()
+    assert set(trained.selection["path"]) == set(table.loc[table["fold"] == "val", "path"])
+    assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= set(
+        trained.epochs[trained.best_epoch]
     )
-    store = Store(tmp_path, (16,), "<f4")
-    store.add([(f"{i}", 0) for i in range(120)], list(x))
-    return store, pd.DataFrame({"sha256": [f"{i}" for i in range(120)], "label": label}), x
 
 
-MODEL = {
-    "name": "mobilenet",
-    "hidden": 0,
-    "C": 0.1,
-    "shrink": 0.5,
-    "lr": 1e-3,
-    "weight_decay": 0.0,
-    "epochs": 30,
-    "patience": 30,
-    "batch_size": 8,
-}
+@pytest.mark.parametrize("model", ["mobilenet", "cnn", "hidden"])
+def test_refit_all_changes_no_reported_answer_and_no_decision(enough, model):
+    """The old code chose threshold and temperature on the test fold as soon as `refit=all` was given."""
+    overrides = [*QUICK[model], "data=pets", "data.balance=weights"]
+    by_folds = train_on(enough, *overrides)
+    refitted = train_on(enough, *overrides, "refit=all")
+    assert refitted.classifier.decision == by_folds.classifier.decision
+    assert refitted.predictions["used"].all()
+    columns = ["probability", "threshold", "held_out_by"]
+    assert refitted.predictions[columns].equals(by_folds.predictions[columns])
+    weight = "head.0.weight" if model != "cnn" else "head.1.weight"
+    assert not np.allclose(refitted.classifier.weights[weight], by_folds.classifier.weights[weight])
 
 
-def test_the_linear_head_is_the_logistic_regression_of_scikit_learn_with_a_penalty_in_the_others_spread(
-    cached,
-):
-    store, rows, x = cached
-    is_subject = (rows["label"] == "subject").to_numpy()
-    network = Network(nn.Identity(), make_head(16, 0, 0.0), ImageSpec())
-    train = CachedRows(store, rows)
-    _fit(network, 3.0, train, train.none(), MODEL, {"accelerator": "cpu"}, 0)
-    covariance = np.cov(x[~is_subject].T, bias=True)
-    covariance += 0.5 * np.trace(covariance) / 16 * np.eye(16)
-    whitened = x @ np.linalg.inv(np.linalg.cholesky(covariance)).T
-    theirs = LogisticRegression(C=0.1, class_weight="balanced", tol=1e-8, max_iter=5000).fit(
-        whitened, is_subject
+def test_labels_of_the_test_fold_choose_nothing(own):
+    """Swap what the test fold is said to show: nothing that is decided may move."""
+    before = train_on(own, *QUICK["mobilenet"], "data=pets")
+    table = before.predictions
+    lines = ["path,label,closeup,note"]
+    for row in table[table["fold"] == "test"].itertuples():
+        lines.append(f"{row.path},{'not_mila' if row.label == 'subject' else 'mila'},,")
+    (own / "labels.csv").write_text("\n".join(lines))
+    after = train_on(own, *QUICK["mobilenet"], "data=pets")
+    assert after.classifier.decision == before.classifier.decision
+    assert np.array_equal(
+        after.classifier.weights["head.0.weight"], before.classifier.weights["head.0.weight"]
     )
-    with torch.inference_mode():
-        ours = torch.sigmoid(network(torch.from_numpy(x))).numpy()
-    assert np.allclose(ours, theirs.predict_proba(whitened)[:, 1], atol=1e-3)
-    quick = _quick_head(make_head(16, 0, 0.0), x, rows, 3.0, MODEL)
-    assert np.allclose(_head_logits(quick, x), theirs.decision_function(whitened), atol=1e-2)
+    assert after.selection["probability"].equals(before.selection["probability"])
+
+
+def test_with_few_photos_the_figures_are_cross_validated_and_all_of_them_train(tmp_path):
+    root = draw_sides(tmp_path, 9, 30, 10)
+    trained = train_on(root, *QUICK["mobilenet"], "data=pets")
+    table = trained.predictions
+    assert trained.protocol == "crossval"
+    assert table["held_out_by"].str.fullmatch("crossval [0-4]").all()
+    assert table["used"].all()
+    assert table.groupby("group")["held_out_by"].nunique().max() == 1
+    assert table.groupby("held_out_by")["threshold"].nunique().max() == 1
+    # each fold's decision was chosen without it
+    assert table["threshold"].nunique() > 1
+    assert {"val_loss", "val_accuracy"} <= set(trained.epochs[0])
+
+
+def test_a_variant_changes_no_fold_and_no_protocol(enough):
+    tables = [
+        train_on(enough, *QUICK["mobilenet"], f"data={data}").predictions
+        for data in ("base", "pets")
+    ]
+    assert tables[0][["path", "fold", "held_out_by"]].equals(
+        tables[1][["path", "fold", "held_out_by"]]
+    )
+
+
+@pytest.mark.parametrize("model", ["mobilenet", "cnn"])
+@pytest.mark.parametrize(
+    "sides", [(1, 1, 0), (1, 12, 3), (12, 1, 0), (3, 3, 0), (2, 2, 2), (5, 4, 12)]
+)
+def test_small_and_lopsided_albums_end_in_figures_or_a_plain_sentence(tmp_path, model, sides):
+    root = draw_sides(tmp_path, *sides)
+    for data in ("pets", "closeups"):
+        try:
+            trained = train_on(root, *QUICK[model], f"data={data}")
+        except UserError as error:
+            assert "to train on" in str(error)
+            continue
+        assert np.isfinite(trained.predictions["probability"]).all()
+        assert 0 <= trained.best_epoch < len(trained.epochs)
+        rates(trained.predictions, trained.classifier.threshold)
+
+
+def test_all_photos_of_the_subject_in_one_burst(tmp_path):
+    root = draw_sides(tmp_path, 0, 12)
+    for i in range(6):
+        draw_photo(root / f"mila/m{i}.jpg", 5, True, (160 + i, 120))
+    trained = train_on(root, *QUICK["mobilenet"])
+    of_subject = trained.predictions[trained.predictions["label"] == "subject"]
+    assert of_subject["group"].nunique() == 1
+    assert (of_subject["held_out_by"] == "").all()
+
+
+def test_without_a_validation_fold_the_last_epoch_is_the_one_that_is_kept(own):
+    rows = train_on(own, *QUICK["cnn"]).predictions
+    lines = [f"{path},drop,," for path in rows.loc[rows["fold"] == "val", "path"]]
+    (own / "labels.csv").write_text("\n".join(["path,label,closeup,note", *lines]))
+    trained = train_on(own, *QUICK["cnn"])
+    assert trained.best_epoch == len(trained.epochs) - 1 == 1
+    assert "val_loss" not in trained.epochs[-1]
+
+
+def test_a_photo_that_cannot_be_read_after_all_takes_no_part(own, monkeypatch):
+    gone = draw_photo(own / "mila/gone.jpg", 777, True)
+    photos = Album.photos
+
+    def without_it(self, rows):
+        gone.unlink(missing_ok=True)
+        return photos(self, rows)
+
+    monkeypatch.setattr(Album, "photos", without_it)
+    table = train_on(own, *QUICK["mobilenet"]).predictions
+    assert len(table) == 120
+    assert "mila/gone.jpg" not in set(table["path"])

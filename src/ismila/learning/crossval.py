@@ -87,23 +87,24 @@ class HeldOut:
 
 
 def group_folds(stratum: Objects, group: Objects, trains: Bools, seed: int) -> Ints:
-    """`[N]`: the fold of each row, at most 0 to 4; -1 for all where there is only one group on each side.
+    """`[N]`: the fold of each row, at most 0 to 4; -1 for a group that is all of its side.
 
     Groups are dealt in turn, stratum by stratum, in an order that only the seed and their names draw: no two of a
     stratum's first groups meet in a fold, so that with three photos of the subject each is held out once.
     scikit-learn's StratifiedGroupKFold evens out sizes, too, but may put all of a rare stratum into one fold.
     """
     of_subject = stratum == "subject"
-    groups = [len(set(group[trains & side])) for side in (of_subject, ~of_subject)]
-    folds = min(FOLDS, max(groups) if min(groups) < 2 else min(groups))
-    if folds < 2:
-        return np.full(len(group), -1, np.int64)
+    sides = [set(group[trains & side]) for side in (of_subject, ~of_subject)]
+    kept = {
+        name for side in sides if len(side) == 1 for name in side
+    }  # without it nothing could train
+    folds = min([FOLDS, *(len(side) for side in sides if len(side) > 1)])
     # a burst of several kinds counts where the subject is, since her photos are the rarest
     rank = {name: min(stratum[group == name], key=lambda s: s != "subject") for name in set(group)}
     drawn = {name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest() for name in rank}
-    order = sorted(rank, key=lambda name: (rank[name], drawn[name]))
+    order = sorted(set(rank) - kept, key=lambda name: (rank[name], drawn[name]))
     number = {name: at % folds for at, name in enumerate(order)}
-    return np.array([number[name] for name in group], np.int64)
+    return np.array([number.get(name, -1) for name in group], np.int64)
 
 
 def splits(examples: Examples, seed: int) -> Iterator[tuple[int, Bools]]:

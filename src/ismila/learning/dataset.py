@@ -87,7 +87,7 @@ def album_rows(index: pd.DataFrame, data: DataSettings, seed: int) -> AlbumRows:
 
 def _as_many_negatives(table: pd.DataFrame, in_variant: Bools, seed: int) -> Bools:
     """`[N]`: the subject's photos, and in each fold as many others, the first in an order that the seed draws."""
-    keep = (table["label"] == "subject").to_numpy()
+    keep = (table["label"] == "subject").to_numpy(copy=True)
     drawn = [hashlib.sha256(f"{seed}:{sha}".encode()).hexdigest() for sha in table["sha256"]]
     order = np.argsort(np.array(drawn))
     for fold in sorted(set(table["fold"])):

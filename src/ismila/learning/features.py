@@ -203,6 +203,8 @@ def read_checked(sha256: str, path: Path, spec: ImageSpec) -> Pixels:
     """`read_image`, if the file's content still has this sha256. Raises PhotoError."""
     try:
         content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise PhotoError("file not found") from error
     except OSError as error:
         raise PhotoError(f"cannot be read: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != sha256:

@@ -44,13 +44,17 @@ class Penalty:
 
 @dataclass(frozen=True)
 class LinearHead:
-    """`[N, D]` -> logits `[N]`."""
+    """`[N, D]` -> logits `[N]`, as exact as it was solved; a network keeps it in single precision.
 
-    weight: Floats
+    Attributes:
+        weight: `[D]`.
+    """
+
+    weight: Doubles
     bias: float
 
     def __call__(self, x: Floats) -> Floats:
-        return np.asarray(x @ self.weight + np.float32(self.bias), dtype=np.float32)
+        return np.asarray(x @ self.weight + self.bias, dtype=np.float32)
 
 
 @one_thread  # type: ignore[untyped-decorator]
@@ -96,7 +100,7 @@ class Whitening:
     def unfold(self, weight: Doubles, bias: float) -> LinearHead:
         """The head on features that says what `weight [R]` and `bias` say on whitened rows."""
         on_features = self.axes @ weight
-        return LinearHead(on_features.astype(np.float32), float(bias - on_features @ self.mean))
+        return LinearHead(on_features, float(bias - on_features @ self.mean))
 
 
 def whitening_of(

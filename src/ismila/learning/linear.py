@@ -161,6 +161,6 @@ def _with_held_out(fitted: Fitted, held_out: HeldOut, examples: Examples) -> Fit
 def head_weights(head: LinearHead) -> dict[str, Floats]:
     """A linear head's weights by the names that torch knows them by in a whole network."""
     return {
-        "head.0.weight": head.weight[None],
+        "head.0.weight": head.weight[None].astype(np.float32),
         "head.0.bias": np.array([head.bias], np.float32),
     }

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from ismila.learning.crossval import Examples, group_folds, out_of_fold, splits
+from ismila.learning.heads import Penalty
+
+PENALTY = Penalty(0.02, 5, True)
+
+
+def drawn(n_subject, n_things, n_pets=0, seed=0, per_group=1):
+    """Examples whose 30 features tell the sides apart; animals take no part in training."""
+    rng = np.random.default_rng(seed)
+    stratum = np.array(
+        ["subject"] * n_subject + ["things"] * n_things + ["pets/dog"] * n_pets, object
+    )
+    x = rng.gamma(2, 1, (1, len(stratum), 30)).astype(np.float32)
+    x += (stratum == "subject")[:, None].astype(np.float32)
+    group = np.array([f"g{i // per_group}" for i in range(len(stratum))], object)
+    return Examples(x, stratum, group, np.asarray(stratum != "pets/dog"))
+
+
+def test_a_group_is_never_on_both_sides_and_every_row_is_held_out():
+    examples = drawn(20, 60, 40, per_group=2)
+    fold = group_folds(examples.stratum, examples.group, examples.trains, 0)
+    assert set(fold) == {0, 1, 2, 3, 4}
+    for name in set(examples.group):
+        assert len(set(fold[examples.group == name])) == 1
+    assert out_of_fold(examples, PENALTY, 0).known.all()
+
+
+def test_a_row_that_does_not_train_is_held_out_with_its_burst_mates():
+    examples = drawn(20, 60)
+    twin = examples.x[:, :1].copy()  # of a photo of the subject, but it takes no part
+    with_twin = Examples(
+        np.concatenate([examples.x, twin], axis=1),
+        np.append(examples.stratum, "subject"),
+        np.append(examples.group, "g0"),
+        np.append(examples.trains, False),
+    )
+    logits = out_of_fold(with_twin, PENALTY, 0).logits
+    assert logits[-1] == pytest.approx(logits[0], abs=1e-4)
+
+
+def test_three_photos_of_the_subject_are_each_held_out_once():
+    for seed in range(20):
+        examples = drawn(3, 12, seed=seed)
+        fold = group_folds(examples.stratum, examples.group, examples.trains, seed)
+        assert sorted(fold[:3]) == [0, 1, 2]
+
+
+def test_the_order_of_rows_changes_nothing():
+    examples = drawn(12, 40)
+    shuffled = np.random.default_rng(1).permutation(52)
+    fold = group_folds(examples.stratum, examples.group, examples.trains, 3)
+    again = examples[shuffled]
+    assert (group_folds(again.stratum, again.group, again.trains, 3) == fold[shuffled]).all()
+
+
+def test_all_of_the_subject_in_one_burst_is_held_out_by_nobody():
+    examples = drawn(4, 20)
+    examples.group[:4] = "burst"
+    out = out_of_fold(examples, PENALTY, 0)
+    assert not out.known[:4].any()
+    assert out.known[4:].all()
+
+
+@pytest.mark.parametrize("sides", [(1, 1), (1, 3), (3, 1), (2, 2), (0, 4), (12, 12)])
+def test_small_and_lopsided_sides_raise_nothing(sides):
+    examples = drawn(*sides)
+    out = out_of_fold(examples, PENALTY, 0)
+    assert np.isfinite(out.logits[out.known]).all()
+    assert all(examples[~rows].can_train for _, rows in splits(examples, 0))
+
+
+def test_a_head_that_saw_the_row_would_be_surer():
+    rng = np.random.default_rng(0)
+    noise = drawn(20, 20)
+    noise = Examples(
+        rng.normal(size=(1, 40, 60)).astype(np.float32), noise.stratum, noise.group, noise.trains
+    )
+    out = out_of_fold(noise, PENALTY, 0)
+    right = (out.logits > 0) == noise.is_subject
+    assert (
+        right.mean() < 0.75
+    )  # nothing to learn: answers of heads that saw the rows would be all right

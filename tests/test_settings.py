@@ -1,0 +1,106 @@
+"""Every key of every config: a wrong type, a negative, an absurd value, an unknown name."""
+
+from dataclasses import fields
+
+import pytest
+from conftest import CONF, settings
+from hydra.errors import ConfigCompositionException
+from omegaconf.errors import OmegaConfBaseException
+
+from ismila.photos import UserError
+from ismila.settings import CNNSettings, FrozenSettings, RunSettings, SettingError, flat
+
+GROUPS = {
+    path.name: sorted(p.stem for p in path.glob("*.yaml"))
+    for path in CONF.iterdir()
+    if path.is_dir()
+}
+CHOICES = [f"{group}={name}" for group, names in GROUPS.items() for name in names]
+NUMBERS = [
+    f"{prefix}{each.name}"
+    for model, prefix in ((FrozenSettings, "model."), (RunSettings, ""))
+    for each in fields(model)
+    if "above" in each.metadata
+] + ["data.closeups_above", "trainer.max_epochs", "trainer.limit_train_batches"]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_config_file_gives_settings(choice):
+    assert isinstance(settings(choice), RunSettings)
+
+
+def test_model_mobilenet_is_mobilenetv2_alone_and_the_default_is_the_pair():
+    alone = settings("model=mobilenet").model
+    assert (alone.name, alone.size_px, alone.hidden, alone.weights) == (
+        "mobilenet",
+        224,
+        0,
+        "bundled",
+    )
+    pair = settings().model
+    assert (pair.name, pair.size_px) == ("pair", 256)
+    article = settings("experiment=article_mobilenet").model
+    assert (article.name, article.size_px, article.hidden) == ("mobilenet", 224, 128)
+    assert isinstance(settings("model=cnn").model, CNNSettings)
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize("value", ["abc", "[1]", "-1", "1e99", "nan"])
+def test_a_number_that_is_none_is_refused_before_anything_is_read(key, value):
+    with pytest.raises((SettingError, ConfigCompositionException, OmegaConfBaseException)):
+        settings(f"{key}={value}")
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("model.C=-1", "model.C=-1.0: expected a number above 0"),
+        ("model.C=0", "model.C=0.0: expected a number above 0"),
+        ("model.size_px=-5", "at least 32"),
+        ("model.weights=imagenet", "bundled or torchvision"),
+        ("model.name=resnet", "mobilenet, efficientnet_lite0 or pair"),
+        ("data.balance=even", "weights, equal or none"),
+        ("refit=some", "expected all or null"),
+        ("seed=-1", "seed=-1"),
+        ("trainer.devices=0", "a number from 1 or auto"),
+        ("trainer.accelerator=abacus", "cpu, gpu or auto"),
+        ("subject=not_mila", "does not begin with not_"),
+        ("subject=a/b", "the name of a folder"),
+        ("subject=..", "the name of a folder"),
+        ("subject=pets", "the name of a folder"),
+        ("model.finetune_blocks=3", "take model=mobilenet"),
+        ("model.finetune_blocks=20", "at most 19"),
+    ],
+)
+def test_what_was_expected_is_said(override, expected):
+    with pytest.raises(SettingError, match="expected") as error:
+        settings(override)
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+    assert isinstance(error.value, UserError)
+
+
+def test_settings_that_do_not_go_together():
+    with pytest.raises(SettingError, match="leave one of them out"):
+        settings("model=mobilenet", "model.finetune_blocks=1", "refit=all")
+    with pytest.raises(SettingError, match="but for mobilenet"):
+        settings("model=pair", "model.weights=torchvision")
+
+
+@pytest.mark.parametrize(
+    "override", ["model.beside=null", "modle=cnn", "+data.colour=red", "model.lr2=1"]
+)
+def test_an_unknown_name_is_refused(override):
+    with pytest.raises((SettingError, ConfigCompositionException, OmegaConfBaseException)):
+        settings(override)
+
+
+def test_they_cannot_be_changed_and_are_recorded_flat():
+    chosen = settings("model=cnn", "data=closeups", "seed=0")
+    with pytest.raises(AttributeError):
+        chosen.seed = 1
+    params = flat(chosen)
+    assert params["seed"] == "0"
+    assert params["data.closeups_above"] == "0.5"
+    assert params["model.name"] == "cnn"
+    assert params["tracking.uri"] == "None"
