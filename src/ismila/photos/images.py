@@ -1,27 +1,39 @@
 """The one specification of decode, orientation, resize, crop and normalise.
 
-Training, prediction, the web page and the export all come through here, so that a photo is the same image
-wherever it is asked about.
+Training, prediction, the web page and the export all come through here, so that a photo is the same
+image wherever it is asked about.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
+import secrets
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import __version__ as pillow_version
 
 MAX_PIXELS = 200_000_000
-"""A photo of more pixels is refused before it is decoded: 200 MP is twice the largest phone camera."""
+"""A photo of more pixels is refused before it is decoded: 200 MP is twice the largest phone
+camera."""
 MIN_SIDE_PX = 32
 """A photo with a shorter side than this shows nothing a network could judge."""
+PIXELS_VERSION = 1
+"""Raised when this module makes other pixels of the same photo, specification and view."""
+READER = f"Pillow {pillow_version}, libjpeg-turbo {features.version('libjpeg_turbo')}"
+"""What decodes. Another release may round differently, and may read what the last one refused."""
 
 Image.MAX_IMAGE_PIXELS = None  # open_photo has its own limit, one that refuses instead of warning
 
@@ -38,7 +50,8 @@ class ImageSpec:
 
     Attributes:
         size_px: side of the square image.
-        fit: `squash` resizes the whole photo to the square, `crop` keeps its proportions and cuts the middle.
+        fit: `squash` resizes the whole photo to the square, `crop` keeps its proportions and cuts
+            the middle.
         mean, std: per channel, of values in [0, 1]; (0.5, 0.5) is Keras' scaling to [-1, 1].
     """
 
@@ -58,19 +71,74 @@ class ImageSpec:
         return asdict(self)
 
 
+def pixels_digest(spec: ImageSpec) -> str:
+    """16 hex digits that name all that makes pixels of a photo: specification, its version,
+    decoder.
+
+    Whatever is computed from pixels and kept is kept under this name, so that no cache outlives
+    what it was computed from.
+    """
+    text = json.dumps([spec.as_dict(), PIXELS_VERSION, READER], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "PPM")
 """What Pillow may take the bytes for: its other readers see little use and few eyes."""
 
 
 def open_photo(source: Path | bytes, at_least_px: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode, upright and in RGB; a large JPEG at the reduced scale that still has `at_least_px` a side.
+    """Decode, upright and in RGB; a large JPEG at the reduced scale that still has `at_least_px` a
+    side.
 
-    libjpeg scales by 1/2, 1/4 or 1/8 while it decodes (Pillow's `Image.draft`), which is several times
-    faster than decoding everything and shrinking it afterwards.
+    libjpeg scales by 1/2, 1/4 or 1/8 while it decodes (Pillow's `Image.draft`), which is several
+    times faster than decoding everything and shrinking it afterwards.
 
     Raises:
         PhotoError: not a picture, damaged, unreadable, too small or too large.
     """
+    with _opened(source, max_pixels) as photo:
+        photo.draft("RGB", (at_least_px, at_least_px))
+        photo.load()
+        return _to_rgb(_upright(photo))
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a photo's file says of it before anything is decoded.
+
+    Attributes:
+        format: as Pillow names it: JPEG, PNG, ...; a JPEG that holds several pictures is a JPEG.
+        width_px, height_px: upright.
+        taken: when, by EXIF, in the camera's time, as ISO 8601 without a zone; empty when unknown.
+    """
+
+    format: str
+    width_px: int
+    height_px: int
+    taken: str
+
+
+def read_header(content: bytes, max_pixels: int = MAX_PIXELS) -> Header:
+    """Read what the file says of itself; the same formats and limits as `open_photo`. Raises
+    PhotoError."""
+    with _opened(content, max_pixels) as photo:
+        width_px, height_px = photo.size
+        orientation, taken = _exif(photo)
+        if orientation in (5, 6, 7, 8):  # turned by 90 degrees
+            width_px, height_px = height_px, width_px
+        photo_format = "JPEG" if photo.format == "MPO" else str(photo.format)
+        return Header(photo_format, width_px, height_px, taken)
+
+
+def photo_format(content: bytes) -> str:
+    """What kind of picture the bytes are: JPEG, PNG, WEBP, ... Raises PhotoError."""
+    return read_header(content).format
+
+
+@contextmanager
+def _opened(source: Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """A photo of one of `FORMATS` within the limits; what Pillow raises in the body is a
+    PhotoError."""
     if _is_heif(source) and not _heif_can_be_read():
         raise PhotoError("HEIC: install the reader with: pip install 'ismila[heic]'")
     if isinstance(source, Path) and not source.is_file():
@@ -78,21 +146,13 @@ def open_photo(source: Path | bytes, at_least_px: int, max_pixels: int = MAX_PIX
     try:
         if isinstance(source, Path) and source.stat().st_size == 0:
             raise PhotoError("empty file")
+        stream = io.BytesIO(source) if isinstance(source, bytes) else source
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # corrupt EXIF is not our reader's problem: the pixels count
-            with Image.open(
-                io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()
-            ) as photo:
-                width_px, height_px = photo.size
-                if width_px * height_px > max_pixels:
-                    raise PhotoError(f"too large: {width_px} x {height_px} pixels")
-                if min(width_px, height_px) < MIN_SIDE_PX:
-                    raise PhotoError(f"too small: {width_px} x {height_px} pixels")
-                photo.draft("RGB", (at_least_px, at_least_px))
-                photo.load()
-                return _to_rgb(_upright(photo))
+            # a corrupt EXIF block is not our reader's problem: the pixels count
+            warnings.simplefilter("ignore")
+            with Image.open(stream, formats=_formats()) as photo:
+                _check_size(*photo.size, max_pixels)
+                yield photo
     except PhotoError:
         raise
     except PermissionError as error:
@@ -100,9 +160,30 @@ def open_photo(source: Path | bytes, at_least_px: int, max_pixels: int = MAX_PIX
     except UnidentifiedImageError as error:
         raise PhotoError("not a picture") from error
     except Exception as error:  # Pillow's plug-ins raise almost anything on damaged input
-        raise PhotoError(
-            f"damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        ) from error
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PhotoError(f"damaged: {what}") from error
+
+
+def _check_size(width_px: int, height_px: int, max_pixels: int) -> None:
+    if width_px * height_px > max_pixels:
+        raise PhotoError(f"too large: {width_px} x {height_px} pixels")
+    if min(width_px, height_px) < MIN_SIDE_PX:
+        raise PhotoError(f"too small: {width_px} x {height_px} pixels")
+
+
+def _exif(photo: Image.Image) -> tuple[int, str]:
+    """(orientation, when it was taken as ISO 8601 or "")."""
+    try:
+        exif = photo.getexif()
+        orientation = int(exif.get(0x0112, 1))
+        taken = exif.get_ifd(0x8769).get(0x9003) or exif.get(0x0132)
+    except Exception:  # a damaged EXIF block: the picture itself was read
+        return 1, ""
+    try:
+        when = datetime.strptime(str(taken).strip("\0 "), "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return orientation, ""
+    return orientation, when.isoformat()
 
 
 def _is_heif(source: Path | bytes) -> bool:
@@ -176,8 +257,8 @@ def read_image(source: Path | bytes, spec: ImageSpec) -> Pixels:
 def view_of(image: Pixels, sha256: str, view: int) -> Pixels:
     """Augmented view number `view` of an image, the same whenever it is asked for.
 
-    View 0 is the image itself, 1 its mirror image, each further one a random crop of 60 to 100 % of the
-    area, mirrored every other time, drawn from the photo's sha256 and the number.
+    View 0 is the image itself, 1 its mirror image, each further one a random crop of 60 to 100 % of
+    the area, mirrored every other time, drawn from the photo's sha256 and the number.
 
     Returns:
         `[H, W, 3]` uint8 of the image's own size.
@@ -217,9 +298,21 @@ def jpeg_bytes(image: Image.Image, quality: int) -> bytes:
 def write_aside(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, whenever the process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # the process id alone is not enough: threads, and containers that are all number 1
+    aside = path.with_name(f"{_aside_prefix(path)}{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         aside.write_bytes(content)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def clear_aside(path: Path) -> None:
+    """Delete what killed writers of this file left behind; only for who holds the file's lock."""
+    for left in path.parent.iterdir():
+        if left.name.startswith(_aside_prefix(path)) and left.name.endswith(".part"):
+            left.unlink(missing_ok=True)
+
+
+def _aside_prefix(path: Path) -> str:
+    return f".{path.name[:50]}."  # short: a file name has at most 255 bytes
