@@ -1,4 +1,4 @@
-"""The one object that knows where things lie: photos, corrections, and what is derived from them."""
+"""The one object that knows where things lie: photos, corrections, what is derived from them."""
 
 from __future__ import annotations
 
@@ -153,9 +153,10 @@ class Album:
             lock.acquire()
         except OSError as error:
             raise _cannot_write(self.derived, error) from error
-        with lock:
-            lock.release()  # `with` holds it once more
+        try:
             yield
+        finally:
+            lock.release()
 
     def _facts(self, paths: Sequence[str], progress: Progress | None) -> dict[str, Facts]:
         """What each file holds, by path; only new or changed files are opened."""
@@ -173,8 +174,7 @@ class Album:
         return {stamp.path: facts[stamp] for stamp in stamps}
 
     def _known_facts(self) -> dict[Stamp, Facts]:
-        """Of whole photos: a damaged one is opened each time, it may only have been hard to
-        read."""
+        """Of whole photos; a damaged one is opened again: it may only have been hard to read."""
         table = self._read("facts.parquet", {"by": FACTS_BY})
         if table is None:
             return {}
@@ -198,8 +198,7 @@ class Album:
         return index.assign(subject_share=index["sha256"].map(shares).where(asked).astype(float))
 
     def _shares_digest(self, index: pd.DataFrame) -> str:
-        """Names what `subject_share` depends on: the photos it is learnt from, their groups, the
-        pixels."""
+        """Names what `subject_share` depends on: photos it is learnt from, their groups, pixels."""
         rows = usable(index)
         rows = rows[rows["label"] != "pets"]
         lines = sorted(f"{row.sha256} {row.group} {row.label}" for row in rows.itertuples())
@@ -207,13 +206,11 @@ class Album:
         return hashlib.sha256("\n".join([*how, *lines]).encode()).hexdigest()[:16]
 
     def _whose(self) -> dict[str, str]:
-        """What an index was made for: one folder of derived files may serve several subjects and
-        roots."""
+        """Whose index it is: one folder of derived files may serve several subjects and roots."""
         return {"of": f"{FORMAT} {self.subject} {self.root.resolve()}"}
 
     def _read(self, name: str, marks: Mapping[str, str]) -> pd.DataFrame | None:
-        """A derived table that carries these marks; None when there is none, it can be made
-        again."""
+        """A derived table that carries these marks; None when there is none."""
         try:
             table = pd.read_parquet(self.derived / name)
         except Exception:  # whatever pyarrow raises on a damaged file

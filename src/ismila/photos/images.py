@@ -72,8 +72,7 @@ class ImageSpec:
 
 
 def pixels_digest(spec: ImageSpec) -> str:
-    """16 hex digits that name all that makes pixels of a photo: specification, its version,
-    decoder.
+    """16 hex digits that name what makes pixels of a photo: specification, version, decoder.
 
     Whatever is computed from pixels and kept is kept under this name, so that no cache outlives
     what it was computed from.
@@ -87,8 +86,7 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "
 
 
 def open_photo(source: Path | bytes, at_least_px: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode, upright and in RGB; a large JPEG at the reduced scale that still has `at_least_px` a
-    side.
+    """Decode, upright and in RGB; a large JPEG at a scale that still has `at_least_px` a side.
 
     libjpeg scales by 1/2, 1/4 or 1/8 while it decodes (Pillow's `Image.draft`), which is several
     times faster than decoding everything and shrinking it afterwards.
@@ -119,8 +117,7 @@ class Header:
 
 
 def read_header(content: bytes, max_pixels: int = MAX_PIXELS) -> Header:
-    """Read what the file says of itself; the same formats and limits as `open_photo`. Raises
-    PhotoError."""
+    """What a file says of itself; formats, limits and errors are those of `open_photo`."""
     with _opened(content, max_pixels) as photo:
         width_px, height_px = photo.size
         orientation, taken = _exif(photo)
@@ -137,8 +134,7 @@ def photo_format(content: bytes) -> str:
 
 @contextmanager
 def _opened(source: Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
-    """A photo of one of `FORMATS` within the limits; what Pillow raises in the body is a
-    PhotoError."""
+    """A photo of one of `FORMATS` within the limits; what goes wrong is a PhotoError."""
     if _is_heif(source) and not _heif_can_be_read():
         raise PhotoError("HEIC: install the reader with: pip install 'ismila[heic]'")
     if isinstance(source, Path) and not source.is_file():

@@ -130,7 +130,7 @@ def make_index(
     for name in ("width_px", "height_px"):
         table[name] = np.asarray(_values(read, name), dtype=np.int32)
     exif = pd.Series(_values(read, "taken"), index=table.index, dtype=object)
-    table["taken_at"] = _times(exif).fillna(_times(_taken_on_flickr(table, records)))
+    table["taken_at"] = _times(exif).fillna(_taken_on_flickr(table, records))
     table = table.sort_values("path", ignore_index=True)
     table["problem"] = _problems(table)
     table["closeup"] = _closeups(table)
@@ -145,8 +145,7 @@ def usable(index: pd.DataFrame) -> pd.DataFrame:
 
 
 def require_both_labels(index: pd.DataFrame, root: Path, subject: str) -> None:
-    """Raise UserError unless there are photos with the subject and photos without, of two occasions
-    each."""
+    """Raise UserError unless there are enough photos with and without the subject."""
     rows = usable(index)
     folders = {"subject": root / subject, "things": root / f"{NOT}{subject}"}
     if len(rows) == 0:
@@ -181,8 +180,7 @@ def _values(items: Sequence[Row] | Sequence[Facts], name: str) -> list[object]:
 
 
 def _times(texts: pd.Series) -> pd.Series:
-    """A camera whose clock was never set may say any year: what no calendar here holds is no
-    time."""
+    """Unknown where there is none, or one that no calendar holds: some clocks were never set."""
     times = pd.to_datetime(texts.replace("", None), format="ISO8601", errors="coerce")
     return times.astype("datetime64[us]")
 
@@ -195,13 +193,13 @@ def _taken_on_flickr(table: pd.DataFrame, records: pd.DataFrame) -> pd.Series:
     the same content was taken at the same time.
     """
     known = records.dropna(subset=["taken_at"])
-    times = pd.to_datetime(known["taken_at"]).map(pd.Timestamp.isoformat)
+    times = pd.to_datetime(known["taken_at"])
     stems = table["path"].map(lambda path: PurePosixPath(path).stem)
-    taken = pd.Series(None, index=table.index, dtype=object)
+    taken = pd.Series(pd.NaT, index=table.index, dtype="datetime64[us]")
     for name, keys in (("sha256", table["sha256"]), ("path", table["path"]), ("id", stems)):
         if name in known:
             by_key = dict(zip(known[name].astype(str), times, strict=True))
-            taken = taken.where(taken.notna(), keys.map(by_key))
+            taken = taken.fillna(keys.map(by_key).astype(taken.dtype))
     read = table["sha256"] != ""
     return taken.where(~read, taken.groupby(table["sha256"]).transform("min"))
 
@@ -244,8 +242,11 @@ def _groups(table: pd.DataFrame) -> pd.Series:
     rows = table[table["problem"] == ""]
     left, right = _alike(rows)
     component = _components(len(rows), left, right)
-    names = rows["sha256"].str[:16].groupby(component).transform("min")
-    group.loc[rows.index] = names
+    # in descending order, so that the smallest name of each component is the one that stays
+    names = dict(
+        sorted(zip(component.tolist(), rows["sha256"].str[:16], strict=True), reverse=True)
+    )
+    group[rows.index] = [names[number] for number in component.tolist()]
     return group
 
 

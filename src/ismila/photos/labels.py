@@ -96,8 +96,7 @@ class Choices:
     kinds: Sequence[str]
 
     def meaning(self, label: str) -> tuple[str, str] | None:
-        """(label, kind) of what a line of labels.csv says; None when it says nothing that we
-        know."""
+        """(label, kind) of what a line of labels.csv says; None when we do not know it."""
         if label == self.subject:
             return "subject", self.subject
         if label.startswith(NOT) and label != NOT:
@@ -302,8 +301,7 @@ def _row(path: str, choices: Choices, line: Line | None) -> Row:
 
 
 def _printable(path: str) -> str:
-    """A name of any bytes as text that can be written down (Python keeps odd bytes as
-    surrogates)."""
+    """A name of any bytes as text that can be written down: odd bytes are lone surrogates."""
     return path.encode("utf-8", "backslashreplace").decode()
 
 
@@ -405,8 +403,7 @@ def _line(file: Path, number: int, cells: list[str], columns: list[str]) -> Line
 def change_line(
     root: Path, subject: str, path: str, change: Mapping[str, str], lock: Path
 ) -> dict[str, str]:
-    """Change one photo's line of labels.csv and return it as it was before, to be put back by
-    another call.
+    """Change one photo's line of labels.csv; returns the line as it was, for another call.
 
     The other lines stay as they are, also one that cannot be followed.
 
