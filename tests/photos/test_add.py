@@ -1,10 +1,16 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 from conftest import draw_photo
 from PIL import Image
+from somebody import somebody
+
+from ismila.photos import UserError
+from ismila.photos.add import add_photos
+from ismila.photos.album import Album
 
 
 def add(root, *args):
@@ -77,3 +83,63 @@ def test_what_a_person_can_put_right_is_one_line(args, remedy, camera, tmp_path)
     assert said.returncode == 1
     assert remedy in said.stderr
     assert len(said.stderr.splitlines()) == 1
+
+
+def test_two_who_add_at_once_lose_no_photo(tmp_path):
+    cameras = [tmp_path / f"camera{i}" for i in range(3)]
+    for i, folder in enumerate(cameras):
+        draw_photo(folder / "IMG.jpg", i, True)
+    threads = [
+        threading.Thread(
+            target=add_photos,
+            args=(Album.open(tmp_path / "album", "mila"), [folder], "mila", "copy"),
+        )
+        for folder in cameras
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    added = {path.read_bytes() for path in (tmp_path / "album/mila").iterdir()}
+    assert added == {(folder / "IMG.jpg").read_bytes() for folder in cameras}
+
+
+def test_what_a_killed_copy_left_is_cleared_and_nobody_elses(camera, tmp_path):
+    folder = tmp_path / "album/mila"
+    folder.mkdir(parents=True)
+    (folder / ".0123.add.part").write_bytes(b"half")
+    (folder / ".IMG.jpg.part").write_bytes(b"of another program")
+    add_photos(Album.open(tmp_path / "album", "mila"), [camera], "mila", "copy")
+    assert [path.name for path in folder.glob(".*")] == [".IMG.jpg.part"]
+
+
+def test_a_name_that_leads_nowhere_is_not_overwritten(camera, tmp_path):
+    (tmp_path / "album/mila").mkdir(parents=True)
+    (tmp_path / "album/mila/IMG.jpg").symlink_to("a disk that is not mounted")
+    added = add_photos(
+        Album.open(tmp_path / "album", "mila"), [camera / "deep/er 0"], "mila", "copy"
+    )
+    assert added.copied == 1
+    assert (tmp_path / "album/mila/IMG.jpg").is_symlink()
+    assert (tmp_path / "album/mila/IMG-2.jpg").is_file()
+
+
+def test_a_folder_that_cannot_be_read_and_a_pipe_are_named():
+    with somebody() as folder:
+        draw_photo(folder / "camera/a.jpg", 0, True)
+        (folder / "camera/secret").mkdir(0)
+        os.mkfifo(folder / "camera/pipe.jpg")
+        added = add_photos(Album.open(folder / "album", "mila"), [folder / "camera"], "mila")
+        assert added.linked + added.copied == 1
+        reasons = {path.name: reason for path, reason in added.skipped}
+        assert reasons == {
+            "secret": "this folder cannot be read: Permission denied",
+            "pipe.jpg": "not a regular file",
+        }
+
+
+@pytest.mark.parametrize("place", ["pets/Mila", "pets/things", "Mila"])
+def test_a_place_that_would_mean_something_else_is_refused(camera, tmp_path, place):
+    with pytest.raises(UserError, match=r"--as .*: expected"):
+        add_photos(Album.open(tmp_path / "album", "mila"), [camera], place)
+    assert not (tmp_path / "album").exists()

@@ -1,10 +1,24 @@
 import io
+import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ismila.photos.images import ImageSpec, PhotoError, normalise, open_photo, read_image, view_of
+from ismila.photos import images
+from ismila.photos.images import (
+    ImageSpec,
+    PhotoError,
+    clear_aside,
+    normalise,
+    open_photo,
+    photo_format,
+    pixels_digest,
+    read_header,
+    read_image,
+    view_of,
+    write_aside,
+)
 
 RED, GREEN = (220, 30, 30), (30, 200, 60)
 
@@ -114,3 +128,57 @@ def test_a_view_is_the_same_whenever_it_is_asked_for():
     assert (view_of(image, sha, 2) == view_of(image, sha, 2)).all()
     assert (view_of(image, sha, 2) != view_of(image, "cd" * 32, 2)).any()
     assert view_of(image, sha, 3).shape == image.shape
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])
+def test_the_format_is_known_from_the_bytes(file_format):
+    assert photo_format(saved(halves(), file_format)) == file_format
+
+
+def test_a_jpeg_that_holds_several_pictures_is_a_jpeg():
+    content = saved(halves(), "MPO", save_all=True, append_images=[halves()])
+    assert photo_format(content) == "JPEG"
+
+
+@pytest.mark.parametrize("file_format", ["ICO", "TGA", "PCX", "EPS", "PDF"])
+def test_a_format_that_photos_do_not_have_is_not_even_tried(file_format):
+    with pytest.raises(PhotoError, match="not a picture"):
+        read_header(saved(halves((64, 64)), file_format))
+
+
+def test_a_header_is_read_within_the_limit_of_pixels():
+    with pytest.raises(PhotoError, match="too large: 80 x 60"):
+        read_header(saved(halves()), max_pixels=1000)
+
+
+def test_the_name_of_pixels_changes_with_all_that_makes_them(monkeypatch):
+    names = {pixels_digest(ImageSpec()), pixels_digest(ImageSpec(64))}
+    names.add(pixels_digest(ImageSpec(fit="crop")))
+    monkeypatch.setattr(images, "PIXELS_VERSION", images.PIXELS_VERSION + 1)
+    names.add(pixels_digest(ImageSpec()))
+    monkeypatch.setattr(images, "READER", "Pillow 0")
+    names.add(pixels_digest(ImageSpec()))
+    assert len(names) == 5
+
+
+def test_a_file_written_by_many_at_once_is_whole(tmp_path):
+    path = tmp_path / ("long" * 60 + ".txt")
+    contents = [bytes([i]) * 100_000 for i in range(8)]
+    threads = [threading.Thread(target=write_aside, args=(path, c)) for c in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_bytes() in contents
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_killed_writers_left_is_cleared_and_nothing_else(tmp_path):
+    for name in (".a.jpg.1-00.part", ".b.jpg.1-00.part", ".a.jpg.swp", "a.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    clear_aside(tmp_path / "a.jpg")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".a.jpg.swp",
+        ".b.jpg.1-00.part",
+        "a.jpg",
+    ]

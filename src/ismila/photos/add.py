@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ismila.photos import UserError
+from ismila.photos.album import Album
 from ismila.photos.images import PhotoError, open_photo
-from ismila.photos.index import Progress, index_album
-from ismila.photos.labels import SUFFIXES, derived_folder, walk
+from ismila.photos.index import Progress
+from ismila.photos.labels import KIND, NOT, PETS, RESERVED, SUFFIXES, check_subject, walk
+
+ASIDE = ".add.part"
+"""How a copy ends that is not whole yet: nobody else's, so that what a kill left can be deleted."""
 
 
 @dataclass
@@ -26,14 +30,13 @@ class Added:
 
 
 def add_photos(
+    album: Album,
     sources: Sequence[Path],
     place: str,
-    root: Path,
-    subject: str,
     how: str | None = None,
     progress: Progress | None = None,
 ) -> Added:
-    """Bring photos into `<root>/<place>`.
+    """Bring photos into `<album.root>/<place>`; two that do so at once wait for one another.
 
     Args:
         sources: photos and folders of photos.
@@ -43,75 +46,120 @@ def add_photos(
     Raises:
         UserError: a source or the place cannot be used, or the disk refuses.
     """
-    if place not in (subject, f"not_{subject}") and not re.fullmatch(r"pets/\w[\w -]*", place):
-        raise UserError(
-            f"--as {place}: expected {subject}, not_{subject} or pets/KIND, such as pets/dog"
-        )
+    _check_place(place, album.subject)
     for source in sources:
         if not source.exists():
             raise UserError(f"{source}: no such file or folder; give photos or folders of photos")
-    folder = root / place
+    folder = album.root / place
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        index = index_album(root, subject, derived_folder(root, None), progress)
-        here = {sha: path for sha, path in zip(index["sha256"], index["path"], strict=True) if sha}
-        added, photos = Added(), list(_photos(sources))
-        steps: Iterable[Path] = (
-            progress(photos, len(photos), "Adding photos") if progress else photos
-        )
-        for photo in steps:
-            if reason := _add(photo, root, folder, here, how, added):
-                added.skipped.append((photo, reason))
+        with album.locked("add"):
+            return _Adding(album, folder, how, progress).run(sources)
     except OSError as error:
+        raise _cannot_write(folder, error) from error
+
+
+def _check_place(place: str, subject: str) -> None:
+    check_subject(subject)
+    top, _, kind = place.partition("/")
+    is_kind = top == PETS and KIND.fullmatch(kind) is not None and kind not in RESERVED
+    if place not in (subject, f"{NOT}{subject}") and not is_kind:
         raise UserError(
-            f"{folder}: {error.strerror}; put that right and give the same command again"
-        ) from error
-    return added
+            f"--as {place}: expected {subject}, {NOT}{subject} or {PETS}/KIND, such as {PETS}/dog"
+        )
+    if is_kind and kind != subject and kind.casefold() == subject.casefold():
+        raise UserError(f"--as {place}: expected {PETS}/{subject}, or another pet's kind")
 
 
-def _photos(sources: Sequence[Path]) -> Iterator[Path]:
-    for source in sources:
-        if source.is_dir():
-            yield from (source / path for path in sorted(walk(source, every_file=True)))
+def _cannot_write(folder: Path, error: OSError) -> UserError:
+    return UserError(f"{folder}: {error.strerror}; put that right and give the same command again")
+
+
+class _Adding:
+    """One call of `add_photos`, under its lock."""
+
+    def __init__(
+        self, album: Album, folder: Path, how: str | None, progress: Progress | None
+    ) -> None:
+        self.root = album.root
+        self.folder = folder
+        self.how = how
+        self.progress = progress
+        self.added = Added()
+        index = album.update(progress)
+        self.here: dict[str, str] = {}
+        for sha256, path in zip(index["sha256"], index["path"], strict=True):
+            self.here.setdefault(str(sha256), str(path))
+        for left in folder.glob(f".*{ASIDE}"):
+            left.unlink(missing_ok=True)
+
+    def run(self, sources: Sequence[Path]) -> Added:
+        photos = list(self._photos(sources))
+        steps: Iterable[Path] = photos
+        if self.progress:
+            steps = self.progress(photos, len(photos), "Adding photos")
+        for photo in steps:
+            if reason := self._add(photo):
+                self.added.skipped.append((photo, reason))
+        return self.added
+
+    def _photos(self, sources: Sequence[Path]) -> Iterator[Path]:
+        for source in sources:
+            if source.is_dir():
+                yield from (source / path for path in sorted(walk(source, True, self._unread)))
+            else:
+                yield source
+
+    def _unread(self, error: OSError) -> None:
+        self.added.skipped.append(
+            (Path(error.filename), f"this folder cannot be read: {error.strerror}")
+        )
+
+    def _add(self, photo: Path) -> str:
+        """Add one photo; the reason when it is skipped."""
+        if photo.suffix.lower() not in SUFFIXES:
+            return "not a photo, by its name"
+        if photo.resolve().is_relative_to(self.root.resolve()):
+            return "in the album already"
+        try:
+            content = _content(photo)
+            sha256 = hashlib.sha256(content).hexdigest()
+            if sha256 in self.here:
+                return f"here already as {self.here[sha256]}"
+            open_photo(content, 64)
+        except PhotoError as error:
+            return str(error)
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+        target = _free_name(self.folder, photo)
+        if self.how != "copy" and _link(photo, target):
+            self.added.linked += 1
+        elif self.how == "link":
+            return "cannot be hard-linked from another disk; leave --link out to copy"
         else:
-            yield source
+            _copy(photo, content, target)
+            self.added.copied += 1
+        self.here[sha256] = target.relative_to(self.root).as_posix()
+        return ""
 
 
-def _add(
-    photo: Path, root: Path, folder: Path, here: dict[str, str], how: str | None, added: Added
-) -> str:
-    """Add one photo; the reason when it is skipped."""
-    if photo.suffix.lower() not in SUFFIXES:
-        return "not a photo, by its name"
-    if photo.resolve().is_relative_to(root.resolve()):
-        return "in the album already"
+def _content(photo: Path) -> bytes:
+    if not photo.is_file():  # a pipe would never end
+        raise PhotoError("not a regular file")
     try:
-        content = photo.read_bytes()
-        sha256 = hashlib.sha256(content).hexdigest()
-        if sha256 in here:
-            return f"here already as {here[sha256]}"
-        open_photo(content, 64)
-    except PhotoError as error:
-        return str(error)
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    target = _free_name(folder, photo.name)
-    if how != "copy" and _link(photo, target):
-        added.linked += 1
-    elif how == "link":
-        return "cannot be hard-linked from another disk; leave --link out to copy"
-    else:
-        _copy(photo, target)
-        added.copied += 1
-    here[sha256] = target.relative_to(root).as_posix()
-    return ""
+        str(photo.name).encode()
+    except UnicodeEncodeError as error:
+        raise PhotoError("its name is not UTF-8; rename it") from error
+    return photo.read_bytes()
 
 
-def _free_name(folder: Path, name: str) -> Path:
-    target, number = folder / name.lstrip("."), 1
-    while target.exists():
+def _free_name(folder: Path, photo: Path) -> Path:
+    """The photo's name, numbered where another photo of the album has it."""
+    target = folder / photo.name.lstrip(".")
+    number = 1
+    while os.path.lexists(target):  # also a link to nowhere is in the way
         number += 1
-        target = folder / f"{Path(name).stem}-{number}{Path(name).suffix}"
+        target = folder / f"{photo.stem.lstrip('.')}-{number}{photo.suffix}"
     return target
 
 
@@ -123,10 +171,11 @@ def _link(photo: Path, target: Path) -> bool:
     return True
 
 
-def _copy(photo: Path, target: Path) -> None:
-    aside = target.with_name(f".{target.name}.part")
+def _copy(photo: Path, content: bytes, target: Path) -> None:
+    """The bytes that were judged, not what may lie there by now."""
+    aside = target.with_name(f".{secrets.token_hex(8)}{ASIDE}")
     try:
-        shutil.copyfile(photo, aside)
+        aside.write_bytes(content)
         shutil.copystat(photo, aside)
         aside.replace(target)
     finally:

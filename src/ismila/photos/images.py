@@ -1,7 +1,7 @@
 """The one specification of decode, orientation, resize, crop and normalise.
 
-Training, prediction, the web page and the export all come through here, so that a photo is the same image
-wherever it is asked about.
+Training, prediction, the web page and the export all come through here, so that a photo is the same
+image wherever it is asked about.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
 MAX_PIXELS = 200_000_000
-"""A photo of more pixels is refused before it is decoded: 200 MP is twice the largest phone camera."""
+"""A photo of more pixels is refused before it is decoded: 200 MP is twice the largest phone
+camera."""
 MIN_SIDE_PX = 32
 """A photo with a shorter side than this shows nothing a network could judge."""
 PIXELS_VERSION = 1
@@ -49,7 +50,8 @@ class ImageSpec:
 
     Attributes:
         size_px: side of the square image.
-        fit: `squash` resizes the whole photo to the square, `crop` keeps its proportions and cuts the middle.
+        fit: `squash` resizes the whole photo to the square, `crop` keeps its proportions and cuts
+            the middle.
         mean, std: per channel, of values in [0, 1]; (0.5, 0.5) is Keras' scaling to [-1, 1].
     """
 
@@ -70,7 +72,7 @@ class ImageSpec:
 
 
 def pixels_digest(spec: ImageSpec) -> str:
-    """16 hex digits that name all that makes pixels of a photo: specification, its version, decoder.
+    """16 hex digits that name what makes pixels of a photo: specification, version, decoder.
 
     Whatever is computed from pixels and kept is kept under this name, so that no cache outlives
     what it was computed from.
@@ -84,10 +86,10 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "
 
 
 def open_photo(source: Path | bytes, at_least_px: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode, upright and in RGB; a large JPEG at the reduced scale that still has `at_least_px` a side.
+    """Decode, upright and in RGB; a large JPEG at a scale that still has `at_least_px` a side.
 
-    libjpeg scales by 1/2, 1/4 or 1/8 while it decodes (Pillow's `Image.draft`), which is several times
-    faster than decoding everything and shrinking it afterwards.
+    libjpeg scales by 1/2, 1/4 or 1/8 while it decodes (Pillow's `Image.draft`), which is several
+    times faster than decoding everything and shrinking it afterwards.
 
     Raises:
         PhotoError: not a picture, damaged, unreadable, too small or too large.
@@ -115,7 +117,7 @@ class Header:
 
 
 def read_header(content: bytes, max_pixels: int = MAX_PIXELS) -> Header:
-    """Read what the file says of itself; the same formats and limits as `open_photo`. Raises PhotoError."""
+    """What a file says of itself; formats, limits and errors are those of `open_photo`."""
     with _opened(content, max_pixels) as photo:
         width_px, height_px = photo.size
         orientation, taken = _exif(photo)
@@ -132,7 +134,7 @@ def photo_format(content: bytes) -> str:
 
 @contextmanager
 def _opened(source: Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
-    """A photo of one of `FORMATS` within the limits; what Pillow raises in the body is a PhotoError."""
+    """A photo of one of `FORMATS` within the limits; what goes wrong is a PhotoError."""
     if _is_heif(source) and not _heif_can_be_read():
         raise PhotoError("HEIC: install the reader with: pip install 'ismila[heic]'")
     if isinstance(source, Path) and not source.is_file():
@@ -251,8 +253,8 @@ def read_image(source: Path | bytes, spec: ImageSpec) -> Pixels:
 def view_of(image: Pixels, sha256: str, view: int) -> Pixels:
     """Augmented view number `view` of an image, the same whenever it is asked for.
 
-    View 0 is the image itself, 1 its mirror image, each further one a random crop of 60 to 100 % of the
-    area, mirrored every other time, drawn from the photo's sha256 and the number.
+    View 0 is the image itself, 1 its mirror image, each further one a random crop of 60 to 100 % of
+    the area, mirrored every other time, drawn from the photo's sha256 and the number.
 
     Returns:
         `[H, W, 3]` uint8 of the image's own size.

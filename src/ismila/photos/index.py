@@ -1,94 +1,142 @@
-"""Rows + sha256, EXIF, perceptual hash, groups, problems -> index.parquet."""
+"""Rows and what their files hold -> groups and problems: the index, a row a photo.
+
+Pure functions of the photos' contents and of what people said of them. Nothing here knows what the
+index was before, so that whatever is derived can be deleted without changing any result.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from datetime import datetime
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from filelock import FileLock
-from PIL import Image
 
 from ismila.photos import UserError
-from ismila.photos.fetch import read_records
-from ismila.photos.images import PhotoError, open_photo, write_aside
-from ismila.photos.labels import read_album
+from ismila.photos.images import PhotoError, open_photo, read_header
+from ismila.photos.labels import NOT, Row
 
 NEAR_DUPLICATE_BITS = 6
 """Perceptual hashes (64 bits) that differ in at most this many bits belong to near-duplicates."""
 BURST_S = 10
 """Photos taken at most this many seconds after one another belong to a burst."""
-
-SEEN = [
+MIN_PHOTOS = 3
+"""Of the subject and of things: with fewer there is nothing to train on and to hold out."""
+MIN_GROUPS = 2
+"""Of the subject and of things: what is held out must be of another occasion than what trains."""
+COLUMNS = [
+    "path",
     "sha256",
+    "label",
+    "kind",
+    "closeup",
     "width_px",
     "height_px",
     "taken_at",
     "phash",
-    "damage",
     "group",
-    "added",
     "subject_share",
+    "problem",
 ]
-Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
+_TEXTS = ("path", "sha256", "label", "kind", "phash", "group", "problem")
+_NO_LABEL = (
+    "no label: not in a folder that gives one (the subject's, not_..., pets/KIND, another pet's), "
+    "nor in labels.csv"
+)
+T = TypeVar("T")
 
 
-def index_album(
-    root: Path, subject: str, derived: Path, progress: Progress | None = None
-) -> pd.DataFrame:
-    """Bring `<derived>/index.parquet` up to date and return it; only new or changed photos are opened.
+class Progress(Protocol):
+    """Hands items on and shows how far it is."""
 
-    Columns: `path, sha256, label (subject, things, pets), kind, width_px, height_px, taken_at, phash, group,
-    subject_share, problem` as DESIGN.md has them, and `closeup` (what labels.csv says), `size_bytes, mtime_ns,
-    damage` (to see what changed), `added` (number of the indexing that first saw the photo; folds use it).
+    def __call__(self, items: Iterable[T], total: int, what: str, /) -> Iterable[T]: ...
 
-    Raises:
-        UserError: see `read_album`.
+
+@dataclass(frozen=True)
+class Facts:
+    """What one file holds, whatever anybody says of it.
+
+    Attributes:
+        sha256: empty when the file could not be read.
+        width_px, height_px: upright.
+        taken: when, by EXIF, as ISO 8601 without a zone; empty when unknown.
+        phash: perceptual hash, 16 hex digits.
+        damage: why it cannot be used, empty when it can.
     """
-    rows = read_album(root, subject)
-    with FileLock(derived / "index.lock"):
-        index = _with_files(root, pd.DataFrame([vars(row) for row in rows], columns=_row_columns()))
-        known = read_index(derived)
-        index = _carry_over(index, known)
-        todo = index.index[index["sha256"].isna()]
-        paths = [root / path for path in index.loc[todo, "path"]]
-        with ThreadPoolExecutor(max_workers=(os.cpu_count() or 1) + 1) as pool:
-            scans: Iterable[dict[str, Any]] = pool.map(_scan, paths)
-            if progress and len(paths) > 500:
-                scans = progress(scans, len(paths), "Indexing photos")
-            found = pd.DataFrame(list(scans), index=todo, columns=SEEN[:6], dtype=object)
-        index.loc[todo, SEEN[:6]] = found
-        index = _dates_from_flickr(index, root)
-        index = _carry_groups(index, known, todo)
-        index["problem"] = _problems(index)
-        index = _group(index)
-        index["taken_at"] = pd.to_datetime(index["taken_at"])
-        write_index(index, derived)
-    return index
+
+    sha256: str = ""
+    width_px: int = 0
+    height_px: int = 0
+    taken: str = ""
+    phash: str = ""
+    damage: str = ""
 
 
-def read_index(derived: Path) -> pd.DataFrame:
-    """The index as it was last written; empty when there is none or it cannot be read (it can be made again)."""
+def read_facts(path: Path) -> Facts:
+    """Read a file's facts; whatever is wrong with it stands in `damage`."""
+    sha256 = ""
     try:
-        return pd.read_parquet(derived / "index.parquet")
-    except Exception:
-        return pd.DataFrame(columns=[*_row_columns(), *SEEN, "size_bytes", "mtime_ns"])
+        if not path.is_file():
+            raise PhotoError("not a regular file")
+        content = path.read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        if not content:
+            raise PhotoError("empty file")
+        return _facts_of(content, sha256)
+    except PhotoError as error:
+        return Facts(sha256, damage=str(error))
+    except PermissionError:
+        return Facts(damage="may not be read: permission denied")
+    except OSError as error:
+        return Facts(damage=f"cannot be read: {error.strerror}")
 
 
-def write_index(index: pd.DataFrame, derived: Path) -> None:
-    """Write index.parquet whole or not at all."""
-    buffer = io.BytesIO()
-    index.to_parquet(buffer, index=False)
-    write_aside(derived / "index.parquet", buffer.getvalue())
+def _facts_of(content: bytes, sha256: str) -> Facts:
+    import imagehash
+
+    header = read_header(content)
+    phash = str(imagehash.phash(open_photo(content, 64)))
+    return Facts(sha256, header.width_px, header.height_px, header.taken, phash)
+
+
+def make_index(
+    rows: Sequence[Row], facts: Mapping[str, Facts], records: pd.DataFrame
+) -> pd.DataFrame:
+    """The index, a row a photo, sorted by path.
+
+    Columns: `path, sha256, label (subject, things, pets), kind, closeup (what labels.csv says),
+    width_px, height_px, taken_at, phash, group (empty for a photo with a problem), subject_share
+    (unknown here, NaN), problem`.
+
+    Args:
+        facts: by path, of the rows without a problem.
+        records: what was fetched from Flickr: `id, path, taken_at` and, where it is known,
+            `sha256`.
+    """
+    read = [facts.get(row.path, Facts()) for row in rows]
+    table = pd.DataFrame(
+        {
+            **{name: _values(rows, name) for name in ("path", "label", "kind", "dropped")},
+            **{name: _values(read, name) for name in ("sha256", "phash", "damage")},
+            "row_problem": _values(rows, "problem"),
+        },
+        dtype=object,
+    )
+    table["closeup"] = pd.Series(_values(rows, "closeup"), dtype="boolean")
+    for name in ("width_px", "height_px"):
+        table[name] = np.asarray(_values(read, name), dtype=np.int32)
+    exif = pd.Series(_values(read, "taken"), index=table.index, dtype=object)
+    table["taken_at"] = _times(exif).fillna(_taken_on_flickr(table, records))
+    table = table.sort_values("path", ignore_index=True)
+    table["problem"] = _problems(table)
+    table["closeup"] = _closeups(table)
+    table["group"] = _groups(table)
+    table["subject_share"] = np.nan
+    return table[COLUMNS].astype(dict.fromkeys(_TEXTS, str))
 
 
 def usable(index: pd.DataFrame) -> pd.DataFrame:
@@ -97,21 +145,27 @@ def usable(index: pd.DataFrame) -> pd.DataFrame:
 
 
 def require_both_labels(index: pd.DataFrame, root: Path, subject: str) -> None:
-    """Raise UserError unless there are photos with the subject and photos without."""
+    """Raise UserError unless there are enough photos with and without the subject."""
     rows = usable(index)
+    folders = {"subject": root / subject, "things": root / f"{NOT}{subject}"}
     if len(rows) == 0:
         raise UserError(
-            f"data.root={root}: no photo that can be used; put photos into {root}/{subject} and {root}/not_{subject}"
+            f"data.root={root}: no photo that can be used; "
+            f"put photos into {folders['subject']} and {folders['things']}"
         )
-    with_subject = int((rows["label"] == "subject").sum())
-    if with_subject < 3:
-        raise UserError(
-            f"data.root={root}: {with_subject} usable photos of {subject}; put at least 3 into {root}/{subject}"
-        )
-    if int((rows["label"] == "things").sum()) < 3:
-        raise UserError(
-            f"data.root={root}: fewer than 3 usable photos without {subject}; put some into {root}/not_{subject}"
-        )
+    for label, what in (("subject", f"of {subject}"), ("things", f"without {subject}")):
+        groups = rows.loc[rows["label"] == label, "group"]
+        if len(groups) < MIN_PHOTOS:
+            raise UserError(
+                f"data.root={root}: {len(groups)} usable photos {what}; "
+                f"put at least {MIN_PHOTOS} into {folders[label]}"
+            )
+        if groups.nunique() < MIN_GROUPS:
+            raise UserError(
+                f"data.root={root}: all {len(groups)} photos {what} are one burst or nearly "
+                "the same, so that none can be held out; "
+                f"put photos of other occasions into {folders[label]}"
+            )
 
 
 def album_digest(index: pd.DataFrame) -> str:
@@ -121,180 +175,107 @@ def album_digest(index: pd.DataFrame) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def _row_columns() -> list[str]:
-    return ["path", "label", "kind", "closeup", "dropped"]
+def _values(items: Sequence[Row] | Sequence[Facts], name: str) -> list[object]:
+    return [getattr(item, name) for item in items]
 
 
-def _with_files(root: Path, index: pd.DataFrame) -> pd.DataFrame:
-    sizes, times = [], []
-    for path in index["path"]:
-        try:
-            stat = (root / path).stat()
-            sizes.append(stat.st_size)
-            times.append(stat.st_mtime_ns)
-        except OSError:
-            sizes.append(-1)
-            times.append(-1)
-    index["closeup"] = index["closeup"].astype("boolean")
-    index["size_bytes"] = np.asarray(sizes, dtype=np.int64)
-    index["mtime_ns"] = np.asarray(times, dtype=np.int64)
-    return index
+def _times(texts: pd.Series) -> pd.Series:
+    """Unknown where there is none, or one that no calendar holds: some clocks were never set."""
+    times = pd.to_datetime(texts.replace("", None), format="ISO8601", errors="coerce")
+    return times.astype("datetime64[us]")
 
 
-def _carry_over(index: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    keys = ["path", "size_bytes", "mtime_ns"]
-    before = known[known["damage"] != "may not be read: permission denied"]
-    for key in keys[1:]:
-        before = before.astype({key: np.int64})
-    merged = index.merge(before[keys + SEEN], on=keys, how="left")
-    return merged.astype(dict.fromkeys(SEEN, object))
+def _taken_on_flickr(table: pd.DataFrame, records: pd.DataFrame) -> pd.Series:
+    """Flickr strips EXIF from its smaller sizes, but its listing says when a photo was taken.
+
+    A fetched photo may have been moved or renamed since: it is known by its content where the
+    listing has it, else by its path or by its name, which is its number on Flickr. A second copy of
+    the same content was taken at the same time.
+    """
+    known = records.dropna(subset=["taken_at"])
+    times = pd.to_datetime(known["taken_at"])
+    stems = table["path"].map(lambda path: PurePosixPath(path).stem)
+    taken = pd.Series(pd.NaT, index=table.index, dtype="datetime64[us]")
+    for name, keys in (("sha256", table["sha256"]), ("path", table["path"]), ("id", stems)):
+        if name in known:
+            by_key = dict(zip(known[name].astype(str), times, strict=True))
+            taken = taken.fillna(keys.map(by_key).astype(taken.dtype))
+    read = table["sha256"] != ""
+    return taken.where(~read, taken.groupby(table["sha256"]).transform("min"))
 
 
-def _carry_groups(index: pd.DataFrame, known: pd.DataFrame, todo: pd.Index) -> pd.DataFrame:
-    """A photo that was moved or renamed is still the same photo: it keeps its group and its turn."""
-    by_content = known.drop_duplicates("sha256").set_index("sha256")
-    for name in ("group", "added", "subject_share"):
-        index.loc[todo, name] = index.loc[todo, "sha256"].map(by_content[name].to_dict())
-    turn = int(known["added"].max()) + 1 if len(known) and known["added"].notna().any() else 0
-    index["added"] = index["added"].where(index["added"].notna(), turn).astype(np.int64)
-    index["group"] = index["group"].where(index["group"].notna(), "").astype(str)
-    index["subject_share"] = pd.to_numeric(index["subject_share"])
-    for name in ("width_px", "height_px"):
-        index[name] = pd.to_numeric(index[name]).fillna(0).astype(np.int32)
-    return index
-
-
-def _dates_from_flickr(index: pd.DataFrame, root: Path) -> pd.DataFrame:
-    """Flickr strips EXIF from its smaller sizes, but its listing says when a photo was taken."""
-    records = read_records(root).dropna(subset=["taken_at"])
-    dates = dict(zip(records["path"], records["taken_at"], strict=True))
-    index["taken_at"] = index["taken_at"].where(index["taken_at"].notna(), index["path"].map(dates))
-    return index
-
-
-def _scan(path: Path) -> dict[str, Any]:
-    import imagehash
-
-    row: dict[str, Any] = {
-        "sha256": "",
-        "width_px": 0,
-        "height_px": 0,
-        "taken_at": None,
-        "phash": "",
-        "damage": "",
-    }
-    try:
-        if not path.is_file():
-            raise PhotoError("not a regular file")
-        content = path.read_bytes()
-        row["sha256"] = hashlib.sha256(content).hexdigest()
-        if not content:
-            raise PhotoError("empty file")
-        photo = open_photo(content, 64)
-        row["phash"] = str(imagehash.phash(photo))
-        row.update(_facts(content))
-    except PhotoError as error:
-        row["damage"] = str(error)
-    except PermissionError:
-        row["damage"] = "may not be read: permission denied"
-    except OSError as error:
-        row["damage"] = f"cannot be read: {error.strerror}"
-    return row
-
-
-def _facts(content: bytes) -> dict[str, Any]:
-    with Image.open(io.BytesIO(content)) as photo:
-        width_px, height_px = photo.size
-        try:
-            exif = photo.getexif()
-            taken = exif.get_ifd(0x8769).get(0x9003) or exif.get(0x0132)
-            if exif.get(0x0112, 1) in (5, 6, 7, 8):
-                width_px, height_px = height_px, width_px
-        except Exception:
-            taken = None
-    taken_at = None
-    with suppress(ValueError):
-        taken_at = datetime.strptime(str(taken).strip("\0 "), "%Y:%m:%d %H:%M:%S")
-    return {"width_px": width_px, "height_px": height_px, "taken_at": taken_at}
-
-
-def _problems(index: pd.DataFrame) -> pd.Series[str]:
-    problem = index["damage"].fillna("").astype(str)
-    problem = problem.mask(
-        (problem == "") & (index["dropped"].fillna(False).astype(bool)), "dropped in labels.csv"
-    )
-    problem = problem.mask(
-        (problem == "") & (index["label"] == ""),
-        "no label: not in a folder that gives one, nor in labels.csv",
-    )
-    fine = index[problem == ""]
+def _problems(table: pd.DataFrame) -> pd.Series:
+    problem = table["row_problem"].where(table["row_problem"] != "", table["damage"]).astype(str)
+    dropped = table["dropped"].astype(bool)
+    problem = problem.mask((problem == "") & dropped, "dropped in labels.csv")
+    problem = problem.mask((problem == "") & (table["label"] == ""), _NO_LABEL)
+    fine = table[problem == ""]
     for _, same in fine[fine.duplicated("sha256", keep=False)].groupby("sha256"):
-        first = same.iloc[0]
-        if same["kind"].nunique() > 1:
-            where = ", ".join(same["path"])
-            problem.loc[same.index] = (
-                f"same photo with different labels: {where}; settle it in labels.csv"
-            )
+        where = ", ".join(same["path"])
+        if same["kind"].nunique() > 1 or same["label"].nunique() > 1:
+            problem.loc[same.index] = f"same photo with different labels: {where}; {_SETTLE}"
+        elif same["closeup"].nunique() > 1:
+            problem.loc[same.index] = f"same photo, a closeup and none: {where}; {_SETTLE}"
         else:
-            problem.loc[same.index[1:]] = f"same photo as {first['path']}"
+            problem.loc[same.index[1:]] = f"same photo as {same['path'].iloc[0]}"
     return problem
 
 
-def _group(index: pd.DataFrame) -> pd.DataFrame:
-    """Give every usable photo without a group one; a photo that had one keeps it.
+_SETTLE = "settle it in labels.csv"
 
-    New photos that resemble each other form a group; one that resembles photos of an earlier group joins it. A
-    photo that resembles two earlier groups cannot join both without moving one of them to another fold, so it
-    sits out, with the reason in `problem`.
+
+def _closeups(table: pd.DataFrame) -> pd.Series:
+    """What labels.csv says of any copy of a photo holds for the copy that takes part."""
+    copies = (table["problem"] == "") | table["problem"].str.startswith("same photo as ")
+    stated = table[copies].groupby("sha256")["closeup"].first()
+    spread = table["sha256"].map(stated).astype("boolean")
+    return table["closeup"].where(~copies, spread)
+
+
+def _groups(table: pd.DataFrame) -> pd.Series:
+    """Near-duplicates and bursts, as connected components, each named by its smallest sha256.
+
+    A function of the contents of the usable photos alone: a new photo changes the group it joins
+    (two, where it resembles photos of both) and no other.
     """
-    index["group"] = index["group"].where(index["damage"] == "", "")
-    rows = index.index[index["problem"] == ""].to_numpy()
-    group = index.loc[rows, "group"].to_numpy(dtype=object)
-    new = group == ""
-    left, right = _alike(index.loc[rows])
-    both = new[left] & new[right]
-    component = _components(len(rows), left[both], right[both])
-    shas = index.loc[rows, "sha256"].to_numpy(dtype=object)
-    name: dict[int, str] = {}
-    for i in np.flatnonzero(new):
-        name[component[i]] = min(name.get(component[i], "~"), shas[i][:16])
-    touched: dict[int, list[str]] = {}
-    neighbours: dict[int, set[str]] = {}
-    for a, b in (*zip(left, right, strict=True), *zip(right, left, strict=True)):
-        if new[a] and not new[b]:
-            touched.setdefault(component[a], []).append(group[b])
-            neighbours.setdefault(int(a), set()).add(group[b])
-    for c, groups in touched.items():
-        name[c] = max(sorted(set(groups)), key=groups.count)
-    for i in np.flatnonzero(new):
-        group[i] = name[component[i]]
-        if neighbours.get(int(i), set()) - {group[i]}:
-            index.loc[rows[i], "problem"] = (
-                "resembles photos of two groups that may lie in different folds"
-            )
-            group[i] = ""
-    index.loc[rows, "group"] = group
-    return index
+    group = pd.Series("", index=table.index, dtype=object)
+    rows = table[table["problem"] == ""]
+    left, right = _alike(rows)
+    component = _components(len(rows), left, right)
+    # in descending order, so that the smallest name of each component is the one that stays
+    names = dict(
+        sorted(zip(component.tolist(), rows["sha256"].str[:16], strict=True), reverse=True)
+    )
+    group[rows.index] = [names[number] for number in component.tolist()]
+    return group
 
 
 def _alike(rows: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Pairs of positions whose photos are near-duplicates or of one burst."""
-    hashes = np.array([int(h, 16) for h in rows["phash"]], dtype=np.uint64)
+    pairs = np.concatenate([_near_duplicates(rows["phash"]), _bursts(rows["taken_at"])])
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _near_duplicates(phash: pd.Series) -> npt.NDArray[np.int64]:
+    """`[P, 2]` positions."""
+    hashes = np.array([int(text, 16) for text in phash], dtype=np.uint64)
     pairs = [np.empty((0, 2), np.int64)]
     for start in range(0, len(hashes), 512):  # blocks: memory grows with n, not with its square
         bits = np.bitwise_count(hashes[start : start + 512, None] ^ hashes[None, start:])
         a, b = np.nonzero(bits <= NEAR_DUPLICATE_BITS)
         pairs.append(np.stack([a, b], 1)[a < b] + start)
-    taken = pd.to_datetime(rows["taken_at"]).reset_index(drop=True)
-    known = taken[
-        taken.notna() & (taken != taken.dt.normalize())
-    ].sort_values()  # midnight sharp: a date, no time
+    return np.concatenate(pairs)
+
+
+def _bursts(taken_at: pd.Series) -> npt.NDArray[np.int64]:
+    """`[P, 2]` positions of photos that follow one another."""
+    taken = taken_at.reset_index(drop=True)
+    # midnight sharp: a date, no time
+    known = taken[taken.notna() & (taken != taken.dt.normalize())].sort_values()
     close = known.diff().dt.total_seconds() <= BURST_S
-    order = known.index.to_numpy()
+    order = known.index.to_numpy(dtype=np.int64)
     at = np.flatnonzero(close.to_numpy())
-    pairs.append(np.stack([order[at - 1], order[at]], 1).astype(np.int64))
-    found = np.concatenate(pairs)
-    return found[:, 0], found[:, 1]
+    return np.stack([order[at - 1], order[at]], 1)
 
 
 def _components(
@@ -306,3 +287,32 @@ def _components(
     graph = coo_array((np.ones(len(left)), (left, right)), shape=(n, n))
     labels: npt.NDArray[np.int32] = connected_components(graph, directed=False)[1]
     return labels
+
+
+# --- Until every room asks Album. `write_index` outside the lock is no more: it keeps the shares.
+
+
+def index_album(
+    root: Path, subject: str, derived: Path, progress: Progress | None = None
+) -> pd.DataFrame:
+    """Use `Album(root, subject, derived).update(progress)`."""
+    from ismila.photos.album import Album
+
+    return Album(root, subject, derived).update(progress)
+
+
+def read_index(derived: Path) -> pd.DataFrame:
+    """Use `Album.read()`: this one does not know whose index it reads."""
+    try:
+        return pd.read_parquet(derived / "index.parquet")
+    except Exception:
+        return pd.DataFrame(columns=COLUMNS)
+
+
+def write_index(index: pd.DataFrame, derived: Path) -> None:
+    """Use `Album.keep_shares(rows, shares)`."""
+    from ismila.photos.album import Album
+
+    rows = usable(index)
+    subject = rows.loc[rows["label"] == "subject", "kind"].iloc[0]
+    Album(Path(), subject, derived).keep_shares(rows, rows["subject_share"])

@@ -1,19 +1,19 @@
-"""Folders of photos and labels.csv -> rows."""
+"""What an album's folders and its labels.csv say of each photo."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock
 
 from ismila.photos import UserError
-from ismila.photos.images import write_aside
+from ismila.photos.images import clear_aside, write_aside
 
 SUFFIXES = frozenset(
     [
@@ -34,9 +34,30 @@ SUFFIXES = frozenset(
         ".pgm",
     ]
 )
-DERIVED = ".ismila"
 COLUMNS = ("path", "label", "closeup", "note")
 """Of labels.csv."""
+CLOSEUP = {
+    "": None,
+    "yes": True,
+    "true": True,
+    "1": True,
+    "no": False,
+    "false": False,
+    "0": False,
+}
+PETS = "pets"
+NOT = "not_"
+OTHER = "other"
+"""The kind of an animal that lies in `pets/` itself."""
+FEEDBACK = "feedback"
+"""Where the server puts photos that somebody corrected: labels.csv says what they show."""
+RESERVED = frozenset(["subject", "things", "pets", "drop"])
+"""Words with a meaning of their own among labels and figures: no animal's kind."""
+KIND = re.compile(r"\w[\w -]*")
+"""What a new kind may be called: it becomes a folder and the name of a figure."""
+NAMED_KINDS = 12
+"""At most this many kinds are listed in a message."""
+OnError = Callable[[OSError], None]
 
 
 @dataclass(frozen=True)
@@ -45,10 +66,14 @@ class Row:
 
     Attributes:
         path: relative to the album's root, with forward slashes.
-        label: `subject`, `things` or `pets`; empty when the folder gives none and labels.csv neither.
-        kind: what a photo without the subject shows (`things`, `dog`, ...); the subject's name otherwise.
+        label: `subject`, `things` or `pets`; empty when the folder gives none and labels.csv
+            neither.
+        kind: what a photo without the subject shows (`things`, `dog`, ...); the subject's name
+            otherwise.
         closeup: what labels.csv says, None when it says nothing.
         dropped: labels.csv takes the photo out.
+        problem: why there is no photo to open at `path`: a folder that may not be read, an odd
+            name.
     """
 
     path: str
@@ -56,36 +81,138 @@ class Row:
     kind: str
     closeup: bool | None = None
     dropped: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the label of a photo may be in this album.
+
+    Attributes:
+        kinds: of other animals that a folder of the album has.
+    """
+
+    subject: str
+    kinds: Sequence[str]
+
+    def meaning(self, label: str) -> tuple[str, str] | None:
+        """(label, kind) of what a line of labels.csv says; None when we do not know it."""
+        if label == self.subject:
+            return "subject", self.subject
+        if label.startswith(NOT) and label != NOT:
+            return "things", "things"
+        kind = label.removeprefix(f"{PETS}/")
+        if kind in self.kinds or (kind != label and KIND.fullmatch(kind)):
+            if _differs_in_case(kind, self.subject):
+                return None
+            return animal_label(kind, self.subject) if kind not in RESERVED else None
+        return None
+
+    def allows(self, label: str) -> bool:
+        """Whether labels.csv may say this; nothing is fine, the folder decides then."""
+        return label in ("", "drop") or self.meaning(label) is not None
+
+    def __str__(self) -> str:
+        kinds = [*self.kinds[:NAMED_KINDS], *(["..."] if len(self.kinds) > NAMED_KINDS else [])]
+        named = [self.subject, f"{NOT}{self.subject}", "drop", *kinds]
+        return f"{', '.join(named)} or {PETS}/KIND for a new kind"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of labels.csv.
+
+    Attributes:
+        number: counted as an editor does, from 1.
+        cells: column -> text, as it stands in the file.
+    """
+
+    number: int
+    cells: dict[str, str]
+
+    def __getitem__(self, column: str) -> str:
+        return self.cells.get(column, "").strip()
+
+
+@dataclass(frozen=True)
+class Table:
+    """labels.csv as it stands.
+
+    Attributes:
+        marked: it begins with a byte order mark, without which a spreadsheet garbles its umlauts.
+    """
+
+    columns: list[str] = field(default_factory=lambda: list(COLUMNS))
+    lines: list[Line] = field(default_factory=list)
+    marked: bool = False
+
+
+def check_subject(subject: str) -> None:
+    """Raise UserError for a subject whose folder would mean something else."""
+    taken = subject in (*RESERVED, OTHER, FEEDBACK) or subject.startswith((NOT, "."))
+    if not subject.strip() or taken or "/" in subject or "\\" in subject:
+        raise UserError(
+            f"subject={subject}: expected the name of a pet that is also the name of its folder, "
+            f"such as mila; not {', '.join(sorted({*RESERVED, OTHER, FEEDBACK}))} or {NOT}..."
+        )
 
 
 def read_album(root: Path, subject: str) -> list[Row]:
-    """The album's photos, sorted by path.
+    """The album's photos, sorted by path, and a row for each folder that may not be read.
 
     Raises:
-        UserError: the root is missing or may not be read; labels.csv has a line that cannot be followed.
+        UserError: the root is missing or may not be read; a folder's name differs from one that
+            means something in upper and lower case only; labels.csv has a line that cannot be
+            followed.
     """
+    check_root(root, subject)
+    errors: list[OSError] = []
+    paths = list(walk(root, on_error=errors.append))
+    unread = {_folder_of(error, root): error.strerror for error in errors}
+    if "./" in unread:
+        raise UserError(f"data.root={root}: {unread['./']}; give a folder that may be read")
+    _check_case(root, subject, paths)
+    choices = Choices(subject, folder_kinds(root, subject))
+    lines = _lines_by_path(root, choices, set(paths), tuple(unread))
+    rows = [_row(path, choices, lines.get(path)) for path in paths]
+    for folder, reason in unread.items():
+        problem = f"this folder cannot be read: {reason}"
+        rows.append(Row(_printable(folder), "", "", problem=problem))
+    return sorted(rows, key=lambda row: row.path)
+
+
+def _folder_of(error: OSError, root: Path) -> str:
+    return f"{Path(error.filename).relative_to(root).as_posix()}/"
+
+
+def check_root(root: Path, subject: str) -> None:
+    """Raise UserError when there is no folder at `root`."""
+    check_subject(subject)
     if not root.is_dir():
         raise UserError(
-            f"data.root={root}: no such folder; give the folder that holds {subject}/ and not_{subject}/"
+            f"data.root={root}: no such folder; "
+            f"give the folder that holds {subject}/ and {NOT}{subject}/"
         )
-    try:
-        next(root.iterdir(), None)
-    except OSError as error:
-        raise UserError(
-            f"data.root={root}: {error.strerror}; give a folder that may be read"
-        ) from error
-    corrections = _read_corrections(root / "labels.csv", subject)
-    return [_row(path, subject, corrections.get(path)) for path in sorted(walk(root))]
 
 
-def walk(root: Path, every_file: bool = False) -> Iterator[str]:
+def walk(root: Path, every_file: bool = False, on_error: OnError | None = None) -> Iterator[str]:
     """Relative paths of files that look like photos, or of every file that is not hidden.
 
     Follows links to folders, each folder once.
+
+    Args:
+        on_error: called for each folder that cannot be read (`error.filename`); the others follow.
+            Without it such a folder is passed over.
     """
     seen: set[tuple[int, int]] = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        stat = Path(folder).stat()
+    for folder, folders, files in os.walk(root, onerror=on_error, followlinks=True):
+        try:
+            stat = Path(folder).stat()
+        except OSError as error:  # gone, or closed to us, since its parent was listed
+            folders.clear()
+            if on_error:
+                on_error(error)
+            continue
         if (stat.st_dev, stat.st_ino) in seen:
             folders.clear()
             continue
@@ -96,117 +223,275 @@ def walk(root: Path, every_file: bool = False) -> Iterator[str]:
                 yield Path(folder, name).relative_to(root).as_posix()
 
 
-def _row(path: str, subject: str, correction: dict[str, str] | None) -> Row:
+def has_photos(root: Path) -> bool:
+    """Whether anything below `root` looks like a photo, or may hide one: hidden files are none."""
+    unread: list[OSError] = []
+    photo = next(walk(root, on_error=unread.append), None) if root.is_dir() else None
+    return photo is not None or bool(unread)
+
+
+def folder_label(path: str, subject: str) -> tuple[str, str]:
+    """(label, kind) that a photo's folder gives it; empty where it gives none."""
     top, *rest = path.split("/")
-    label, kind = "", ""
-    if rest and top == subject:
-        label, kind = "subject", subject
-    elif rest and top == f"not_{subject}":
-        label, kind = "things", "things"
-    elif rest and top == "pets":
-        label, kind = "pets", rest[0] if len(rest) > 1 else "other"
-    if correction is None:
-        return Row(path, label, kind)
-    said = correction["label"]
-    if said == subject:
-        label, kind = "subject", subject
-    elif said == f"not_{subject}":
-        label, kind = "things", "things"
-    elif said and said != "drop":
-        label, kind = "pets", said.removeprefix("pets/")
-    closeup = {"": None, "1": True, "yes": True, "true": True}.get(
-        correction["closeup"].lower(), False
-    )
-    return Row(path, label, kind, closeup, said == "drop")
+    if not rest or top == FEEDBACK:
+        return "", ""
+    if top.startswith(NOT):
+        return "things", "things"
+    if top != PETS:
+        return animal_label(top, subject)
+    return animal_label(rest[0] if len(rest) > 1 else OTHER, subject)
 
 
-def _read_corrections(path: Path, subject: str) -> dict[str, dict[str, str]]:
-    if not path.is_file():
-        return {}
+def animal_label(kind: str, subject: str) -> tuple[str, str]:
+    """(label, kind) of an animal: the subject is one too, a reserved word is none."""
+    if kind == subject:
+        return "subject", subject
+    return ("", "") if kind in RESERVED else ("pets", kind)
+
+
+def folder_kinds(root: Path, subject: str) -> list[str]:
+    """Kinds of other animals that a folder of the album has, by name, and `other`."""
+    kinds = {OTHER}
+    for path in (f"{folder}/x" for folder in _folders(root) if folder != PETS):
+        kinds.add(folder_label(path, subject)[1])
+    kinds.update(animal_label(folder, subject)[1] for folder in _folders(root / PETS))
+    return sorted(kinds - {"", "things", subject})
+
+
+def _folders(parent: Path) -> list[str]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            rows = list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}); write it as UTF-8 with path,label,closeup,note"
-        ) from error
-    if rows and not {"path", "label"} <= set(rows[0]):
-        raise UserError(
-            f"{path}: its first line is not path,label,closeup,note; put that line on top"
-        )
-    corrections = {}
-    for number, row in enumerate(rows, 2):
-        clean = {key: (row.get(key) or "").strip() for key in ("path", "label", "closeup")}
-        if clean["closeup"].lower() not in ("", "0", "1", "yes", "no", "true", "false"):
-            raise UserError(
-                f"{path}:{number}: closeup={clean['closeup']!r}: expected yes, no or nothing"
-            )
-        if "/" in clean["label"].removeprefix("pets/"):
-            raise UserError(
-                f"{path}:{number}: label={clean['label']!r}: expected {subject}, not_{subject}, a kind, or drop"
-            )
-        corrections[clean["path"]] = clean
-    return corrections
+        return [path.name for path in parent.iterdir() if path.name[0] != "." and path.is_dir()]
+    except OSError:  # none, or closed to us: whoever walks the album names it
+        return []
 
 
-def correct(root: Path, subject: str, path: str, change: Mapping[str, str]) -> dict[str, str]:
-    """Change one photo's line of labels.csv and return the line as it was before, to be put back by another call.
+def _check_case(root: Path, subject: str, paths: Sequence[str]) -> None:
+    """A folder `Mila` must not make the subject mila another animal of kind "Mila"."""
+    split = [path.split("/") for path in paths]
+    for top in sorted({parts[0] for parts in split if len(parts) > 1}):
+        for meant in (subject, PETS):
+            if _differs_in_case(top, meant):
+                raise _case_error(root, top, meant)
+        if top.lower().startswith(NOT) and not top.startswith(NOT):
+            raise _case_error(root, top, NOT + top[len(NOT) :])
+    for kind in sorted({parts[1] for parts in split if parts[0] == PETS and len(parts) > 2}):
+        if _differs_in_case(kind, subject):
+            raise _case_error(root, f"{PETS}/{kind}", f"{PETS}/{subject}")
+
+
+def _differs_in_case(name: str, meant: str) -> bool:
+    return name != meant and name.casefold() == meant.casefold()
+
+
+def _case_error(root: Path, folder: str, meant: str) -> UserError:
+    return UserError(
+        f"{root}/{folder}: differs from {meant} in upper and lower case only; "
+        f"rename the folder, or say subject=NAME as the folder does"
+    )
+
+
+def _row(path: str, choices: Choices, line: Line | None) -> Row:
+    label, kind = folder_label(path, choices.subject)
+    if _printable(path) != path:
+        return Row(_printable(path), label, kind, problem="its name is not UTF-8; rename it")
+    if line is None:
+        return Row(path, label, kind)
+    label, kind = choices.meaning(line["label"]) or (label, kind)
+    return Row(path, label, kind, CLOSEUP[line["closeup"].lower()], line["label"] == "drop")
+
+
+def _printable(path: str) -> str:
+    """A name of any bytes as text that can be written down: odd bytes are lone surrogates."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def _lines_by_path(
+    root: Path, choices: Choices, photos: set[str], unread: tuple[str, ...]
+) -> dict[str, Line]:
+    """The lines of labels.csv by photo, each checked.
 
     Args:
-        change: `label`, `closeup`, `note`; what it does not name stays. A line that says nothing any more goes.
-
-    Raises:
-        UserError: labels.csv cannot be followed or written.
+        unread: folders that cannot be read: what a line says of a photo in them is neither right
+            nor wrong.
     """
     file = root / "labels.csv"
-    _read_corrections(file, subject)
+    lines: dict[str, Line] = {}
+    for line in read_table(file).lines:
+        _check_line(file, line, choices)
+        path, place = line["path"], f"{file}:{line.number}"
+        if path in lines:
+            raise UserError(
+                f"{place}: path={path}: stands in line {lines[path].number} already; "
+                "delete one of the two"
+            )
+        if path not in photos and not path.startswith(unread):
+            raise UserError(
+                f"{place}: path={path!r}: no such photo in the album; expected a path below {root} "
+                f"with forward slashes, such as {choices.subject}/1.jpg; "
+                "correct it or delete the line"
+            )
+        lines[path] = line
+    return lines
+
+
+def _check_line(file: Path, line: Line, choices: Choices) -> None:
+    if line["closeup"].lower() not in CLOSEUP:
+        raise UserError(
+            f"{file}:{line.number}: closeup={line['closeup']!r}: expected yes, no or nothing"
+        )
+    if not choices.allows(line["label"]):
+        raise UserError(f"{file}:{line.number}: label={line['label']!r}: expected {choices}")
+
+
+def read_table(file: Path) -> Table:
+    """labels.csv as it stands; empty when there is none.
+
+    Raises:
+        UserError: it cannot be read, its first line does not name the columns, or a line has too
+        many cells.
+    """
+    if not os.path.lexists(file):
+        return Table()
     try:
-        (root / DERIVED).mkdir(exist_ok=True)
-        with FileLock(root / DERIVED / "labels.lock"):
-            columns, rows = list(COLUMNS), []
-            if file.is_file():
-                with file.open(newline="", encoding="utf-8-sig") as lines:
-                    reader = csv.DictReader(lines, restkey="")
-                    rows = [{k: v for k, v in row.items() if k} for row in reader]
-                    columns = [
-                        *(reader.fieldnames or []),
-                        *(c for c in COLUMNS if c not in (reader.fieldnames or [])),
-                    ]
-            before = next((row for row in rows if row["path"].strip() == path), {"path": path})
-            after = {**before, **change}
-            rows = [row for row in rows if row is not before]
-            if any(value for key, value in after.items() if key != "path"):
-                rows.append(after)
-            out = io.StringIO()
-            writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-            write_aside(file, out.getvalue().encode())
+        with file.open(newline="", encoding="utf-8") as stream:
+            text = stream.read()
+        reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+        begins, numbered = 1, []
+        for cells in reader:
+            numbered.append((begins, cells))
+            begins = reader.line_num + 1
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"{file}: cannot be read ({error}); write it as UTF-8 with {','.join(COLUMNS)}"
+        ) from error
+    filled = [(number, cells) for number, cells in numbered if any(c.strip() for c in cells)]
+    if not filled:
+        return Table(marked=text.startswith("\ufeff"))
+    columns = _columns(file, filled[0][1])
+    lines = [_line(file, number, cells, columns) for number, cells in filled[1:]]
+    return Table(columns, lines, text.startswith("\ufeff"))
+
+
+def _columns(file: Path, cells: list[str]) -> list[str]:
+    columns = [cell.strip() for cell in cells]
+    while columns[-1] == "":
+        columns.pop()
+    named = [column for column in columns if column]
+    if not {"path", "label"} <= set(named):
+        raise UserError(
+            f"{file}: its first line is not {','.join(COLUMNS)}; put that line on top, "
+            "with commas between"
+        )
+    if twice := sorted({column for column in named if named.count(column) > 1}):
+        raise UserError(
+            f"{file}: its first line names {', '.join(twice)} twice; leave one of the columns"
+        )
+    return columns
+
+
+def _line(file: Path, number: int, cells: list[str], columns: list[str]) -> Line:
+    while len(cells) > len(columns) and not cells[-1].strip():
+        cells = cells[:-1]  # a spreadsheet ends its lines with empty cells
+    if len(cells) > len(columns):
+        raise UserError(
+            f"{file}:{number}: {len(cells)} cells, expected {len(columns)} "
+            f"({','.join(columns)}); put a text that has a comma in double quotes"
+        )
+    return Line(number, dict(zip(columns, cells, strict=False)))
+
+
+def change_line(
+    root: Path, subject: str, path: str, change: Mapping[str, str], lock: Path
+) -> dict[str, str]:
+    """Change one photo's line of labels.csv; returns the line as it was, for another call.
+
+    The other lines stay as they are, also one that cannot be followed.
+
+    Args:
+        change: `label`, `closeup`, `note`; what it does not name stays. A line that says nothing
+            any more goes.
+        lock: file that whoever writes this labels.csv holds.
+
+    Raises:
+        UserError: not a photo of the album, or not a label; labels.csv cannot be followed or
+        written.
+    """
+    file = root / "labels.csv"
+    choices = Choices(subject, folder_kinds(root, subject))
+    _check_change(root, path, change, choices)
+    try:
+        with FileLock(lock):
+            table = read_table(file)
+            lines, before = _changed(file, table, path, change)
+            content = _csv(table, lines)
+            clear_aside(file)
+            write_aside(file.resolve(), content)  # a link to a file elsewhere stays one
     except OSError as error:
         raise UserError(
             f"{file}: {error.strerror}; corrections need a folder that may be written"
         ) from error
-    return {name: before.get(name) or "" for name in COLUMNS[1:]}
+    return before
+
+
+def _check_change(root: Path, path: str, change: Mapping[str, str], choices: Choices) -> None:
+    if unknown := set(change) - set(COLUMNS[1:]):
+        raise ValueError(f"unknown columns of labels.csv: {unknown}")
+    if not _is_photo(root, path):
+        raise UserError(f"{path}: no such photo in the album {root}")
+    if change.get("closeup", "").lower() not in CLOSEUP:
+        raise UserError(f"closeup={change['closeup']}: expected yes, no or nothing")
+    if not choices.allows(change.get("label", "")):
+        raise UserError(f"label={change['label']}: expected {choices}")
+
+
+def _is_photo(root: Path, path: str) -> bool:
+    parts = path.split("/")
+    inside = not any(part == "" or part.startswith(".") for part in parts)
+    looks_so = Path(path).suffix.lower() in SUFFIXES and _printable(path) == path
+    return inside and looks_so and (root / path).is_file()
+
+
+def _changed(
+    file: Path, table: Table, path: str, change: Mapping[str, str]
+) -> tuple[list[dict[str, str]], dict[str, str]]:
+    """The cells of each line after the change, and what the photo's line said before."""
+    standing = [line for line in table.lines if line["path"] == path]
+    if len(standing) > 1:
+        raise UserError(
+            f"{file}:{standing[1].number}: path={path}: stands in line {standing[0].number} "
+            "already; delete one of the two"
+        )
+    line = standing[0] if standing else Line(0, {"path": path})
+    after = {**line.cells, **change}
+    lines = [after if other is line else other.cells for other in table.lines]
+    lines += [] if standing else [after]
+    says_something = any(value.strip() for column, value in after.items() if column != "path")
+    kept = [cells for cells in lines if cells is not after or says_something]
+    return kept, {name: line[name] for name in COLUMNS[1:]}
+
+
+def _csv(table: Table, lines: Sequence[dict[str, str]]) -> bytes:
+    columns = [*table.columns, *(name for name in COLUMNS if name not in table.columns)]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([cells.get(column, "") for column in columns] for cells in lines)
+    text = ("\ufeff" if table.marked else "") + out.getvalue()
+    return text.encode("utf-8", "replace")  # a note may hold half a character
+
+
+# --- Until every room asks Album.
+
+
+def correct(root: Path, subject: str, path: str, change: Mapping[str, str]) -> dict[str, str]:
+    """Use `Album.correct`."""
+    from ismila.photos.album import Album
+
+    return Album(root, subject, root).correct(path, change)
 
 
 def derived_folder(root: Path, cache: Path | None) -> Path:
-    """Where everything derived from an album lies: `cache`, or `<root>/.ismila`, or `data/cache/<digest of
-    the root's path>` when the root can't be written (a photo share is often read-only)."""
-    if cache is not None:
-        folder = cache
-    else:
-        folder = root / DERIVED
-        if not os.access(folder if folder.is_dir() else root, os.W_OK):
-            folder = (
-                Path("data/cache") / hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
-            )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        if cache is not None:
-            raise UserError(
-                f"data.cache={cache}: cannot be made; give a folder that may be written"
-            ) from None
-        folder = Path("data/cache") / hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    """Use `Album.open(root, subject, cache).derived`."""
+    from ismila.photos.album import _derived_folder
+
+    return _derived_folder(root, cache)

@@ -1,0 +1,275 @@
+import os
+import threading
+
+import pytest
+from conftest import draw_photo
+from somebody import somebody
+
+from ismila.photos import UserError
+from ismila.photos.labels import (
+    change_line,
+    check_subject,
+    folder_label,
+    has_photos,
+    read_album,
+    walk,
+)
+
+
+def small(root):
+    """Six files that look like photos: labels are read without opening one."""
+    for path in ("mila/a.jpg", "mila/b.jpg", "not_mila/t.jpg", "pets/cat/c.jpg", "rex/r.jpg"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(b"")
+    (root / "pets/p.jpg").write_bytes(b"")
+    return root
+
+
+@pytest.fixture
+def root(tmp_path):
+    return small(tmp_path / "album")
+
+
+def with_lines(root, *lines, header="path,label,closeup,note"):
+    (root / "labels.csv").write_text("\n".join([header, *lines, ""]), encoding="utf-8")
+    return root
+
+
+def by_path(root, subject="mila"):
+    return {row.path: row for row in read_album(root, subject)}
+
+
+@pytest.mark.parametrize(
+    ("path", "of_mila", "of_rex"),
+    [
+        ("mila/a.jpg", ("subject", "mila"), ("pets", "mila")),
+        ("mila/2024/garden/a.jpg", ("subject", "mila"), ("pets", "mila")),
+        ("pets/mila/a.jpg", ("subject", "mila"), ("pets", "mila")),
+        ("rex/a.jpg", ("pets", "rex"), ("subject", "rex")),
+        ("pets/rex/a.jpg", ("pets", "rex"), ("subject", "rex")),
+        ("not_mila/a.jpg", ("things", "things"), ("things", "things")),
+        ("not_anybody/deep/a.jpg", ("things", "things"), ("things", "things")),
+        ("pets/dog/a.jpg", ("pets", "dog"), ("pets", "dog")),
+        ("pets/a.jpg", ("pets", "other"), ("pets", "other")),
+        ("goat/a.jpg", ("pets", "goat"), ("pets", "goat")),
+        ("feedback/a.jpg", ("", ""), ("", "")),
+        ("things/a.jpg", ("", ""), ("", "")),
+        ("a.jpg", ("", ""), ("", "")),
+    ],
+)
+def test_the_folder_says_what_a_photo_is(path, of_mila, of_rex):
+    assert folder_label(path, "mila") == of_mila
+    assert folder_label(path, "rex") == of_rex
+
+
+@pytest.mark.parametrize("subject", ["", "pets", "not_mila", "a/b", "feedback", "drop", ".mila"])
+def test_a_subject_whose_folder_would_mean_something_else_is_refused(subject):
+    with pytest.raises(UserError, match="such as mila"):
+        check_subject(subject)
+
+
+@pytest.mark.parametrize("folder", ["Mila", "pets/MILA", "Not_mila", "Pets"])
+def test_a_folder_that_differs_in_case_only_is_not_taken_for_another_animal(root, folder):
+    (root / folder / "x").mkdir(parents=True)
+    (root / folder / "x/1.jpg").write_bytes(b"")
+    with pytest.raises(UserError, match=f"{folder}: differs from .* rename the folder"):
+        read_album(root, "mila")
+
+
+@pytest.mark.parametrize(
+    ("label", "meaning"),
+    [
+        ("mila", ("subject", "mila")),
+        ("pets/mila", ("subject", "mila")),
+        ("not_mila", ("things", "things")),
+        ("not_rex", ("things", "things")),
+        ("cat", ("pets", "cat")),
+        ("pets/cat", ("pets", "cat")),
+        ("rex", ("pets", "rex")),
+        ("other", ("pets", "other")),
+        ("pets/guinea pig", ("pets", "guinea pig")),
+        ("", ("pets", "rex")),
+    ],
+)
+def test_labels_csv_comes_before_the_folder(root, label, meaning):
+    row = by_path(with_lines(root, f"rex/r.jpg,{label},,"))["rex/r.jpg"]
+    assert (row.label, row.kind, row.dropped) == (*meaning, False)
+
+
+def test_what_labels_csv_drops_keeps_its_label(root):
+    row = by_path(with_lines(root, "mila/a.jpg,drop,yes,"))["mila/a.jpg"]
+    assert (row.label, row.dropped, row.closeup) == ("subject", True, True)
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "Mila",
+        "MILA",
+        "milo",
+        "pets/Mila",
+        "Not_mila",
+        "not_",
+        "pets/",
+        "pets/a/b",
+        "goat",
+        "things",
+    ],
+)
+def test_a_label_that_is_none_is_named_with_its_line_and_the_choices(root, label):
+    with_lines(root, "mila/b.jpg,,yes,", f"mila/a.jpg,{label},,")
+    with pytest.raises(UserError) as caught:
+        read_album(root, "mila")
+    said = str(caught.value)
+    assert f"labels.csv:3: label={label!r}: expected mila, not_mila, drop, cat, other, rex" in said
+    assert "pets/KIND" in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (
+            "mila/gone.jpg,drop,,",
+            r"labels.csv:2: path='mila/gone.jpg': no such photo .* delete the",
+        ),
+        ("/mila/a.jpg,drop,,", "labels.csv:2: .*no such photo"),
+        ("mila\\a.jpg,drop,,", "labels.csv:2: .*forward slashes"),
+        (",drop,,", "labels.csv:2: path='': no such photo"),
+        ("mila/a.jpg,,yes,\nmila/a.jpg,drop,,", "labels.csv:3: .*stands in line 2 already"),
+        ("mila/a.jpg,,perhaps,", "labels.csv:2: closeup='perhaps': expected yes, no"),
+        ("mila/a.jpg,drop,,dark, blurred", "labels.csv:2: 5 cells, expected 4 .*double quotes"),
+        ('mila/a.jpg,drop,,"dark\nmila/b.jpg,drop,,', "cannot be read"),
+        ('mila/a.jpg,,,"two\nlines"\n\nmila/b.jpg,Mila,,', "labels.csv:5: label='Mila'"),
+    ],
+)
+def test_a_line_that_cannot_be_followed_is_named(root, line, problem):
+    with pytest.raises(UserError, match=problem):
+        read_album(with_lines(root, line), "mila")
+
+
+@pytest.mark.parametrize(
+    ("header", "problem"),
+    [
+        ("mila/b.jpg,drop,,", "its first line is not path,label,closeup,note"),
+        ("path;label;closeup;note", "its first line is not path,label"),
+        ("path,label,note,label", "names label twice"),
+    ],
+)
+def test_a_first_line_that_does_not_name_the_columns_is_an_error(root, header, problem):
+    (root / "labels.csv").write_text(f"{header}\n")
+    with pytest.raises(UserError, match=problem):
+        read_album(root, "mila")
+
+
+def test_a_labels_csv_that_is_no_text_file_is_an_error(root):
+    (root / "labels.csv").write_bytes("path,label\nmila/a.jpg,größer\n".encode("latin-1"))
+    with pytest.raises(UserError, match="write it as UTF-8"):
+        read_album(root, "mila")
+    (root / "labels.csv").unlink()
+    (root / "labels.csv").mkdir()
+    with pytest.raises(UserError, match="cannot be read"):
+        read_album(root, "mila")
+
+
+def test_what_spreadsheets_and_people_write_is_followed(root):
+    text = "\ufeffpath, label,closeup,note,,\r\n\r\nmila/a.jpg , drop,,,,\r\nmila/b.jpg\r\n,,,\r\n"
+    (root / "labels.csv").write_text(text, encoding="utf-8", newline="")
+    rows = by_path(root)
+    assert rows["mila/a.jpg"].dropped
+    assert not rows["mila/b.jpg"].dropped
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_the_rest_goes_on():
+    with somebody() as folder:
+        root = small(folder / "album")
+        (root / "mila/secret").mkdir()
+        (root / "mila/secret/s.jpg").write_bytes(b"")
+        with_lines(root, "mila/secret/s.jpg,drop,,", "mila/a.jpg,drop,,")
+        (root / "mila/secret").chmod(0)
+        rows = by_path(root)
+        assert "cannot be read: Permission denied" in rows["mila/secret/"].problem
+        assert rows["mila/a.jpg"].dropped
+        assert len(rows) == 7
+        errors = []
+        assert len(list(walk(root, on_error=errors.append))) == 6
+        assert [error.filename for error in errors] == [str(root / "mila/secret")]
+        root.chmod(0)
+        with pytest.raises(UserError, match="give a folder that may be read"):
+            read_album(root, "mila")
+
+
+def test_a_name_that_is_not_utf8_is_a_problem_of_that_photo_only(root):
+    odd = os.fsencode(root) + b"/mila/caf\xe9.jpg"
+    try:
+        with open(odd, "wb"):  # noqa: PTH123
+            pass
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    problems = {path: row.problem for path, row in by_path(root).items() if row.problem}
+    assert problems == {"mila/caf\\udce9.jpg": "its name is not UTF-8; rename it"}
+
+
+def test_hidden_files_are_no_photos(tmp_path):
+    assert not has_photos(tmp_path / "nowhere")
+    (tmp_path / ".ismila/thumbnails").mkdir(parents=True)
+    (tmp_path / ".ismila/index.parquet").write_bytes(b"x")
+    (tmp_path / ".ismila/thumbnails/a.jpg").write_bytes(b"x")
+    (tmp_path / "labels.csv").write_text("path,label\n")
+    assert not has_photos(tmp_path)
+    draw_photo(tmp_path / "mila/deep/a.jpg", 0, True)
+    assert has_photos(tmp_path)
+
+
+def change(root, path, **cells):
+    return change_line(root, "mila", path, cells, root / "labels.lock")
+
+
+def test_a_change_keeps_everything_else_as_it_stands(root):
+    text = '\ufeffpath,label,who,note\nmila/a.jpg,drop,Ann,"a, b"\nmila/gone.jpg,Milo,,\n'
+    (root / "labels.csv").write_text(text, encoding="utf-8")
+    (root / ".labels.csv.77-abcd.part").write_text("left by a killed writer")
+    before = change(root, "mila/a.jpg", label="not_mila")
+    assert before == {"label": "drop", "closeup": "", "note": "a, b"}
+    assert (root / "labels.csv").read_text(encoding="utf-8") == (
+        '\ufeffpath,label,who,note,closeup\nmila/a.jpg,not_mila,Ann,"a, b",\nmila/gone.jpg,Milo,,,\n'
+    )
+    assert not list(root.glob(".labels.csv.*"))
+
+
+def test_a_line_that_says_nothing_any_more_goes(root):
+    before = change(root, "mila/a.jpg", label="drop", closeup="yes")
+    change(root, "mila/a.jpg", **before)
+    assert (root / "labels.csv").read_text() == "path,label,closeup,note\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "cells", "problem"),
+    [
+        ("mila/gone.jpg", {"label": "drop"}, "no such photo in the album"),
+        ("../album/mila/a.jpg", {"label": "drop"}, "no such photo"),
+        ("labels.csv", {"label": "drop"}, "no such photo"),
+        ("mila/a.jpg", {"label": "Mila"}, "label=Mila: expected mila, not_mila, drop"),
+        ("mila/a.jpg", {"closeup": "perhaps"}, "expected yes, no"),
+    ],
+)
+def test_a_change_that_would_not_be_followed_is_refused(root, path, cells, problem):
+    (root / "labels.csv").write_text("path,label,closeup,note\n")
+    with pytest.raises(UserError, match=problem):
+        change(root, path, **cells)
+    assert (root / "labels.csv").read_text() == "path,label,closeup,note\n"
+
+
+def test_changes_at_the_same_time_lose_none(root):
+    paths = [f"mila/{i}.jpg" for i in range(12)]
+    for path in paths:
+        (root / path).write_bytes(b"")
+    threads = [
+        threading.Thread(target=change, args=(root, path), kwargs={"label": "drop"})
+        for path in paths
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(row.dropped for row in read_album(root, "mila")) == 12
