@@ -96,7 +96,7 @@ def _read_album(settings: RunSettings) -> tuple[Album, pd.DataFrame, str]:
     if rows.loc[rows["label"] == "subject", "subject_share"].isna().any():
         from ismila.learning.closeups import subject_shares
 
-        rows["subject_share"] = subject_shares(album, rows, console.progress)
+        rows = album.keep_shares(rows, subject_shares(album, rows, console.progress))
     rows["fold"] = assign_folds(rows, settings.seed)
     encode_ahead(album, rows, settings.model, console.progress)
     imports.join()

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from conftest import draw_photo, draw_sides
+from PIL import Image
 from quick import QUICK, train_on
 
 from ismila.evidence.metrics import rates
@@ -99,9 +100,12 @@ def test_small_and_lopsided_albums_end_in_figures_or_a_plain_sentence(tmp_path, 
 
 
 def test_all_photos_of_the_subject_in_one_burst(tmp_path):
-    root = draw_sides(tmp_path, 0, 12)
-    for i in range(6):
-        draw_photo(root / f"mila/m{i}.jpg", 5, True, (160 + i, 120))
+    root = draw_sides(tmp_path / "album", 0, 12)
+    with Image.open(draw_photo(tmp_path / "one.jpg", 5, True)) as one:
+        for i in range(6):
+            path = root / f"mila/m{i}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            one.save(path, quality=60 + 5 * i)
     trained = train_on(root, *QUICK["mobilenet"])
     of_subject = trained.predictions[trained.predictions["label"] == "subject"]
     assert of_subject["group"].nunique() == 1
