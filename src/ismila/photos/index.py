@@ -238,7 +238,6 @@ def _groups(table: pd.DataFrame) -> pd.Series:
     A function of the contents of the usable photos alone: a new photo changes the group it joins
     (two, where it resembles photos of both) and no other.
     """
-    group = pd.Series("", index=table.index, dtype=object)
     rows = table[table["problem"] == ""]
     left, right = _alike(rows)
     component = _components(len(rows), left, right)
@@ -246,8 +245,8 @@ def _groups(table: pd.DataFrame) -> pd.Series:
     names = dict(
         sorted(zip(component.tolist(), rows["sha256"].str[:16], strict=True), reverse=True)
     )
-    group[rows.index] = [names[number] for number in component.tolist()]
-    return group
+    group = pd.Series([names[number] for number in component.tolist()], rows.index, dtype=object)
+    return group.reindex(table.index, fill_value="")
 
 
 def _alike(rows: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
