@@ -93,7 +93,7 @@ def _read_album(settings: RunSettings) -> tuple[Album, pd.DataFrame, str]:
     rows = usable(index)
     imports = threading.Thread(target=_import_slow_ones, daemon=True)
     imports.start()
-    if rows.loc[rows["label"] == "subject", "subject_share"].isna().any():
+    if album.shares(rows) is None:
         from ismila.learning.closeups import subject_shares
 
         rows = album.keep_shares(rows, subject_shares(album, rows, console.progress))
