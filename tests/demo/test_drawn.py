@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ismila.demo.scenes import BROKEN, COUNTS, draw_album, plan_album
+from ismila.demo.drawn import BROKEN, LOCK, demo_root, draw_album
+from ismila.demo.shots import COUNTS
 from ismila.photos import UserError
 from ismila.photos.index import index_album, usable
 
@@ -36,14 +41,6 @@ def digests(root: Path) -> dict[str, str]:
 
 def planned(share: float) -> int:
     return sum(max(1, round(count * share)) for count in COUNTS.values())
-
-
-def test_the_whole_album_has_at_least_500_drawings() -> None:
-    shots = list(plan_album("mila", 0, 1.0))
-    assert len(shots) == planned(1.0) >= 500
-    assert len({shot.path for shot in shots}) == len(shots)
-    first, last = min(shot.taken_at for shot in shots), max(shot.taken_at for shot in shots)
-    assert 650 < (last - first).days < 731
 
 
 def test_an_album_drawn_twice_is_the_same_byte_for_byte(album: Path, tmp_path: Path) -> None:
@@ -126,3 +123,75 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
 def test_an_album_of_another_subject_is_an_error(album: Path) -> None:
     with pytest.raises(UserError, match="holds drawings of mila, not rex"):
         draw_album(album, subject="rex")
+
+
+SMALL = "from ismila.demo.drawn import *; draw_album(Path('album'), share=0.03)"
+
+
+def test_each_subject_has_a_place_of_its_own(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert str(demo_root("mila")) == "data/demo"
+    assert str(demo_root("rex")) == "data/demo-rex"
+    draw_album(demo_root("rex"), "rex", share=0.001)
+    draw_album(demo_root("mila"), "mila", share=0.001)
+    assert draw_album(demo_root("rex"), "rex") == len(COUNTS)
+    assert str(demo_root("mila")) == "data/demo"
+
+
+def test_an_earlier_rex_below_data_demo_is_not_in_milas_way(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw_album(Path("data/demo/rex"), "rex", share=0.001)
+    assert str(demo_root("mila")) == "data/demo-mila"
+
+
+def test_an_album_drawn_earlier_is_found(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/demo").mkdir(parents=True)
+    earlier = '{"drawings": 530, "subject": "mila", "seed": 0, "what": "a demo album: drawings"}\n'
+    (tmp_path / "data/demo/.drawn.json").write_text(earlier)
+    assert draw_album(demo_root("mila"), "mila") == 530
+
+
+def test_derived_files_alone_are_no_album(tmp_path: Path) -> None:
+    (tmp_path / "album/.ismila").mkdir(parents=True)
+    (tmp_path / "album/.ismila/index.parquet").write_text("derived")
+    draw_album(tmp_path / "album", share=0.001)
+    assert (tmp_path / "album/.ismila/index.parquet").read_text() == "derived"
+    assert (tmp_path / "album/mila/mila_001.jpg").is_file()
+
+
+def test_what_a_killed_drawing_left_is_drawn_anew(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", SMALL], cwd=tmp_path)
+    part = tmp_path / ".album.part"
+    while not list(part.glob("mila/*.jpg")) and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "album").exists()
+    (part / "mila/of_another_album.jpg").write_text("left over")
+    draw_album(tmp_path / "album", share=0.03)
+    assert [path.name for path in tmp_path.iterdir()] == ["album"]
+    assert not (tmp_path / "album/mila/of_another_album.jpg").exists()
+    assert not (tmp_path / "album" / LOCK).exists()
+
+
+def test_two_that_draw_at_once_draw_it_once(tmp_path: Path) -> None:
+    processes = [
+        subprocess.Popen([sys.executable, "-c", SMALL], cwd=tmp_path, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    for process in processes:
+        assert process.communicate()[1] == b""
+        assert process.returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["album"]
+    draw_album(tmp_path / "alone", share=0.03)
+    assert digests(tmp_path / "album") == digests(tmp_path / "alone")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match="folder that can be written"):
+        draw_album(tmp_path / "album")
