@@ -72,12 +72,6 @@ def test_wrong_usage_exits_with_2():
     assert ismila("predikt").returncode == 2
 
 
-def test_predict_without_a_run_says_how_to_make_one(album, tmp_path):
-    said = ismila("predict", album, folder=tmp_path)
-    assert said.returncode == 1
-    assert "python -m ismila.train" in said.stderr.splitlines()[-1]
-
-
 def test_help_is_quick_because_it_imports_nothing_heavy():
     heavy = "torch mlflow pandas numpy rich PIL hydra"
     code = f"import sys, ismila.cli; print([m for m in '{heavy}'.split() if m in sys.modules])"

@@ -327,8 +327,10 @@ def suffix_of(content: bytes) -> str:
         DamagedError: not a picture in a format that photos have, or cut off.
         FetchError: so large that decoding it would fill the memory.
     """
+    Image.init()  # else Pillow does not know all of the formats yet
+    formats = [name for name in SUFFIX if name in Image.OPEN]
     try:
-        with Image.open(io.BytesIO(content), formats=list(SUFFIX)) as photo:
+        with Image.open(io.BytesIO(content), formats=formats) as photo:
             width_px, height_px = photo.size
             if width_px * height_px > MAX_PIXELS:
                 raise FetchError(f"too large: {width_px} x {height_px} pixels")
