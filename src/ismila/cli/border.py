@@ -1,4 +1,4 @@
-"""Hydra's border: what a person can put right becomes one line, our own mistakes keep their traceback."""
+"""Hydra's border: what a person can put right becomes one line, our mistakes keep a traceback."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def call_hydra(entry: Callable[[], object], conf: Path) -> int:
         conf: the folder of configs, for the choices that an error lists.
 
     Returns:
-        0; 1 after an error, in one line when a person can put it right and with its traceback otherwise;
-        130 after Ctrl-C.
+        0; 1 after an error, in one line when a person can put it right and with its traceback
+        otherwise; 130 after Ctrl-C.
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException

@@ -1,4 +1,4 @@
-"""The names that train.py still asks for; goes when train.py asks `border`, `training` and `terminal`."""
+"""The names that train.py still asks for; goes when train.py asks `border` and `training`."""
 
 from __future__ import annotations
 

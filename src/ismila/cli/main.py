@@ -1,6 +1,7 @@
 """All verbs in one parser, and the way from `sys.argv` to an exit code.
 
-What a verb needs is imported when it is called: `ismila --help` must not wait for torch, MLflow or pandas.
+What a verb needs is imported when it is called: `ismila --help` must not wait for torch, MLflow or
+pandas.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Call the verb that `argv` names.
 
-    Only a `UserError` becomes one line. Every other exception is a mistake of ours and shows its traceback.
+    Only a `UserError` becomes one line. Every other exception is a mistake of ours and shows its
+    traceback.
 
     Returns:
         0 fine, 1 something could not be done, 130 stopped by Ctrl-C; wrong usage exits with 2.

@@ -102,7 +102,8 @@ class Sorting:
         ):
             if bad := [tag for tag in tags if not normal_tag(tag)]:
                 raise UserError(
-                    f"{name} {','.join(bad)}: expected tags of letters and digits, with commas between"
+                    f"{name} {','.join(bad)}: expected tags of letters and digits, with commas "
+                    "between"
                 )
         if not self.tags:
             raise UserError(
@@ -224,8 +225,8 @@ class _Fetch:
                 return
         if not anything:
             raise UserError(
-                "Flickr shows no photo of this user: the album is empty or private; for your own private photos "
-                "first: ismila fetch --login"
+                "Flickr shows no photo of this user: the album is empty or private; for your own "
+                "private photos first: ismila fetch --login"
             )
         room = self.sorting.limit - taken if self.sorting.limit else len(rest)
         yield from rest[: min(of_subject, room)]
@@ -318,7 +319,7 @@ class DamagedError(Exception):
 
 
 def suffix_of(content: bytes) -> str:
-    """Decode a download, as photos are decoded everywhere: a few formats, a bounded number of pixels.
+    """Decode a download as photos are decoded everywhere: few formats, a bounded size.
 
     Returns:
         The suffix that a file of this format has.
@@ -346,7 +347,7 @@ def suffix_of(content: bytes) -> str:
 
 
 def _photos_here(root: Path) -> dict[str, str]:
-    """Flickr's id -> path below the root, of photos that are there, wherever a person has put them."""
+    """Flickr's id -> path below the root of photos that are there, wherever a person put them."""
     return {
         path.stem: path.relative_to(root).as_posix()
         for path in root.rglob("*")
@@ -355,7 +356,7 @@ def _photos_here(root: Path) -> dict[str, str]:
 
 
 def _remove_leftovers(root: Path, subject: str) -> None:
-    """Remove what a killed fetch was writing, in the folders that a fetch of this subject writes to.
+    """Remove what a killed fetch was writing, in the folders that a fetch writes to.
 
     The caller holds the album's fetch lock, so no other fetch is writing. Others may be: a training
     keeps its rows below the same root.
@@ -378,7 +379,7 @@ def _row(columns: Mapping[Hashable, object]) -> Row:
 
 
 def read_records(root: Path) -> pd.DataFrame:
-    """`<root>/flickr.parquet`; empty when nothing was fetched or it cannot be read (fetching makes it again)."""
+    """`<root>/flickr.parquet`; empty when it is missing or unreadable: fetching makes it again."""
     try:
         return pd.read_parquet(root / "flickr.parquet")[COLUMNS]
     except Exception:
@@ -403,5 +404,6 @@ def _cannot_write(root: Path, error: OSError) -> UserError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     remedy = "free some space" if full else "put that right"
     return UserError(
-        f"{root}: {'disk full' if full else error.strerror}; {remedy} and give the same command again"
+        f"{root}: {'disk full' if full else error.strerror}; {remedy} and give the same command "
+        "again"
     )

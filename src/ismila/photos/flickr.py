@@ -1,8 +1,8 @@
 """The only HTTP client: Flickr -> records of photos, and their bytes.
 
-flickrapi 2.4.0 makes and signs the calls. What it does not do is done here: paging (its `walk*` helpers call
-`Element.getchildren`, gone since Python 3.9), retries (on its requests session), a polite rate, and telling an
-HTML error page with status 200 from an answer.
+flickrapi 2.4.0 makes and signs the calls. What it does not do is done here: paging (its `walk*`
+helpers call `Element.getchildren`, gone since Python 3.9), retries (on its requests session), a polite
+rate, and telling an HTML error page with status 200 from an answer.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ismila.photos import UserError
 API_URL = "https://api.flickr.com/services/rest/"
 PER_PAGE = 500
 QUERY_LIMIT = 4000
-"""Past this many results Flickr repeats itself within one query; a query with more is split by upload date."""
+"""Past this many results Flickr repeats itself within one query; a longer one is split by date."""
 MIN_SIDE_PX = 320
 """The size that is fetched is the smallest whose shorter side has at least this."""
 TIMEOUT_S = (10, 60)
@@ -67,7 +67,7 @@ STATUS_TO_RETRY = (429, 500, 502, 503, 504)
 PASSING = ("0", "105", "106", "")
 """Codes of errors that pass: the service is busy, or the answer was none."""
 Json = Mapping[str, object]
-"""An object of Flickr's JSON, in which anything may be missing or of another type than it should be."""
+"""An object of Flickr's JSON, in which anything may be missing or of another type."""
 
 logging.getLogger("flickrapi").setLevel(
     logging.CRITICAL
@@ -121,7 +121,7 @@ def read_keys(folder: Path) -> Keys:
     if not key:
         raise UserError(
             "no FLICKR_API_KEY: get one at https://www.flickr.com/services/apps/create/ and put "
-            "FLICKR_API_KEY=... and FLICKR_API_SECRET=... into the environment or a file called .env"
+            "FLICKR_API_KEY=... and FLICKR_API_SECRET=... into the environment or a file .env"
         )
     return Keys(key, (known.get("FLICKR_API_SECRET") or "").strip())
 
@@ -181,7 +181,7 @@ class Flickr:
         oauth.session.signed = self.logged_in  # public photos: the key alone
 
     def login(self) -> None:
-        """Flickr's OAuth for one's private photos: prints an address, asks for the code that is shown there.
+        """Flickr's OAuth for one's private photos: prints an address, asks for the code shown there.
 
         Raises:
             UserError: no secret, or Flickr refuses.
@@ -190,7 +190,7 @@ class Flickr:
 
         if not self._keys.secret:
             raise UserError(
-                "no FLICKR_API_SECRET: --login signs its calls with it; put it beside FLICKR_API_KEY"
+                "no FLICKR_API_SECRET: --login signs its calls with it; put it beside the key"
             )
         try:
             self._api.get_request_token(oauth_callback="oob")
@@ -214,7 +214,7 @@ class Flickr:
         """One call of the API, parsed.
 
         Raises:
-            UserError: no network, a wrong key, an unknown user, no permission, or no sensible answer.
+            UserError: no network, wrong key, unknown user, no permission, or no sensible answer.
         """
         problem = ""
         for attempt in range(3):
@@ -269,10 +269,11 @@ class Flickr:
         return user_id
 
     def photos(self, user_id: str) -> Iterator[Record | str]:
-        """Every photo of a user that this key may see, each once; a str names one that cannot be used.
+        """Every photo of a user that this key may see, once; a str names one that cannot be used.
 
-        One call for 500 photos. Flickr lists the newest upload first, so a query of more than 4,000 is followed by
-        one that ends at the oldest upload seen; a server with another order has its time span halved instead.
+        One call for 500 photos. Flickr lists the newest upload first, so a query of more than 4,000 is
+        followed by one that ends at the oldest upload seen; a server with another order has its time
+        span halved instead.
         """
         seen: set[str] = set()
         for photo in self._query(user_id, 0, None, None):
@@ -385,7 +386,10 @@ def _remedy(method: str, code: str, message: str, params: Mapping[str, str | int
         hidden = (
             " or its photos are private (then first: ismila fetch --login)" if code != "1" else ""
         )
-        return f"--user {who}: Flickr knows no such user{hidden}; give an NSID (12345@N00), a user name or an address"
+        return (
+            f"--user {who}: Flickr knows no such user{hidden}; give an NSID (12345@N00), a user name "
+            "or an address"
+        )
     return f"Flickr: {message or 'error'} (code {code}) at {method}"
 
 
@@ -462,7 +466,7 @@ class Downloads:
         self.stopped = threading.Event()
 
     def get(self, url: str) -> bytes:
-        """The whole body. 429, 5xx, time-outs and cut connections are tried again with growing pauses.
+        """The whole body. 429, 5xx, time-outs and cut connections are tried again, ever later.
 
         Raises:
             FetchError: it did not work in the end.

@@ -55,7 +55,7 @@ def write_csv(file: Path, scan: Scan) -> int:
 
 
 def check_link_folder(folder: Path, root: Path) -> None:
-    """Raise UserError where the links would lie in the library: the next scan would judge them, too."""
+    """Raise UserError where links would lie in the library: the next scan would judge them, too."""
     if folder.resolve().is_relative_to(root.resolve()):
         raise UserError(
             f"--link-to {folder}: lies in the library, whose next scan would find the links; "
@@ -66,7 +66,7 @@ def check_link_folder(folder: Path, root: Path) -> None:
 def link_photos(folder: Path, scan: Scan) -> int:
     """Make `folder/SUBJECT/...` and `folder/unsure/...`: symbolic links in the library's own folders.
 
-    A link of an earlier scan that no longer holds is taken away; anything that is no such link stays.
+    A link of an earlier scan that no longer holds is taken away; what is no such link stays.
 
     Returns:
         How many photos of the subject are linked.
@@ -113,8 +113,8 @@ def _link(link: Path, photo: Path, folder: Path) -> None:
 def write_sidecars(scan: Scan) -> Written:
     """Put the subject's name among the keywords of XMP side files, and take out what no longer holds.
 
-    A side file that several photos share (`a.xmp` beside `a.jpg` and `a.png`) gets the keyword when one of
-    them shows the subject.
+    A side file that several photos share (`a.xmp` beside `a.jpg` and `a.png`) gets the keyword when
+    one of them shows the subject.
     """
     subject = scan.classifier.subject
     photos_of: dict[Path, list[str]] = {}

@@ -28,7 +28,7 @@ _TABLE = """create table if not exists judged (path text, size integer, mtime_ns
 
 @dataclass
 class Scanned:
-    """How many photos a scan judged now, how many were judged before, and how many are unreadable."""
+    """How many photos a scan judged now, how many were judged before, how many are unreadable."""
 
     judged: int = 0
     before: int = 0
@@ -72,7 +72,7 @@ class Library:
     """A folder of photos and what classifiers have said of them.
 
     The state is one SQLite file, a row a photo and run, that counts while the photo's size and time
-    of change are the same. Each batch is committed: a killed scan loses at most the batch it was at.
+    of change are the same. Each batch is committed: a killed scan loses the batch it was at.
 
     Args:
         root: the folder.
@@ -220,8 +220,8 @@ class Scan:
     ) -> Iterator[tuple[str, Path]]:
         """Path and file of what is new or changed; counts the others in `scanned`.
 
-        A file's version is put into `versions` before it is read: one that changes meanwhile is judged
-        again by the next scan.
+        A file's version is put into `versions` before it is read: one that changes meanwhile is
+        judged again by the next scan.
         """
         library = self.library
         paths = walk(library.root)
