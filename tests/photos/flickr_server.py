@@ -1,5 +1,6 @@
 """A server on loopback that speaks the part of Flickr's REST that `ismila fetch` uses, with faults to switch on."""
 
+import gzip
 import io
 import json
 import threading
@@ -33,6 +34,7 @@ class FlickrServer:
     def __init__(self, photos, key="goodkey", body=None):
         self.photos, self.key, self.body = photos, key, body
         self.faults, self.calls, self.times, self.slow_s = Counter(), Counter(), [], 0.0
+        self.answer = None  # to every call
         self.order = -1  # the newest upload first
         self.ids = {str(photo["id"]): number for number, photo in enumerate(photos)}
         server = self
@@ -96,27 +98,32 @@ class FlickrServer:
             return self.send(handler, 500, b"oops")
         if self.happens("api html"):
             return self.send(handler, 200, b"<html>Bad, bad panda</html>", "text/html")
-        if form.get("api_key") != self.key:
-            told = {
+        if self.happens("api endless"):
+            body = gzip.compress(b'{"stat": "ok", "x": "' + bytes(100 * 2**20), 1)
+            return self.send(handler, 200, body, Content_Encoding="gzip")
+        if self.answer is not None:
+            answer = self.answer
+        elif form.get("api_key") != self.key:
+            answer = {
                 "stat": "fail",
                 "code": 100,
                 "message": "Invalid API Key (Key has invalid format)",
             }
         elif method == "flickr.people.findByUsername":
             known = form.get("username") == "Mila's human"
-            told = {"user": {"id": NSID, "nsid": NSID}, "stat": "ok"} if known else self.unknown
+            answer = {"user": {"id": NSID, "nsid": NSID}, "stat": "ok"} if known else self.unknown
         elif method == "flickr.urls.lookupUser":
             known = form.get("url", "").rstrip("/").endswith("/photos/milashuman")
-            told = (
+            answer = (
                 {"user": {"id": NSID, "username": {"_content": "x"}}, "stat": "ok"}
                 if known
                 else self.unknown
             )
         elif method == "flickr.people.getPhotos" and form.get("user_id") == NSID:
-            told = {"photos": self.page(form), "stat": "ok"}
+            answer = {"photos": self.page(form), "stat": "ok"}
         else:
-            told = self.unknown
-        return self.send(handler, 200, json.dumps(told).encode())
+            answer = self.unknown
+        return self.send(handler, 200, json.dumps(answer).encode())
 
     unknown = {"stat": "fail", "code": 1, "message": "User not found"}
 

@@ -279,3 +279,22 @@ def test_killed_twenty_times_the_album_ends_the_same(tmp_path):
         assert said.returncode == 0, said.stderr
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
     assert read_records(tmp_path / "killed").equals(read_records(tmp_path / "whole"))
+
+
+def test_an_answer_without_end_is_cut_off(tmp_path):
+    """Unpacked: a few kilobytes of gzip may be gigabytes."""
+    with FlickrServer(some_photos(3)) as server:
+        server.faults["api endless"] = 1
+        ended = fetch(server, tmp_path / "a")
+    assert ended.returncode == 1
+    assert "an answer larger than 16 MiB" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("answer", [[], {"user": None}, {"user": "x"}, {"user": {"nsid": ""}}])
+def test_an_answer_of_another_shape_is_one_line(answer, tmp_path):
+    with FlickrServer([]) as server:
+        server.answer = {**answer, "stat": "ok"} if isinstance(answer, dict) else answer
+        ended = fetch(server, tmp_path / "a", "--user", "somebody")
+    assert ended.returncode == 1
+    assert len(ended.stderr.strip().splitlines()) == 1

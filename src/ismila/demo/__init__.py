@@ -1,1 +1,1 @@
-"""The drawn demo album."""
+"""Draws the demo album: a fresh checkout has something to learn from before it has a photo."""

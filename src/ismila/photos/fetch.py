@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pandas as pd
 from filelock import FileLock, Timeout
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ismila.photos import UserError
-from ismila.photos.flickr import Downloads, FetchError, Flickr, Record, normal_tag
-from ismila.photos.images import write_aside
+from ismila.photos.flickr import (
+    MIN_SIDE_PX,
+    Downloads,
+    FetchError,
+    Flickr,
+    Record,
+    normal_tag,
+)
+from ismila.photos.images import MAX_PIXELS, write_aside
 
 THREADS = 8
 WAITING = 4 * THREADS
@@ -26,26 +35,44 @@ WAITING = 4 * THREADS
 TABLE_EVERY_S = 15.0
 SUFFIX = {
     "JPEG": ".jpg",
+    "MPO": ".jpg",
     "PNG": ".png",
     "GIF": ".gif",
     "WEBP": ".webp",
     "TIFF": ".tif",
     "BMP": ".bmp",
 }
-COLUMNS = [
-    "id",
-    "owner",
-    "title",
-    "tags",
-    "licence",
-    "taken_at",
-    "page",
-    "url",
-    "label",
-    "why",
-    "path",
-]
+LEFTOVER = re.compile(r"\.(?:[0-9]+\.(?:jpg|png|gif|webp|tif|bmp)|flickr\.parquet)\.[0-9]+\.part")
+"""Name of a file that a killed fetch was writing. Others write aside, too, under other names."""
 Advance = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of `flickr.parquet`: what Flickr says of a photo, where it went and why."""
+
+    id: str
+    owner: str
+    title: str
+    tags: str
+    licence: str
+    taken_at: datetime | None
+    page: str
+    url: str
+    label: str
+    why: str
+    path: str
+
+
+COLUMNS = list(Row.__dataclass_fields__)
+
+
+class Wanted(NamedTuple):
+    """A photo on Flickr, the folder below the root that it belongs in, and why."""
+
+    record: Record
+    folder: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -75,7 +102,8 @@ class Sorting:
         ):
             if bad := [tag for tag in tags if not normal_tag(tag)]:
                 raise UserError(
-                    f"{name} {','.join(bad)}: expected tags of letters and digits, with commas between"
+                    f"{name} {','.join(bad)}: expected tags of letters and digits, with commas "
+                    "between"
                 )
         if not self.tags:
             raise UserError(
@@ -129,35 +157,31 @@ def fetch_album(
 
 
 class _Fetch:
+    """One fetch into one album, under the album's lock."""
+
     def __init__(
         self, flickr: Flickr, sorting: Sorting, root: Path, advance: Advance | None
     ) -> None:
-        self.flickr, self.sorting, self.root, self.advance = flickr, sorting, root, advance
-        self.done, self.downloads = Fetched(), Downloads()
+        self.flickr = flickr
+        self.sorting = sorting
+        self.root = root
+        self.advance = advance
+        self.fetched = Fetched()
+        self.downloads = Downloads()
         self.known = read_records(root)
-        self.rows: dict[str, dict[str, Any]] = {
-            str(row["id"]): {str(name): value for name, value in row.items()}
-            for row in self.known.to_dict("records")
-        }
-        self.here = {
-            path.stem: path.relative_to(root).as_posix()
-            for path in root.rglob("*")
-            if path.stem.isdigit()
-            and path.suffix in SUFFIX.values()
-            and ".ismila" not in path.parts
-        }
-        for left in root.rglob(".*.part"):
-            left.unlink(missing_ok=True)
-        self.pending: dict[Future[tuple[str, int]], tuple[Record, str, str]] = {}
+        self.rows = {str(row["id"]): _row(row) for row in self.known.to_dict("records")}
+        _remove_leftovers(root, sorting.subject)
+        self.here = _photos_here(root)
+        self.pending: dict[Future[tuple[str, int]], Wanted] = {}
         self.listed: set[str] = set()
-        self.wrote = time.monotonic()
+        self.written_s = time.monotonic()
 
     def run(self, user_id: str) -> Fetched:
         try:
             with ThreadPoolExecutor(THREADS) as pool:
                 try:
-                    for record, folder, why in self._wanted(user_id):
-                        self._hand_over(pool, record, folder, why)
+                    for wanted in self._wanted(user_id):
+                        self._hand_over(pool, wanted)
                         while len(self.pending) >= WAITING:
                             self._collect()
                     while self.pending:
@@ -170,107 +194,116 @@ class _Fetch:
             self._write()
         if not self.sorting.limit:
             mine = self.known[self.known["owner"] == user_id] if user_id != "me" else self.known
-            self.done.gone = [
+            self.fetched.gone = [
                 str(row.path) for row in mine.itertuples() if row.id not in self.listed
             ]
-        return self.done
+        return self.fetched
 
-    def _wanted(self, user_id: str) -> Iterator[tuple[Record, str, str]]:
+    def _wanted(self, user_id: str) -> Iterator[Wanted]:
         """Photos with their folder; with `balance` the rest waits until the subject's are counted."""
-        rest: list[tuple[Record, str, str]] = []
-        of_subject = taken = 0
+        rest: list[Wanted] = []
+        of_subject = 0
+        taken = 0
         anything = False
         for record in self.flickr.photos(user_id):
             anything = True
             if isinstance(record, str):
-                self.done.failed.append(record)
+                self.fetched.failed.append(record)
                 continue
             self.listed.add(record.id)
             folder, why = self.sorting.place(record)
             if not folder:
-                self.done.left_out += 1
+                self.fetched.left_out += 1
                 continue
             of_subject += folder == self.sorting.subject
             if self.sorting.balance and folder == f"not_{self.sorting.subject}":
-                rest.append((record, folder, why))
+                rest.append(Wanted(record, folder, why))
                 continue
             taken += 1
-            yield record, folder, why
+            yield Wanted(record, folder, why)
             if taken == self.sorting.limit:
                 return
         if not anything:
             raise UserError(
-                "Flickr shows no photo of this user: the album is empty or private; for your own private photos "
-                "first: ismila fetch --login"
+                "Flickr shows no photo of this user: the album is empty or private; for your own "
+                "private photos first: ismila fetch --login"
             )
         room = self.sorting.limit - taken if self.sorting.limit else len(rest)
         yield from rest[: min(of_subject, room)]
 
-    def _hand_over(self, pool: ThreadPoolExecutor, record: Record, folder: str, why: str) -> None:
+    def _hand_over(self, pool: ThreadPoolExecutor, wanted: Wanted) -> None:
+        record = wanted.record
         before = self.rows.get(record.id)
-        if before is not None and before["label"] != folder:
-            self.done.retagged.append(
-                f"{before['path']}: fetched as {before['label']}, on Flickr it is {folder} now"
+        if before is not None and before.label != wanted.folder:
+            self.fetched.retagged.append(
+                f"{before.path}: fetched as {before.label}, on Flickr it is {wanted.folder} now"
             )
-            folder, why = before["label"], before["why"]
+            wanted = Wanted(record, before.label, before.why)
         if record.id in self.here:
-            self.done.here_already += 1
-            self._note(record, folder, why, self.here[record.id])
+            self.fetched.here_already += 1
+            self._note(wanted, self.here[record.id])
             return
-        self.pending[pool.submit(self._save, record, folder)] = (record, folder, why)
+        self.pending[pool.submit(self._save, record, wanted.folder)] = wanted
         self._advance(0)
 
     def _save(self, record: Record, folder: str) -> tuple[str, int]:
         """(path below the root, bytes); the file is there whole or not at all."""
-        for attempt in range(3):
-            content = self.downloads.get(record.url)
-            try:
-                with Image.open(io.BytesIO(content)) as photo:
-                    suffix = SUFFIX.get(photo.format or "", "")
-                    photo.load()
-                break
-            except Exception as error:  # Pillow raises almost anything on damaged input
-                if attempt == 2 or self.downloads.stopped.wait(0.5 * 2**attempt):
-                    raise FetchError("not a whole picture, three times") from error
-        if not suffix:
-            raise FetchError("not in a format that photos have")
+        content, suffix = self._whole_photo(record.url)
         path = f"{folder}/{record.id}{suffix}"
         write_aside(self.root / path, content)
         return path, len(content)
 
+    def _whole_photo(self, url: str) -> tuple[bytes, str]:
+        """A photo's bytes and suffix; what is damaged is asked for three times."""
+        for attempt in range(3):
+            content = self.downloads.get(url)
+            try:
+                return content, suffix_of(content)
+            except DamagedError as error:
+                if attempt == 2 or self.downloads.stopped.wait(0.5 * 2**attempt):
+                    raise FetchError("not a whole picture, three times") from error
+        raise AssertionError("the last attempt returns or raises")
+
     def _collect(self) -> None:
         """Take what is finished, at least one."""
         for future in wait(self.pending, return_when=FIRST_COMPLETED).done:
-            record, folder, why = self.pending.pop(future)
+            wanted = self.pending.pop(future)
             try:
                 path, size = future.result()
             except FetchError as error:
-                self.done.failed.append(f"{record.id}: {error}")
+                self.fetched.failed.append(f"{wanted.record.id}: {error}")
                 self._advance(0)
                 continue
             except OSError as error:
                 raise _cannot_write(self.root, error) from error
-            self.done.new[folder] += 1
-            self._note(record, folder, why, path)
+            self.fetched.new[wanted.folder] += 1
+            self._note(wanted, path)
             self._advance(size)
-        if time.monotonic() - self.wrote > TABLE_EVERY_S:
+        if time.monotonic() - self.written_s > TABLE_EVERY_S:
             self._write()
 
     def _advance(self, size: int) -> None:
         if self.advance:
-            self.advance(len(self.pending) + sum(self.done.new.values()), size)
+            self.advance(len(self.pending) + sum(self.fetched.new.values()), size)
 
-    def _note(self, record: Record, folder: str, why: str, path: str) -> None:
-        self.rows[record.id] = {
-            **{name: getattr(record, name) for name in COLUMNS[:8]},
-            "tags": " ".join(record.tags),
-            "label": folder,
-            "why": why,
-            "path": path,
-        }
+    def _note(self, wanted: Wanted, path: str) -> None:
+        record = wanted.record
+        self.rows[record.id] = Row(
+            id=record.id,
+            owner=record.owner,
+            title=record.title,
+            tags=" ".join(record.tags),
+            licence=record.licence,
+            taken_at=record.taken_at,
+            page=record.page,
+            url=record.url,
+            label=wanted.folder,
+            why=wanted.why,
+            path=path,
+        )
 
     def _write(self) -> None:
-        table = pd.DataFrame([self.rows[key] for key in sorted(self.rows)], columns=COLUMNS)
+        table = pd.DataFrame([asdict(self.rows[key]) for key in sorted(self.rows)], columns=COLUMNS)
         table["taken_at"] = pd.to_datetime(table["taken_at"])
         buffer = io.BytesIO()
         table.to_parquet(buffer, index=False)
@@ -278,11 +311,75 @@ class _Fetch:
             write_aside(self.root / "flickr.parquet", buffer.getvalue())
         except OSError as error:
             raise _cannot_write(self.root, error) from error
-        self.wrote = time.monotonic()
+        self.written_s = time.monotonic()
+
+
+class DamagedError(Exception):
+    """Bytes that are no whole picture: worth asking for again."""
+
+
+def suffix_of(content: bytes) -> str:
+    """Decode a download as photos are decoded everywhere: few formats, a bounded size.
+
+    Returns:
+        The suffix that a file of this format has.
+
+    Raises:
+        DamagedError: not a picture in a format that photos have, or cut off.
+        FetchError: so large that decoding it would fill the memory.
+    """
+    Image.init()  # else Pillow does not know all of the formats yet
+    formats = [name for name in SUFFIX if name in Image.OPEN]
+    try:
+        with Image.open(io.BytesIO(content), formats=formats) as photo:
+            width_px, height_px = photo.size
+            if width_px * height_px > MAX_PIXELS:
+                raise FetchError(f"too large: {width_px} x {height_px} pixels")
+            photo.draft("RGB", (MIN_SIDE_PX, MIN_SIDE_PX))  # reads all of it, keeps less
+            photo.load()
+            return SUFFIX[photo.format or ""]
+    except FetchError:
+        raise
+    except UnidentifiedImageError as error:
+        raise DamagedError("not a picture") from error
+    except Exception as error:  # Pillow's plug-ins raise almost anything on damaged input
+        raise DamagedError("damaged") from error
+
+
+def _photos_here(root: Path) -> dict[str, str]:
+    """Flickr's id -> path below the root of photos that are there, wherever a person put them."""
+    return {
+        path.stem: path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.stem.isdigit() and path.suffix in SUFFIX.values() and ".ismila" not in path.parts
+    }
+
+
+def _remove_leftovers(root: Path, subject: str) -> None:
+    """Remove what a killed fetch was writing, in the folders that a fetch writes to.
+
+    The caller holds the album's fetch lock, so no other fetch is writing. Others may be: a training
+    keeps its rows below the same root.
+    """
+    pets = root / "pets"
+    kinds = [path for path in pets.iterdir() if path.is_dir()] if pets.is_dir() else []
+    for folder in (root, root / subject, root / f"not_{subject}", *kinds):
+        for path in folder.glob(".*.part"):
+            if LEFTOVER.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+
+
+def _row(columns: Mapping[Hashable, object]) -> Row:
+    """A row of a table that was read; pandas' NaT is a date that Flickr does not know."""
+    taken_at = columns["taken_at"]
+    texts = {name: str(columns[name]) for name in COLUMNS if name != "taken_at"}
+    if not isinstance(taken_at, datetime) or pd.isna(taken_at):
+        taken_at = None
+    return Row(taken_at=taken_at, **texts)
 
 
 def read_records(root: Path) -> pd.DataFrame:
-    """`<root>/flickr.parquet`; empty when nothing was fetched or it cannot be read (fetching makes it again)."""
+    """`<root>/flickr.parquet`; empty when it is missing or unreadable: fetching makes it again."""
     try:
         return pd.read_parquet(root / "flickr.parquet")[COLUMNS]
     except Exception:
@@ -307,5 +404,6 @@ def _cannot_write(root: Path, error: OSError) -> UserError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     remedy = "free some space" if full else "put that right"
     return UserError(
-        f"{root}: {'disk full' if full else error.strerror}; {remedy} and give the same command again"
+        f"{root}: {'disk full' if full else error.strerror}; {remedy} and give the same command "
+        "again"
     )

@@ -1,8 +1,8 @@
 """The only HTTP client: Flickr -> records of photos, and their bytes.
 
-flickrapi 2.4.0 makes and signs the calls. What it does not do is done here: paging (its `walk*` helpers call
-`Element.getchildren`, gone since Python 3.9), retries (on its requests session), a polite rate, and telling an
-HTML error page with status 200 from an answer.
+flickrapi 2.4.0 makes and signs the calls. What it does not do is done here: paging (its `walk*`
+helpers call `Element.getchildren`, gone since Python 3.9), retries (on its requests session), a polite
+rate, and telling an HTML error page with status 200 from an answer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -29,11 +29,14 @@ from ismila.photos import UserError
 API_URL = "https://api.flickr.com/services/rest/"
 PER_PAGE = 500
 QUERY_LIMIT = 4000
-"""Past this many results Flickr repeats itself within one query; a query with more is split by upload date."""
+"""Past this many results Flickr repeats itself within one query; a longer one is split by date."""
 MIN_SIDE_PX = 320
 """The size that is fetched is the smallest whose shorter side has at least this."""
 TIMEOUT_S = (10, 60)
 MAX_BYTES = 64 * 2**20
+"""Of one photo."""
+MAX_ANSWER_BYTES = 16 * 2**20
+"""Of one answer of the API, unpacked; 500 photos take about 1.5 MB."""
 ATTEMPTS = 5
 LONGEST_WAIT_S = 120.0
 SIZES = {
@@ -61,6 +64,10 @@ EXTRAS = ",".join(
     ]
 )
 STATUS_TO_RETRY = (429, 500, 502, 503, 504)
+PASSING = ("0", "105", "106", "")
+"""Codes of errors that pass: the service is busy, or the answer was none."""
+Json = Mapping[str, object]
+"""An object of Flickr's JSON, in which anything may be missing or of another type."""
 
 logging.getLogger("flickrapi").setLevel(
     logging.CRITICAL
@@ -114,18 +121,23 @@ def read_keys(folder: Path) -> Keys:
     if not key:
         raise UserError(
             "no FLICKR_API_KEY: get one at https://www.flickr.com/services/apps/create/ and put "
-            "FLICKR_API_KEY=... and FLICKR_API_SECRET=... into the environment or a file called .env"
+            "FLICKR_API_KEY=... and FLICKR_API_SECRET=... into the environment or a file .env"
         )
     return Keys(key, (known.get("FLICKR_API_SECRET") or "").strip())
 
 
 class _Session(requests.Session):
+    """What flickrapi speaks HTTP with: unsigned without a login, and answers bounded in size."""
+
     signed = True
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         if not self.signed:
             kwargs["auth"] = None
-        return super().request(*args, **kwargs)
+        answer = super().request(*args, **{**kwargs, "stream": True})
+        # flickrapi asks for `content`, which requests would read without any limit.
+        answer._content = _read_at_most(answer, MAX_ANSWER_BYTES)
+        return answer
 
 
 class Flickr:
@@ -142,16 +154,17 @@ class Flickr:
         self.interval_s = float(
             os.environ.get("FLICKR_API_INTERVAL_S", 1) if interval_s is None else interval_s
         )
-        self._keys, self._next_call = keys, 0.0
+        self._keys = keys
+        self._next_call_s = 0.0
         self._api: Any = flickrapi.FlickrAPI(
             keys.key, keys.secret, format="json", timeout=TIMEOUT_S
         )
         self._api.REST_URL = self.url
         services = self.url.split("/services/")[0] + "/services/oauth/"
         oauth = self._api.flickr_oauth
-        oauth.REQUEST_TOKEN_URL, oauth.AUTHORIZE_URL, oauth.ACCESS_TOKEN_URL = (
-            services + name for name in ("request_token", "authorize", "access_token")
-        )
+        oauth.REQUEST_TOKEN_URL = f"{services}request_token"
+        oauth.AUTHORIZE_URL = f"{services}authorize"
+        oauth.ACCESS_TOKEN_URL = f"{services}access_token"
         oauth.session = _Session()
         retry = Retry(
             total=ATTEMPTS,
@@ -168,7 +181,7 @@ class Flickr:
         oauth.session.signed = self.logged_in  # public photos: the key alone
 
     def login(self) -> None:
-        """Flickr's OAuth for one's private photos: prints an address, asks for the code that is shown there.
+        """Flickr's OAuth for one's private photos: prints an address, asks for the code shown there.
 
         Raises:
             UserError: no secret, or Flickr refuses.
@@ -177,15 +190,19 @@ class Flickr:
 
         if not self._keys.secret:
             raise UserError(
-                "no FLICKR_API_SECRET: --login signs its calls with it; put it beside FLICKR_API_KEY"
+                "no FLICKR_API_SECRET: --login signs its calls with it; put it beside the key"
             )
         try:
             self._api.get_request_token(oauth_callback="oob")
-            print(
-                f"Open this page, allow reading, and type the code it shows:\n{self._api.auth_url(perms='read')}"
-            )
+            print("Open this page, allow reading, and type the code it shows:")
+            print(self._api.auth_url(perms="read"))
             self._api.get_access_token(input("code: ").strip())
-        except (flickrapi.exceptions.FlickrError, requests.RequestException, EOFError) as error:
+        except (
+            flickrapi.exceptions.FlickrError,
+            requests.RequestException,
+            FetchError,
+            EOFError,
+        ) as error:
             raise UserError(
                 f"login did not work ({_first_line(error)}); check key, secret and code"
             ) from error
@@ -193,43 +210,49 @@ class Flickr:
         token.parent.chmod(0o700)
         token.chmod(0o600)
 
-    def call(self, method: str, **params: str | int) -> dict[str, Any]:
+    def call(self, method: str, **params: str | int) -> Json:
         """One call of the API, parsed.
 
         Raises:
-            UserError: no network, a wrong key, an unknown user, no permission, or no sensible answer.
+            UserError: no network, wrong key, unknown user, no permission, or no sensible answer.
         """
-        import flickrapi
-
         problem = ""
         for attempt in range(3):
-            time.sleep(max(0.0, self._next_call - time.monotonic()) + (2**attempt - 1) * 0.5)
-            self._next_call = time.monotonic() + self.interval_s
-            extra = {} if self.logged_in else {"api_key": self._keys.key}
+            wait_s = max(0.0, self._next_call_s - time.monotonic())
+            time.sleep(wait_s + (2**attempt - 1) * 0.5)
+            self._next_call_s = time.monotonic() + self.interval_s
             try:
-                answer = getattr(self._api, method.removeprefix("flickr.").replace(".", "_"))(
-                    nojsoncallback=1, **extra, **params
-                )
-                told = json.loads(answer)
-            except flickrapi.exceptions.FlickrError as error:
-                raise UserError(
-                    f"Flickr: {_first_line(error)} at {method}; try again later"
-                ) from error
-            except requests.RequestException as error:
-                raise UserError(
-                    f"cannot reach {urlsplit(self.url).hostname} ({type(error).__name__}); check the network, "
-                    "then give the same command again"
-                ) from error
+                answer = json.loads(self._answer(method, params))
             except ValueError:
                 problem = "an answer that is not JSON"
                 continue
-            if isinstance(told, dict) and told.get("stat") == "ok":
-                return told
-            code = str(told.get("code", "")) if isinstance(told, dict) else ""
-            if code not in ("0", "105", "106", ""):
-                raise UserError(_remedy(method, code, str(told.get("message", "")), params))
+            if not isinstance(answer, dict):
+                problem = "an answer without stat"
+                continue
+            if answer.get("stat") == "ok":
+                return answer
+            code = str(answer.get("code", ""))
+            if code not in PASSING:
+                raise UserError(_remedy(method, code, str(answer.get("message", "")), params))
             problem = f"error {code}" if code else "an answer without stat"
         raise UserError(f"Flickr: {problem} at {method}, three times; try again later")
+
+    def _answer(self, method: str, params: Mapping[str, str | int]) -> bytes:
+        import flickrapi
+
+        key = {} if self.logged_in else {"api_key": self._keys.key}
+        ask = getattr(self._api, method.removeprefix("flickr.").replace(".", "_"))
+        try:
+            return cast(bytes, ask(nojsoncallback=1, **key, **params))
+        except flickrapi.exceptions.FlickrError as error:
+            raise UserError(f"Flickr: {_first_line(error)} at {method}; try again later") from error
+        except FetchError as error:
+            raise UserError(f"Flickr: an answer {error} at {method}; try again later") from error
+        except requests.RequestException as error:
+            raise UserError(
+                f"cannot reach {urlsplit(self.url).hostname} ({type(error).__name__}); check the "
+                "network, then give the same command again"
+            ) from error
 
     def user_id(self, user: str) -> str:
         """NSID of an NSID, a user name or a profile address."""
@@ -237,60 +260,72 @@ class Flickr:
             return user
         if "/" in user:
             address = user if "://" in user else f"https://{user}"
-            return str(self.call("flickr.urls.lookupUser", url=address)["user"]["id"])
-        told = self.call("flickr.people.findByUsername", username=user)["user"]
-        return str(told.get("nsid") or told["id"])
+            found = _object(self.call("flickr.urls.lookupUser", url=address), "user")
+        else:
+            found = _object(self.call("flickr.people.findByUsername", username=user), "user")
+        user_id = str(found.get("nsid") or found.get("id") or "")
+        if not user_id:
+            raise UserError(f"--user {user}: Flickr's answer names no user; give the NSID")
+        return user_id
 
     def photos(self, user_id: str) -> Iterator[Record | str]:
-        """Every photo of a user that this key may see, each once; a str names one that cannot be used.
+        """Every photo of a user that this key may see, once; a str names one that cannot be used.
 
-        One call for 500 photos. Flickr lists the newest upload first, so a query of more than 4,000 is followed by
-        one that ends at the oldest upload seen; a server with another order has its time span halved instead.
+        One call for 500 photos. Flickr lists the newest upload first, so a query of more than 4,000 is
+        followed by one that ends at the oldest upload seen; a server with another order has its time
+        span halved instead.
         """
         seen: set[str] = set()
         for photo in self._query(user_id, 0, None, None):
-            if (photo_id := str(photo.get("id"))) not in seen:
+            photo_id = str(photo.get("id"))
+            if photo_id not in seen:
                 seen.add(photo_id)
                 yield _record(photo, user_id)
 
     def _query(
         self, user_id: str, low: int, high: int | None, parent_total: int | None
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[Json]:
+        """Photos uploaded from `low` to `high`, seconds since 1970.
+
+        Args:
+            parent_total: of the query that this one goes on from; a server that finds as many again
+                does not look at the dates.
+        """
         page = self._page(user_id, 1, low, high)
-        total, pages = int(page.get("total") or 0), int(page.get("pages") or 1)
+        total = page.total
         ignores_dates = parent_total is not None and total >= parent_total
-        if total > QUERY_LIMIT and not ignores_dates:
-            pages = QUERY_LIMIT // PER_PAGE
+        is_whole = total <= QUERY_LIMIT or ignores_dates
+        pages = page.pages if is_whole else QUERY_LIMIT // PER_PAGE
         ids: set[str] = set()
         uploads: list[int] = []
         for number in range(1, pages + 1):
             if number > 1:
                 page = self._page(user_id, number, low, high)
             for _ in range(3):  # a page whose photos were all there already: ask again
-                if not page["photo"] or {str(photo.get("id")) for photo in page["photo"]} - ids:
+                if not page.photos or page.ids - ids:
                     break
                 page = self._page(user_id, number, low, high)
-            if not page["photo"]:
+            if not page.photos:
                 break
-            ids |= {str(photo.get("id")) for photo in page["photo"]}
-            uploads += [_upload(photo) for photo in page["photo"]]
-            yield from page["photo"]
-        if total <= QUERY_LIMIT or ignores_dates:
+            ids |= page.ids
+            uploads += [_upload(photo) for photo in page.photos]
+            yield from page.photos
+        if is_whole:
             return
         if uploads == sorted(uploads, reverse=True) and 0 < uploads[-1] < uploads[0]:
             yield from self._query(user_id, low, uploads[-1], total)
             return
         high = high or int(time.time()) + 86_400
-        if (
-            high - low > 2
-        ):  # the halves overlap by a second: it does not matter whether bounds are inclusive
-            yield from self._query(user_id, (low + high) // 2, high, None)
-            yield from self._query(user_id, low, (low + high) // 2 + 1, None)
+        if high - low > 2:
+            middle = (low + high) // 2
+            # The halves overlap by a second: it does not matter whether bounds are inclusive.
+            yield from self._query(user_id, middle, high, None)
+            yield from self._query(user_id, low, middle + 1, None)
 
-    def _page(self, user_id: str, number: int, low: int, high: int | None) -> dict[str, Any]:
+    def _page(self, user_id: str, number: int, low: int, high: int | None) -> _Page:
         dates = {"min_upload_date": low} if low else {}
         dates |= {"max_upload_date": high} if high else {}
-        told = self.call(
+        answer = self.call(
             "flickr.people.getPhotos",
             user_id=user_id,
             per_page=PER_PAGE,
@@ -298,18 +333,41 @@ class Flickr:
             extras=EXTRAS,
             **dates,
         )
-        page = told.get("photos")
-        page = page if isinstance(page, dict) else {}
+        page = _object(answer, "photos")
         listed = page.get("photo")
-        return {
-            **page,
-            "photo": [p for p in listed if isinstance(p, dict)] if isinstance(listed, list) else [],
-        }
+        photos: list[Json] = []
+        if isinstance(listed, list):
+            photos += [photo for photo in listed if isinstance(photo, dict)]
+        return _Page(_number(page, "total"), max(_number(page, "pages"), 1), photos)
 
 
-def _upload(photo: Mapping[str, Any]) -> int:
-    said = str(photo.get("dateupload", ""))
-    return int(said) if said.isdigit() else 0
+@dataclass(frozen=True)
+class _Page:
+    """A page of a listing; `total` photos on `pages` pages match the query."""
+
+    total: int
+    pages: int
+    photos: list[Json]
+
+    @property
+    def ids(self) -> set[str]:
+        return {str(photo.get("id")) for photo in self.photos}
+
+
+def _object(parent: Json, name: str) -> Json:
+    """A nested object; empty when it is missing or none."""
+    value = parent.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _number(parent: Json, name: str) -> int:
+    """A count, which Flickr writes as a number or a text; 0 when it is neither."""
+    text = str(parent.get(name, ""))
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+def _upload(photo: Json) -> int:
+    return _number(photo, "dateupload")
 
 
 def _remedy(method: str, code: str, message: str, params: Mapping[str, str | int]) -> str:
@@ -328,11 +386,14 @@ def _remedy(method: str, code: str, message: str, params: Mapping[str, str | int
         hidden = (
             " or its photos are private (then first: ismila fetch --login)" if code != "1" else ""
         )
-        return f"--user {who}: Flickr knows no such user{hidden}; give an NSID (12345@N00), a user name or an address"
+        return (
+            f"--user {who}: Flickr knows no such user{hidden}; give an NSID (12345@N00), a user name "
+            "or an address"
+        )
     return f"Flickr: {message or 'error'} (code {code}) at {method}"
 
 
-def _record(photo: Mapping[str, Any], user_id: str) -> Record | str:
+def _record(photo: Json, user_id: str) -> Record | str:
     photo_id = str(photo.get("id", ""))
     if not re.fullmatch(r"[0-9]{1,20}", photo_id):
         return f"{_printable(photo_id)[:40]!r}: the photo's id is not a number"
@@ -341,41 +402,44 @@ def _record(photo: Mapping[str, Any], user_id: str) -> Record | str:
     url = choose_url(photo)
     if not url:
         return f"{photo_id}: Flickr gives no address for it"
-    title = photo.get("title", "")
-    title = title.get("_content", "") if isinstance(title, dict) else title
     owner = str(photo.get("owner") or user_id)
     owner = owner if re.fullmatch(r"[\w@.-]{1,64}", owner) else user_id
-    taken_at = None
-    if str(photo.get("datetakenunknown", "0")) in ("0", "", "False"):
-        try:
-            taken_at = datetime.strptime(str(photo.get("datetaken")), "%Y-%m-%d %H:%M:%S")
-        except ValueError:
-            taken_at = None
-    tags = photo.get("tags") or ""
+    title = photo.get("title", "")
+    title = title.get("_content", "") if isinstance(title, dict) else title
+    tags = str(photo.get("tags") or "").split()
     return Record(
         id=photo_id,
         owner=owner,
         title=_printable(str(title))[:300],
-        tags=tuple(dict.fromkeys(filter(None, map(normal_tag, str(tags).split())))),
+        tags=tuple(dict.fromkeys(filter(None, map(normal_tag, tags)))),
         licence=_printable(str(photo.get("license", "")))[:40],
-        taken_at=taken_at,
+        taken_at=_taken_at(photo),
         page=f"https://www.flickr.com/photos/{owner}/{photo_id}/",
         url=url,
     )
 
 
-def choose_url(photo: Mapping[str, Any]) -> str:
-    """Address of the smallest size with a shorter side of at least 320 px, or else of the largest; may be empty."""
-    sizes = []
+def _taken_at(photo: Json) -> datetime | None:
+    if str(photo.get("datetakenunknown", "0")) not in ("0", "", "False"):
+        return None
+    try:
+        return datetime.strptime(str(photo.get("datetaken")), "%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return None
+
+
+def choose_url(photo: Json) -> str:
+    """Address of the smallest size with a shorter side of at least 320 px, or else of the largest.
+
+    Empty when the listing has none.
+    """
+    sizes: list[tuple[int, str]] = []
     for suffix, longer_px in SIZES.items():
         url = str(photo.get(f"url_{suffix}") or "")
-        if urlsplit(url).scheme not in ("http", "https"):
+        if not url.startswith(("http://", "https://")):
             continue
-        try:
-            shorter_px = min(int(photo[f"width_{suffix}"]), int(photo[f"height_{suffix}"]))
-        except (KeyError, ValueError, TypeError):
-            shorter_px = longer_px * 2 // 3
-        sizes.append((shorter_px, url))
+        sides_px = (_number(photo, f"width_{suffix}"), _number(photo, f"height_{suffix}"))
+        sizes.append((min(sides_px) or longer_px * 2 // 3, url))
     enough = [size for size in sizes if size[0] >= MIN_SIDE_PX]
     return min(enough)[1] if enough else max(sizes, default=(0, ""))[1]
 
@@ -402,7 +466,7 @@ class Downloads:
         self.stopped = threading.Event()
 
     def get(self, url: str) -> bytes:
-        """The whole body. 429, 5xx, time-outs and cut connections are tried again with growing pauses.
+        """The whole body. 429, 5xx, time-outs and cut connections are tried again, ever later.
 
         Raises:
             FetchError: it did not work in the end.
@@ -434,28 +498,36 @@ class Downloads:
 
 
 def _body(answer: requests.Response) -> bytes:
+    content = _read_at_most(answer, MAX_BYTES)
+    length = answer.headers.get("Content-Length", "")
+    is_plain = not answer.headers.get("Content-Encoding")
+    if is_plain and length.isdigit() and len(content) < int(length):
+        raise requests.ConnectionError("cut off")
+    return content
+
+
+def _read_at_most(answer: requests.Response, limit: int) -> bytes:
+    """The body, unpacked. Raises FetchError when it is larger than so many bytes."""
     content = bytearray()
     for piece in answer.iter_content(2**16):
         content += piece
-        if len(content) > MAX_BYTES:
-            raise FetchError(f"larger than {MAX_BYTES // 2**20} MiB")
-    said = answer.headers.get("Content-Length", "")
-    if said.isdigit() and not answer.headers.get("Content-Encoding") and len(content) < int(said):
-        raise requests.ConnectionError("cut off")
+        if len(content) > limit:
+            answer.close()
+            raise FetchError(f"larger than {limit // 2**20} MiB")
     return bytes(content)
 
 
-def _retry_after_s(said: str | None, otherwise: float) -> float:
+def _retry_after_s(header: str | None, otherwise: float) -> float:
     from email.utils import parsedate_to_datetime
 
-    if not said:
+    if not header:
         return otherwise
     try:
-        return min(float(said), LONGEST_WAIT_S)
+        return min(float(header), LONGEST_WAIT_S)
     except ValueError:
         pass
     try:
-        when = parsedate_to_datetime(said)
+        when = parsedate_to_datetime(header)
         return min(max((when - datetime.now(when.tzinfo)).total_seconds(), 0.0), LONGEST_WAIT_S)
     except ValueError:
         return otherwise

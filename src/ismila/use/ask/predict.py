@@ -2,62 +2,65 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ismila.learning.decision import verdict_of
 from ismila.photos.images import PhotoError, read_image
 from ismila.photos.labels import walk
-from ismila.runs import find_run, load_classifier
+from ismila.runs import load_classifier
 
 
-def predict(paths: list[Path], which: str, subject: str, as_json: bool) -> int:
-    """Print a line for each photo, in order, as it comes. Returns 1 when a photo could not be read, else 0.
+@dataclass(frozen=True)
+class Answer:
+    """What a run says of one photo.
 
-    Raises:
-        UserError: there is no such run.
+    Attributes:
+        is_subject: the probability reaches the threshold.
+        verdict: the same in words, which are `unsure` near the threshold.
+        run: the run's id.
     """
-    run_id = find_run(which, subject)
-    classifier = load_classifier(run_id)
-    failed = 0
+
+    path: Path
+    probability: float
+    is_subject: bool
+    threshold: float
+    run: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A photo that cannot be read; `error` says why in a few words."""
+
+    path: Path
+    error: str
+
+
+def predict(paths: Iterable[Path], run: str) -> Iterator[Answer | Unread]:
+    """Answers in order, each as soon as it is known.
+
+    Args:
+        paths: photos, and folders that stand for the photos below them.
+        run: a run's id.
+    """
+    classifier = load_classifier(run)
+    threshold = classifier.threshold
     for path in _photos(paths):
         try:
             image = read_image(path, classifier.spec)
         except PhotoError as error:
-            failed = 1
-            said = json.dumps({"path": str(path), "error": str(error)})
-            print(said if as_json else f"{'error':>10}         {path}: {error}", flush=True)
+            yield Unread(path, str(error))
             continue
         probability = float(classifier.probabilities(image[None])[0])
-        is_subject = probability >= classifier.threshold
-        if as_json:
-            print(
-                json.dumps(
-                    {
-                        "path": str(path),
-                        "probability": probability,
-                        "is_subject": is_subject,
-                        "threshold": classifier.threshold,
-                        "run": run_id,
-                    }
-                ),
-                flush=True,
-            )
-        else:
-            print(
-                f"{verdict_of(probability, classifier.threshold, classifier.subject):>10}  {probability:6.1%}  {path}",
-                flush=True,
-            )
-    return failed
+        verdict = verdict_of(probability, threshold, classifier.subject)
+        yield Answer(path, probability, probability >= threshold, threshold, run, verdict)
 
 
-def _photos(paths: list[Path]) -> Iterator[Path]:
+def _photos(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
-        if str(path) == "-":
-            yield from (Path(line.rstrip("\n")) for line in sys.stdin if line.strip())
-        elif path.is_dir():
+        if path.is_dir():
             yield from (path / name for name in sorted(walk(path)))
         else:
             yield path

@@ -1,22 +1,42 @@
-"""Keywords in XMP side files (`photo.jpg.xmp`), which photo libraries read; the photo itself is never touched."""
+"""Keywords in XMP side files, which photo libraries read; the photo itself is never touched.
+
+A side file belongs to others, too: it is not written anew from a parsed tree, which would lose its
+packet wrapper, its comments and the way its lines are broken. The parser only says where the bytes of
+the keywords stand, and these are put in or cut out; every other byte stays.
+"""
 
 from __future__ import annotations
 
+import codecs
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from lxml import etree
+from xml.parsers import expat
+from xml.sax.saxutils import escape
 
 from ismila.photos.images import write_aside
 
-X = "adobe:ns:meta/"
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 DC = "http://purl.org/dc/elements/1.1/"
 OURS = "https://ismila.invalid/xmp/"
-SUBJECT, ADDED = f"{{{DC}}}subject", f"{{{OURS}}}added"
-"""The keywords, and beside them those that a scan put there: only these are ever taken out again. A list of its own,
-since a mark on the keyword itself is something that Adobe's parser (exiv2, digiKam, darktable) refuses."""
-_DESCRIPTION = f'<rdf:RDF xmlns:rdf="{RDF}"><rdf:Description rdf:about=""/></rdf:RDF>'
-_EMPTY = f'<x:xmpmeta xmlns:x="{X}">{_DESCRIPTION}</x:xmpmeta>'.encode()
+SUBJECT = f"{DC} subject"
+ADDED = f"{OURS} added"
+"""The keywords, and beside them those that a scan put there: only these are ever taken out again. A list
+of its own, since a mark on the keyword itself is something that Adobe's parser (exiv2, digiKam,
+darktable) refuses."""
+PREFIXES = {SUBJECT: ("dc", DC, "subject"), ADDED: ("ismila", OURS, "added")}
+LISTS = (f"{RDF} Bag", f"{RDF} Seq")
+ITEM = f"{RDF} li"
+DESCRIPTION = f"{RDF} Description"
+EMPTY = f"""<?xml version="1.0" encoding="UTF-8"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+  <rdf:RDF xmlns:rdf="{RDF}">
+    <rdf:Description rdf:about=""/>
+  </rdf:RDF>
+</x:xmpmeta>
+"""
+_START_TAG = re.compile(rb"""<[^\s/>]+(?:[^>"']|"[^"]*"|'[^']*')*?(/?)>""")
+_BOMS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
 class SidecarError(Exception):
@@ -24,72 +44,195 @@ class SidecarError(Exception):
 
 
 def sidecar_of(photo: Path) -> Path:
-    """The photo's side file: one that is there (`a.jpg.xmp`, or `a.xmp` as Lightroom writes it), else `a.jpg.xmp`."""
-    own, short = photo.with_name(f"{photo.name}.xmp"), photo.with_suffix(".xmp")
+    """The photo's side file: `a.jpg.xmp`, or `a.xmp` (Lightroom's) where that alone is there."""
+    own = photo.with_name(f"{photo.name}.xmp")
+    short = photo.with_suffix(".xmp")
     return short if short.is_file() and not own.is_file() else own
 
 
-def set_keyword(photo: Path, keyword: str, wanted: bool) -> None:
+def set_keyword(sidecar: Path, keyword: str, wanted: bool) -> None:
     """Add `keyword` to the side file's `dc:subject`, or take out the one that an earlier call added.
 
-    Everything else in the file stays; a keyword that a person put there is left alone.
+    Every other byte stays. A keyword that a person put there is left alone, and one that a person took
+    out is not put back.
 
     Raises:
         SidecarError: the side file is not XMP, or cannot be written.
     """
-    path = sidecar_of(photo)
-    if not wanted and not path.is_file():
+    if not wanted and not sidecar.is_file():
         return
     try:
-        content = path.read_bytes() if path.is_file() else _EMPTY
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)
-        root = etree.fromstring(content, parser)
-        rdf = root if root.tag == f"{{{RDF}}}RDF" else root.find(f"{{{RDF}}}RDF")
-        if rdf is None:
-            raise SidecarError(f"{path.name}: holds no RDF; not an XMP file")
-        if _change(rdf, keyword, wanted):
-            write_aside(
-                path,
-                etree.tostring(root, encoding="utf-8", xml_declaration=True, pretty_print=True),
-            )
-    except etree.XMLSyntaxError as error:
-        raise SidecarError(f"{path.name}: not XML ({error.msg})") from error
+        content = sidecar.read_bytes() if sidecar.is_file() else EMPTY.encode()
+        encoding = _encoding_of(content)
+        before = content.decode(encoding).encode()
+        after = _changed(before, keyword, wanted)
+        if after != before:
+            write_aside(sidecar, after.decode().encode(encoding, "xmlcharrefreplace"))
+    except expat.ExpatError as error:
+        raise SidecarError(f"{sidecar.name}: not XML ({error})") from error
+    except (UnicodeError, LookupError) as error:
+        raise SidecarError(f"{sidecar.name}: not in the encoding that it names") from error
+    except _NotXmpError as error:
+        raise SidecarError(f"{sidecar.name}: {error}; not an XMP file") from error
     except OSError as error:
-        raise SidecarError(f"{path.name}: {error.strerror}") from error
+        raise SidecarError(f"{sidecar.name}: {error.strerror}") from error
 
 
-def _change(rdf: etree._Element, keyword: str, wanted: bool) -> bool:
-    said, ours = (
-        [item for item in _items(rdf, tag) if item.text == keyword] for tag in (SUBJECT, ADDED)
-    )
-    if wanted and not said and not ours:  # ours alone: a person took it out, and has the last word
-        for tag in (SUBJECT, ADDED):
-            etree.SubElement(_bag(rdf, tag), f"{{{RDF}}}li").text = keyword
-        return True
-    if wanted or not ours:
-        return False
-    for item in (*said, *ours):
-        bag = item.getparent()
-        assert bag is not None
-        bag.remove(item)
-        held = bag.getparent()
-        if not len(bag) and held is not None and (described := held.getparent()) is not None:
-            described.remove(held)
-    return True
+class _NotXmpError(Exception):
+    """XML, but no XMP; the message says why."""
 
 
-def _items(rdf: etree._Element, tag: str) -> list[etree._Element]:
-    return rdf.findall(f".//{tag}/{{{RDF}}}Bag/{{{RDF}}}li")
+def _encoding_of(content: bytes) -> str:
+    for bom, encoding in _BOMS:
+        if content.startswith(bom):
+            return encoding
+    declared = re.match(rb"""[^<]{0,3}<\?xml[^>]*?encoding\s*=\s*["']([\w.-]+)""", content)
+    return declared[1].decode() if declared else "utf-8"
 
 
-def _bag(rdf: etree._Element, tag: str) -> etree._Element:
-    bag = rdf.find(f".//{tag}/{{{RDF}}}Bag")
-    if bag is not None:
-        return bag
-    described = rdf.find(f"{{{RDF}}}Description")
-    if described is None:
-        described = etree.SubElement(rdf, f"{{{RDF}}}Description", {f"{{{RDF}}}about": ""})
-    held = described.find(tag)
-    if held is None:
-        held = etree.SubElement(described, tag, nsmap={"dc": DC, "ismila": OURS})
-    return etree.SubElement(held, f"{{{RDF}}}Bag")
+@dataclass
+class _Element:
+    """One element and where it stands, in bytes from the beginning of the text.
+
+    Attributes:
+        name: with its namespace, `http://... li`.
+        start, inside: of the start tag, and the first byte after it.
+        end, after: of the end tag, and the first byte after it; of `<a/>` all but `start` are the same.
+    """
+
+    name: str
+    start: int
+    inside: int
+    end: int = -1
+    after: int = -1
+    text: str = ""
+    children: list[_Element] = field(default_factory=list)
+
+    def below(self, name: str) -> list[_Element]:
+        """Elements of this name at any depth, in the text's order."""
+        waiting = [self]
+        found = []
+        while waiting:  # no recursion: a hostile file may be nested deeper than Python's stack
+            element = waiting.pop()
+            if element.name == name:
+                found.append(element)
+            waiting.extend(reversed(element.children))
+        return found
+
+
+def _parse(text: bytes) -> _Element:
+    """The root element of UTF-8 text.
+
+    Raises:
+        ExpatError: it is not well-formed.
+        _NotXmpError: it declares a document type, which XMP has not and entities need.
+    """
+    parser = expat.ParserCreate("utf-8", namespace_separator=" ")
+    above: list[_Element] = []
+    roots: list[_Element] = []
+
+    def start(name: str, _: object) -> None:
+        at = parser.CurrentByteIndex
+        tag = _START_TAG.match(text, at)
+        inside = tag.end() if tag else at
+        element = _Element(name, at, inside)
+        (above[-1].children if above else roots).append(element)
+        above.append(element)
+
+    def end(_: str) -> None:
+        element = above.pop()
+        if text[element.inside - 2 : element.inside] == b"/>":
+            element.end = element.after = element.inside
+        else:
+            element.end = parser.CurrentByteIndex
+            element.after = text.index(b">", element.end) + 1
+
+    def characters(data: str) -> None:
+        above[-1].text += data
+
+    def doctype(*_: object) -> None:
+        raise _NotXmpError("declares a document type")
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = characters
+    parser.StartDoctypeDeclHandler = doctype
+    parser.Parse(text, True)
+    return roots[0]
+
+
+def _changed(text: bytes, keyword: str, wanted: bool) -> bytes:
+    """The UTF-8 text of a side file with the keyword added or taken out, or as it was."""
+    rdf = _parse(text).below(f"{RDF} RDF")
+    if not rdf:
+        raise _NotXmpError("holds no RDF")
+    shown = _item(rdf[0], SUBJECT, keyword)
+    ours = _item(rdf[0], ADDED, keyword)
+    if wanted and not shown and not ours:  # ours alone: a person took it out, and has the last word
+        return _add(_add(text, SUBJECT, keyword), ADDED, keyword)
+    if not wanted and ours:
+        return _take_out(_take_out(text, SUBJECT, keyword), ADDED, keyword)
+    return text
+
+
+def _item(rdf: _Element, tag: str, keyword: str) -> _Element | None:
+    items = [item for holder in rdf.below(tag) for item in holder.below(ITEM)]
+    return next((item for item in items if item.text == keyword), None)
+
+
+def _add(text: bytes, tag: str, keyword: str) -> bytes:
+    """Put the keyword at the end of the property's list; the property is made where there is none."""
+    root = _parse(text)
+    prefix, namespace, name = PREFIXES[tag]
+    lists = [bag for holder in root.below(tag) for kind in LISTS for bag in holder.below(kind)]
+    if lists:
+        own_prefix = _written_name(text, lists[0]).rpartition(":")[0]
+        item = f"{own_prefix}:li" if own_prefix else "li"
+        return _append(text, lists[0], f"<{item}>{escape(keyword)}</{item}>".encode())
+    holder = (
+        f'<{prefix}:{name} xmlns:{prefix}="{namespace}" xmlns:rdf="{RDF}"><rdf:Bag><rdf:li>'
+        f"{escape(keyword)}</rdf:li></rdf:Bag></{prefix}:{name}>"
+    ).encode()
+    descriptions = root.below(DESCRIPTION)
+    if descriptions:
+        return _append(text, descriptions[0], holder)
+    described = f'<rdf:Description xmlns:rdf="{RDF}" rdf:about="">'.encode()
+    [rdf, *_] = root.below(f"{RDF} RDF")
+    return _append(text, rdf, described + holder + b"</rdf:Description>")
+
+
+def _append(text: bytes, element: _Element, new: bytes) -> bytes:
+    """Put `new` after the element's last child, on a line of its own where the others have one."""
+    if element.children:
+        first, last = element.children[0], element.children[-1]
+        lead = _space_before(text, first)
+        return text[: last.after] + lead + new + text[last.after :]
+    if element.end == element.inside == element.after:  # <a/>
+        opened = text[: element.inside - 2].rstrip() + b">"
+        closed = f"</{_written_name(text, element)}>".encode()
+        return opened + new + closed + text[element.after :]
+    return text[: element.inside] + new + text[element.inside :]
+
+
+def _written_name(text: bytes, element: _Element) -> str:
+    """The element's name with the prefix that it is written with."""
+    tag = text[element.start + 1 : element.inside].decode()
+    return re.split(r"[\s/>]", tag, maxsplit=1)[0]
+
+
+def _take_out(text: bytes, tag: str, keyword: str) -> bytes:
+    """Cut the keyword out, and the property with it when nothing else is in its list."""
+    root = _parse(text)
+    for holder in root.below(tag):
+        items = holder.below(ITEM)
+        for item in items:
+            if item.text == keyword:
+                gone = item if len(items) > 1 else holder
+                lead = len(_space_before(text, gone))
+                return text[: gone.start - lead] + text[gone.after :]
+    return text
+
+
+def _space_before(text: bytes, element: _Element) -> bytes:
+    before = text[: element.start]
+    return before[len(before.rstrip(b" \t\r\n")) :]

@@ -72,14 +72,9 @@ def test_wrong_usage_exits_with_2():
     assert ismila("predikt").returncode == 2
 
 
-def test_predict_without_a_run_says_how_to_make_one(album, tmp_path):
-    said = ismila("predict", album, folder=tmp_path)
-    assert said.returncode == 1
-    assert "python -m ismila.train" in said.stderr.splitlines()[-1]
-
-
 def test_help_is_quick_because_it_imports_nothing_heavy():
-    code = "import sys, ismila.cli; print([m for m in ('torch', 'mlflow', 'pandas', 'numpy') if m in sys.modules])"
+    heavy = "torch mlflow pandas numpy rich PIL hydra"
+    code = f"import sys, ismila.cli; print([m for m in '{heavy}'.split() if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
 
@@ -102,3 +97,28 @@ def test_killed_while_indexing_the_next_call_works(album):
     index = pd.read_parquet(album / ".ismila/index.parquet")
     assert len(index) == 226
     assert whole is None or len(whole) == 226
+
+
+def test_an_unexpected_exception_shows_its_traceback(tmp_path):
+    """A mistake of ours is never dressed as the user's, whatever words it uses."""
+    code = (
+        "import ismila.photos.album as album, ismila.cli as cli, sys\n"
+        "def update(self, progress=None): raise ValueError('expected 2, got 1')\n"
+        "album.Album.update = update\n"
+        "sys.argv = ['ismila', 'index', '.']\n"
+        "cli.start()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert "Traceback" in ended.stderr
+    assert "error: " not in ended.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(album):
+    (album / "mila/zero.jpg").touch()
+    piped = f"{sys.executable} -m ismila.cli index {album} | true; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,78 @@
+"""Hydra's border: what a person can put right becomes one line, our mistakes keep a traceback."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ismila.cli.terminal import say
+from ismila.photos import UserError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    Story = Callable[[DictConfig], float]
+
+
+class _PastHydra(BaseException):
+    """A UserError on its way through Hydra, which adds lines of its own to every Exception."""
+
+
+def past_hydra(story: Story) -> Story:
+    """Let a UserError pass Hydra in silence, for `call_hydra` to say."""
+
+    @wraps(story)
+    def run(config: DictConfig) -> float:
+        try:
+            return story(config)
+        except UserError as error:
+            raise _PastHydra(str(error)) from error
+
+    return run
+
+
+def call_hydra(entry: Callable[[], object], conf: Path) -> int:
+    """Call a Hydra entry.
+
+    Args:
+        conf: the folder of configs, for the choices that an error lists.
+
+    Returns:
+        0; 1 after an error, in one line when a person can put it right and with its traceback
+        otherwise; 130 after Ctrl-C.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing half a traceback
+    try:
+        entry()
+    except _PastHydra as error:
+        say(f"error: {error}")
+        return 1
+    except (HydraException, OmegaConfBaseException) as error:
+        say(f"error: {_in_one_line(error, conf)}")
+        return 1
+    except KeyboardInterrupt:
+        say("stopped; the same command goes on from the cached rows")
+        return 130
+    except Exception:  # a mistake of ours: shown, and a sweep's runs so far are still compared
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _in_one_line(error: BaseException, conf: Path) -> str:
+    text = " ".join(str(error).split())
+    text = text.split(" To append to your")[0].split(" full_key:")[0]
+    groups = sorted(path for path in conf.iterdir() if path.is_dir())
+    choices = "; ".join(f"{group.name}={_choices(group)}" for group in groups)
+    return f"{text} (choices: {choices}; and subject=, seed=, data.root=, ...)"
+
+
+def _choices(group: Path) -> str:
+    return "|".join(sorted(path.stem for path in group.glob("*.yaml")))

@@ -1,0 +1,70 @@
+"""`ismila check`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ismila.cli.options import CACHE, PHOTOS, SUBJECT, port_number
+from ismila.cli.progress import progress
+from ismila.cli.terminal import say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ismila.cli.options import Verbs
+
+
+def add_parser(verbs: Verbs) -> None:
+    """Add the verb to `ismila`."""
+    parser = verbs.add_parser(
+        "check",
+        parents=[SUBJECT, CACHE],
+        help="show what in the album looks wrong, worst first, and settle it",
+    )
+    parser.add_argument("root", nargs="?", type=Path, default=None)
+    parser.add_argument("--root", dest="root_option", type=Path, default=None)
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="one JSON object a line")
+    shown.add_argument("--html", type=Path, metavar="FILE", help="write one page of thumbnails")
+    shown.add_argument(
+        "--serve", action="store_true", help="open a page on which a click or a key settles it"
+    )
+    parser.add_argument("--port", type=port_number, default=8765)
+    parser.set_defaults(call=call)
+
+
+def call(args: argparse.Namespace) -> int:
+    """Look for suspects in an album, and list them, draw them or serve them."""
+    from ismila.photos.labels import derived_folder
+    from ismila.use.check.review import Album
+
+    root = args.root_option or args.root or PHOTOS
+    album = Album(root, args.subject, derived_folder(root, args.cache), progress)
+    if args.serve:
+        return album.serve(args.port)
+    if args.html:
+        album.write_page(args.html)
+        print(f"{args.html}: {len(album.suspects)} photos")
+    elif args.json:
+        print_suspects_as_json(album.suspects)
+    else:
+        print_suspects(album.suspects)
+    return 0
+
+
+def print_suspects(suspects: pd.DataFrame) -> None:
+    """What looks wrong, a line each, the worst first."""
+    for row in suspects.to_dict("records"):
+        hint = f"  (maybe {row['suggested']})" if row["suggested"] else ""
+        print(f"{row['score']:.2f}  {row['path']}: {row['reason']}{hint}")
+    say(f"{len(suspects)} photos to look at; `ismila check --serve` settles them with a key each")
+
+
+def print_suspects_as_json(suspects: pd.DataFrame) -> None:
+    """The same as JSON objects; `closeup` is null where nobody has said it."""
+    for row in suspects.to_dict("records"):
+        closeup = row["closeup"] if isinstance(row["closeup"], bool) else None
+        print(json.dumps({**row, "closeup": closeup}))

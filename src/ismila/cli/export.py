@@ -1,0 +1,37 @@
+"""`ismila export`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ismila.cli.chosen_run import chosen_run
+from ismila.cli.options import ALBUM, RUN
+
+if TYPE_CHECKING:
+    from ismila.cli.options import Verbs
+
+
+def add_parser(verbs: Verbs) -> None:
+    """Add the verb to `ismila`."""
+    parser = verbs.add_parser(
+        "export",
+        parents=[RUN, ALBUM],
+        help="a run's classifier without ismila: one ONNX file, or a page for any host",
+    )
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--format", choices=("onnx", "web"), required=True)
+    parser.add_argument(
+        "--runtime", type=Path, metavar="FILE.tgz", help="onnxruntime-web as npm packs it, for web"
+    )
+    parser.set_defaults(call=call)
+
+
+def call(args: argparse.Namespace) -> int:
+    """Write the file or the page and say how far it was checked."""
+    from ismila.use.export.export_run import export_run
+
+    run = chosen_run(args)
+    print(export_run(run, args.subject, args.to, args.format, args.root, args.runtime))
+    return 0

@@ -1,0 +1,44 @@
+"""`ismila index`."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ismila.cli.options import CACHE, PHOTOS, SUBJECT
+from ismila.cli.progress import progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ismila.cli.options import Verbs
+
+
+def add_parser(verbs: Verbs) -> None:
+    """Add the verb to `ismila`."""
+    parser = verbs.add_parser(
+        "index",
+        parents=[SUBJECT, CACHE],
+        help="read an album and name what is wrong with its photos",
+    )
+    parser.add_argument("root", nargs="?", type=Path, default=PHOTOS)
+    parser.set_defaults(call=call)
+
+
+def call(args: argparse.Namespace) -> int:
+    """Bring the album's index up to date."""
+    from ismila.photos.album import Album
+
+    print_index(Album.open(args.root, args.subject, args.cache).update(progress))
+    return 0
+
+
+def print_index(index: pd.DataFrame) -> None:
+    """Every photo with a problem, and how many there are of each kind."""
+    for path, problem in zip(index["path"], index["problem"], strict=True):
+        if problem:
+            print(f"{path}: {problem}")
+    for kind, n in Counter(index.loc[index["problem"] == "", "kind"]).most_common():
+        print(f"{kind}: {n} photos")

@@ -1,0 +1,54 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    Verbs: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
+
+PHOTOS = Path("data/photos")
+"""The album where none is named."""
+
+
+def port_number(text: str) -> int:
+    """A TCP port; argparse turns the error into wrong usage, exit code 2."""
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a port, 0 to 65535")
+    return int(text)
+
+
+def photo_count(text: str) -> int:
+    """How many photos; 0 stands for all."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of photos, 0 or more")
+    return int(text)
+
+
+def subject_name(text: str) -> str:
+    """A name that a folder can bear, since the subject's photos lie in one."""
+    if not text.strip() or "/" in text or text.startswith("."):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected the name of a folder, such as mila")
+    return text
+
+
+def _shared(
+    *names: str, parents: tuple[argparse.ArgumentParser, ...] = (), **settings: Any
+) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False, parents=parents)
+    parser.add_argument(*names, **settings)
+    return parser
+
+
+SUBJECT = _shared("--subject", type=subject_name, default="mila")
+RUN = _shared(
+    "--run",
+    default="best",
+    help="best, latest, an alias, a run id or its beginning",
+    parents=(SUBJECT,),
+)
+ALBUM = _shared("--root", type=Path, help="the album, when it has moved since the run")
+JSON = _shared("--json", action="store_true", help="one JSON object a line")
+CACHE = _shared("--cache", type=Path, help="where derived files go (default: <root>/.ismila)")

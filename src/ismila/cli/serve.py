@@ -1,0 +1,55 @@
+"""`ismila serve`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ismila.cli.chosen_run import chosen_run
+from ismila.cli.options import ALBUM, SUBJECT, port_number
+
+if TYPE_CHECKING:
+    from ismila.cli.options import Verbs
+    from ismila.use.serve.models import Models
+
+
+def add_parser(verbs: Verbs) -> None:
+    """Add the verb to `ismila`."""
+    parser = verbs.add_parser(
+        "serve", parents=[SUBJECT, ALBUM], help="a page and an API that answer for a run"
+    )
+    answering = parser.add_mutually_exclusive_group()
+    answering.add_argument(
+        "--run", default="best", help="best, latest, an alias, a run id or its beginning"
+    )
+    answering.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="an exported ONNX file instead of a run; needs no torch",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines ask, too")
+    parser.add_argument("--port", type=port_number, default=8000)
+    parser.add_argument(
+        "--feedback", action="store_true", help="take corrections from other machines, too"
+    )
+    parser.set_defaults(call=call)
+
+
+def call(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C."""
+    from ismila.use.serve.app import serve
+
+    return serve(_models(args), args.host, args.port, args.feedback)
+
+
+def _models(args: argparse.Namespace) -> Models:
+    """The exported file's or the run's; only a run needs MLflow, and torch for explanations."""
+    if args.model:
+        from ismila.use.serve.from_file import FileModels
+
+        return FileModels(args.model)
+    from ismila.use.serve.from_runs import RunModels
+
+    return RunModels(args.subject, chosen_run(args), args.root)

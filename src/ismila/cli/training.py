@@ -1,0 +1,143 @@
+"""What a person reads of a training: which album, what is in it, the run's table, the sweep's."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ismila.cli.compare import print_table
+from ismila.cli.options import PHOTOS
+from ismila.cli.progress import progress
+from ismila.cli.terminal import NAMED_PROBLEMS, say
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+    from ismila.learning.training import Trained
+
+FEW = 10
+
+
+def choose_root(given: str | None, subject: str) -> Path:
+    """The album to train on: what was given, or data/photos, or the demo album, drawn if need be.
+
+    Only photos make data/photos an album: a leftover `.ismila` or a README does not.
+    """
+    from ismila.photos.labels import walk
+
+    if given is not None:
+        return Path(given)
+    if any(walk(PHOTOS)):
+        return PHOTOS
+    from ismila.demo.drawn import demo_root, draw_album
+
+    root = demo_root(subject)
+    say(
+        f"{PHOTOS} holds no photo: using the demo album in {root}, which is drawn, not "
+        f"photographed. Put photos into {PHOTOS}/{subject} and {PHOTOS}/not_{subject}, "
+        "or give data.root=DIR."
+    )
+    draw_album(root, subject, progress=progress)
+    return root
+
+
+def print_album(index: pd.DataFrame, root: Path, subject: str) -> None:
+    """How many photos of which kind, and each photo that takes no part, with its problem."""
+    fine = index[index["problem"] == ""]
+    left_out = index[index["problem"] != ""]
+    counts = fine["label"].value_counts()
+    of_subject = counts.get("subject", 0)
+    say(
+        f"{root}: {of_subject} photos of {subject}, {counts.get('things', 0)} of things, "
+        f"{counts.get('pets', 0)} of other animals; {len(left_out)} left out"
+    )
+    for row in left_out.head(NAMED_PROBLEMS).itertuples():
+        say(f"  left out: {row.path}: {row.problem}")
+    if len(left_out) > NAMED_PROBLEMS:
+        more = len(left_out) - NAMED_PROBLEMS
+        say(f"  ... and {more} more; `ismila index` names them all")
+    if of_subject < FEW:
+        say(
+            f"Fewer than {FEW} photos of {subject}: the figures below rest on a handful of photos "
+            "and can be far off; more photos help more than anything else."
+        )
+
+
+def print_run(trained: Trained, sentence: str, seconds: float, champion: bool) -> None:
+    """The run's short table, what it means, and where to look next.
+
+    Args:
+        sentence: the run in words, see `evidence.summary`.
+        seconds: what the training took.
+        champion: the run was registered as the subject's best.
+    """
+    from rich.console import Console
+
+    classifier = trained.classifier
+    console = Console(width=None if sys.stdout.isatty() else 100, markup=False, emoji=False)
+    console.print(_run_table(trained))
+    lines = [
+        f"threshold {classifier.threshold:.3f}, best epoch {trained.best_epoch + 1} of "
+        f"{len(trained.epochs)}, {len(trained.predictions)} photos, {seconds:.1f} s",
+        sentence,
+    ]
+    if trained.predictions["held_out"].all():
+        lines.append(
+            "From cross-validation; the threshold was chosen on the same answers: "
+            "a little too good."
+        )
+    if champion:
+        lines.append(f"It is the best run so far: models:/{classifier.subject}@champion")
+    lines.append(
+        "Look next: `ismila report` shows its mistakes, `ismila compare` all runs, "
+        "`make ui` MLflow."
+    )
+    for line in lines:
+        console.print(line, highlight=False)
+
+
+def _run_table(trained: Trained) -> Table:
+    """Each figure with its n and 95 % interval."""
+    from rich.table import Table
+
+    from ismila.evidence.metrics import rates, wilson
+
+    classifier = trained.classifier
+    subject = classifier.subject
+    table = Table(title=f"run {classifier.run[:8]}: is it {subject}?", title_justify="left")
+    for name in ("figure", "value", "n", "95 % interval"):
+        table.add_column(name, justify="left" if name == "figure" else "right")
+    epoch = trained.epochs[trained.best_epoch]
+    table.add_row("accuracy (train)", f"{epoch['accuracy']:.3f}", "", "")
+    if "val_accuracy" in epoch:
+        table.add_row("validation accuracy", f"{epoch['val_accuracy']:.3f}", "", "")
+    titles = {
+        "recall": f"test: {subject} recognised",
+        "recall_closeups": f"test: {subject} recognised, close-ups",
+        "fpr_things": f"test: things taken for {subject}",
+        "fpr_pets": f"test: animals taken for {subject}",
+    }
+    held_out = trained.predictions[trained.predictions["held_out"]]
+    for name, (hits, n) in rates(held_out, classifier.threshold).items():
+        title = titles.get(name, f"test:   {name.removeprefix('fpr_')}")
+        if n:
+            low, high = wilson(hits, n)
+            table.add_row(title, f"{hits / n:.3f}", f"{hits}/{n}", f"{low:.3f} to {high:.3f}")
+        else:
+            table.add_row(title, "no photo", "0/0", "")
+    return table
+
+
+def print_sweep() -> None:
+    """Compare the runs of the multirun that just ended, and keep the table in its parent run."""
+    from ismila.evidence.compare import compare_runs, figures_of
+    from ismila.runs import close_sweep, finished_sweep
+
+    runs = finished_sweep()
+    if not runs:
+        return
+    table = compare_runs(figures_of(runs)[0])
+    close_sweep(table, [reading for reading in table["reading"] if reading])
+    print_table(table)
