@@ -314,7 +314,9 @@ def derived_of(run: Recorded, root: Path) -> Path:
     return find.album_of(run, root).derived
 
 
-def explain_photos(photos, which, subject, to, root, as_json):  # type: ignore[no-untyped-def]
+def explain_photos(
+    photos: list[Path], which: str, subject: str, to: Path, root: Path | None, as_json: bool
+) -> int:
     import json
 
     failed = 0

@@ -113,7 +113,8 @@ class Shown:
 
     Attributes:
         p: its probability.
-        threshold: the one that it was judged by.
+        threshold: the one that it was judged by, rounded for the page.
+        taken: for the subject, before anything was rounded.
         src: a thumbnail as a data address, empty when it cannot be read.
         heat, words, nearest: of the worst mistakes.
     """
@@ -123,6 +124,7 @@ class Shown:
     kind: str
     p: float
     threshold: float
+    taken: bool
     src: str = ""
     problem: str = ""
     heat: str = ""
@@ -308,6 +310,7 @@ def _shown(row: pd.Series, eyes: _Eyes, explained: bool) -> Shown:
         kind=str(row["kind"]),
         p=round(float(row["probability"]), 5),
         threshold=round(float(row["threshold"]), 5),
+        taken=bool(row["probability"] >= row["threshold"]),
     )
     try:
         photo = open_photo(eyes.album.root / shown.path, SHOWN_PX)

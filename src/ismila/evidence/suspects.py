@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from pathlib import Path  # until merge
 
 import numpy as np
 import numpy.typing as npt
@@ -78,9 +79,13 @@ def _worst_first(parts: list[pd.DataFrame], index: pd.DataFrame) -> pd.DataFrame
     return pd.concat([facts, worst], axis=1).reset_index()
 
 
-def find_suspects(  # type: ignore[no-untyped-def]
-    index, root, derived, subject, progress=None
-):
+def find_suspects(
+    index: pd.DataFrame,
+    root: Path,
+    derived: Path,
+    subject: str,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
     """Until merge: what the web branch calls. The integrator deletes it."""
     return suspects_of(Album(root, subject, derived), index, progress)
 

@@ -36,8 +36,9 @@ def recorded(subject, name, params, tags, uri, multirun=False):  # type: ignore[
 
 
 def record_results(run_id, figures, predictions, classifier, config_yaml, digest, plots):  # type: ignore[no-untyped-def]
-    from ismila.evidence.metrics import selection_figures
+    from importlib import import_module
 
+    selection_figures = import_module("ismila.evidence.metrics").selection_figures
     table = upgraded(predictions, classifier.threshold, bool(read_run(run_id).tags.get("refit")))
     crossval = table["held_out_by"].str.startswith("crossval")
     chosen_on = table[(table["held_out_by"] == "val") | crossval]
