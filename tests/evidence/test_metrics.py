@@ -81,9 +81,9 @@ def test_figures_are_those_of_scikit_learn():
     assert figures["test_fpr_pets"] == 0.5
 
 
-@pytest.mark.parametrize("subject", range(13))
+@pytest.mark.parametrize("subject", [0, 1, 2, 12])
 def test_small_and_lopsided_tables_give_figures_or_none_at_all(subject):
-    for things in range(13):
+    for things in (0, 1, 3, 12):
         for pets in (0, 1, 12):
             table = predictions_of(subject, things, pets)
             with warnings.catch_warnings():
@@ -95,7 +95,9 @@ def test_small_and_lopsided_tables_give_figures_or_none_at_all(subject):
             assert ("test_fpr_things" in figures) == (things > 0)
             assert ("test_fpr_pets" in figures) == (pets > 0)
             both = subject > 0 and things + pets > 0
-            assert {"test_auroc", "test_balanced_accuracy", "select_loss"} <= set(figures) or not both
+            assert {"test_auroc", "test_balanced_accuracy", "select_loss"} <= set(
+                figures
+            ) or not both
             assert sum(one.n for one in believed) == len(table)
     assert reported_figures(predictions_of(3, 3, 3, held_out_by="val")) == {}
 
@@ -110,9 +112,7 @@ def test_the_auroc_of_a_handful_has_an_interval_or_none():
 
 def selection(subject, things, pets):
     label = ["subject"] * len(subject) + ["things"] * len(things) + ["pets"] * len(pets)
-    return pd.DataFrame(
-        {"label": label, "kind": label, "probability": [*subject, *things, *pets]}
-    )
+    return pd.DataFrame({"label": label, "kind": label, "probability": [*subject, *things, *pets]})
 
 
 def test_the_loss_tells_good_from_better_where_the_ranking_is_perfect():

@@ -17,7 +17,7 @@ def test_curves_and_probabilities_are_drawn():
     assert accuracy.get_ylabel() == "accuracy"
     [axis] = plots["probabilities"].axes
     labels = [label.get_text() for label in axis.get_yticklabels()]
-    assert labels == ["subject (5)", "dog (3)", "goat (2)", "things (5)"]
+    assert labels == ["subject (5)", "dog (2)", "goat (3)", "things (5)"]
 
 
 def test_every_threshold_of_a_cross_validation_is_drawn():

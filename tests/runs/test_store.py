@@ -19,7 +19,9 @@ def test_the_package_sets_what_mlflow_reads_and_imports_nothing_slow():
 
 
 def test_finding_a_run_needs_no_torch():
-    script = "import sys; import ismila.runs.find, ismila.runs.record; print('torch' in sys.modules)"
+    script = (
+        "import sys; import ismila.runs.find, ismila.runs.record; print('torch' in sys.modules)"
+    )
     answer = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
