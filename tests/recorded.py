@@ -52,6 +52,7 @@ class Ledger:
                 config_yaml="seed: 0\n",
                 digest=tags["album"],
                 protocol=protocol,
+                summary=f"loss {loss}",
                 plots={},
             )
             record_results(run_id, results)

@@ -126,7 +126,7 @@ def write_page(swept, ledger, tmp_path_factory):
             predictions.loc[rows.index, "path"] = there.to_numpy()[: len(rows)]
         run_id = ledger.run(name, predictions=predictions, classifier=classifier, **more)
         album = Album.open(swept / "album", "mila")
-        page = page_of(describe(read_run(run_id), "mila", album))
+        page = page_of(describe(read_run(run_id), album))
         path = folder / f"{name}.html"
         path.write_text(page)
         return path

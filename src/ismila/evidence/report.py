@@ -171,7 +171,7 @@ def write_report(
         UserError: there is no such run, its album is gone, or the page cannot be written.
     """
     run = read_run(find_run(which, subject))
-    page = page_of(describe(run, subject, album_of(run, root), progress))
+    page = page_of(describe(run, album_of(run, root), progress))
     path = to / f"{run.run_id[:8]}.html"
     try:
         write_aside(path, page.encode())
@@ -201,10 +201,11 @@ def page_of(report: Report) -> str:
     return page
 
 
-def describe(run: Recorded, subject: str, album: Album, progress: Progress | None = None) -> Report:
+def describe(run: Recorded, album: Album, progress: Progress | None = None) -> Report:
     """All that the page shows, as plain values."""
     held_out = reported(load_predictions(run.run_id))
     classifier = load_classifier(run.run_id)
+    subject = classifier.subject
     tags = {name: run.tags.get(name, "") for name in ("model", "data", "album", "refit")}
     return Report(
         subject=subject,
@@ -256,7 +257,8 @@ def _or_none(value: float) -> float | None:
 
 def _best_other(run: Recorded, subject: str) -> Other | None:
     """The best other run that was measured like this one: same album, seed and protocol; None when there is none."""
-    others = [other for other in finished_runs(subject) if other.run_id != run.run_id]
+    runs = finished_runs(run.tags.get("subject", subject))
+    others = [other for other in runs if other.run_id != run.run_id]
     comparable = [
         other
         for other in others

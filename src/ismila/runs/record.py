@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import mlflow
 import pandas as pd
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_NAME
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 
 from ismila.photos import UserError
 from ismila.runs.store import answering, connect, experiment_of, first_line
@@ -61,6 +61,7 @@ class RunResults:
         predictions: `path, sha256, group, fold, label, kind, closeup, probability, threshold, held_out_by, used`.
         digest: of the album.
         protocol: how the figures were measured, `fold` or `crossval`; kept as a tag.
+        summary: the run in a sentence; MLflow's UI shows it.
     """
 
     figures: Mapping[str, float]
@@ -69,6 +70,7 @@ class RunResults:
     config_yaml: str
     digest: str
     protocol: str
+    summary: str
     plots: Mapping[str, Figure]
 
 
@@ -123,7 +125,8 @@ def record_results(run_id: str, results: RunResults) -> None:
     client = mlflow.MlflowClient()
     now = int(time.time() * 1000)
     figures = [Metric(name, value, now, 0) for name, value in results.figures.items()]
-    client.log_batch(run_id, metrics=figures, tags=[RunTag("protocol", results.protocol)])
+    tags = [RunTag("protocol", results.protocol), RunTag(MLFLOW_RUN_NOTE, results.summary)]
+    client.log_batch(run_id, metrics=figures, tags=tags)
     with tempfile.TemporaryDirectory() as folder:
         _write_artifacts(Path(folder), results)
         client.log_artifacts(run_id, folder)

@@ -33,27 +33,27 @@ SERVED_WITH = (
 )
 
 
-def crown(run_id: str, subject: str, summary: str) -> bool:
-    """Describe a run that just finished, and let the subject's `champion` be the run that is `best` now.
+def crown(subject: str) -> str:
+    """Let the subject's `champion` be the run that is `best` now; returns its id.
 
-    The champion is chosen as `best` is, so both always mean the same run: when another album, seed or protocol is
-    the newest, that may be an earlier run. Only a champion is logged as an MLflow model, and each at most once: with
-    the package's code and weights that is 20 MB and some seconds.
+    Chosen as `best` is, so both always mean the same run: when another album, seed or protocol is the newest, that
+    may be an earlier run. Only a champion is logged as an MLflow model, and each at most once: with the package's
+    code and weights that is 20 MB and some seconds. So a sweep over seeds, of which each is the newest in its turn,
+    crowns once, at its end.
 
-    Returns:
-        Whether the champion is this run.
+    Raises:
+        UserError: there is no finished run, or MLflow does not answer.
     """
-    client = mlflow.MlflowClient()
-    client.set_tag(run_id, MLFLOW_RUN_NOTE, summary)
     best = best_of(finished_runs(subject, tracking_uri())).run
-    registered = _version_of(subject, best.run_id)
-    if not registered:
-        registered = _register(subject, best.run_id)
-        note = best.tags.get(MLFLOW_RUN_NOTE, summary if best.run_id == run_id else "")
-        client.update_model_version(subject, registered, note)
-    if aliases(subject).get(CHAMPION) != best.run_id:
-        client.set_registered_model_alias(subject, CHAMPION, registered)
-    return best.run_id == run_id
+    if aliases(subject).get(CHAMPION) == best.run_id:
+        return best.run_id
+    client = mlflow.MlflowClient()
+    model_version = _version_of(subject, best.run_id)
+    if not model_version:
+        model_version = _register(subject, best.run_id)
+        client.update_model_version(subject, model_version, best.tags.get(MLFLOW_RUN_NOTE, ""))
+    client.set_registered_model_alias(subject, CHAMPION, model_version)
+    return best.run_id
 
 
 def aliases(subject: str) -> dict[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
+import mlflow
+
 from ismila.runs import record, registry, sweep
 from ismila.runs.find import *  # noqa: F403
 from ismila.runs.find import (  # noqa: F401  # noqa: F401
@@ -51,10 +53,12 @@ def record_results(run_id, figures, predictions, classifier, config_yaml, digest
             config_yaml=config_yaml,
             digest=digest,
             protocol="crossval" if crossval.any() else "fold",
+            summary="",
             plots=plots,
         ),
     )
 
 
 def crown(run_id, subject, figures, summary):  # type: ignore[no-untyped-def]
-    return registry.crown(run_id, subject, summary)
+    mlflow.MlflowClient().set_tag(run_id, "mlflow.note.content", summary)
+    return registry.crown(subject) == run_id
