@@ -1,9 +1,11 @@
-"""Are the figures of `ismila compare` those of scikit-learn? Recomputed from predictions.parquet, nothing shared.
+"""Are the figures of `ismila compare` those of scikit-learn? Recomputed from predictions.parquet,
+nothing shared.
 
     .venv/bin/python benchmarks/check_compare.py [--mlruns mlruns] [--subject mila]
 
-Reads the tracking database with sqlite3 and each run's predictions.parquet, takes every mean from scikit-learn and the
-Wilson intervals from scipy, and prints the largest difference. Exit code 1 when it is above 1e-9.
+Reads the tracking database with sqlite3 and each run's predictions.parquet, takes every mean from
+scikit-learn and the Wilson intervals from scipy, and prints the largest difference. Exit code 1
+when it is above 1e-9.
 """
 
 from __future__ import annotations
@@ -79,7 +81,8 @@ def main() -> int:
 
 
 def pick(runs: list[Run], row: dict[str, str], rows: list[dict[str, str]]) -> list[Run]:
-    """The runs a row stands for: of its model and variant, with its settings and no other row's; newest of a seed."""
+    """The runs a row stands for: of its model and variant, with its settings and no other row's;
+    newest of a seed."""
 
     def fits(run: Run, settings: str) -> bool:
         return all(
@@ -126,7 +129,8 @@ def read_runs(database: Path, subject: str) -> list[Run]:
 
 
 def expected(runs: list[Run]) -> dict[str, float]:
-    """Means over runs of each figure, and Wilson's intervals by scipy where one photo is one trial."""
+    """Means over runs of each figure, and Wilson's intervals by scipy where one photo is one
+    trial."""
     told: dict[str, list[float]] = defaultdict(list)
     trials: dict[str, set[str]] = defaultdict(set)
     for *_, table, params in runs:
@@ -172,7 +176,8 @@ def reported(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def balanced(table: pd.DataFrame) -> np.ndarray:
-    """Weights with which the subject's photos count a half, and things and other animals share the other half."""
+    """Weights with which the subject's photos count a half, and things and other animals share the
+    other half."""
     counts = table["label"].value_counts()
     others = len(counts) - 1
     shares = {

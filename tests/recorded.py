@@ -20,14 +20,16 @@ class NoClassifier:
 
 
 class Ledger:
-    """A tracking store of a test session; each test takes a subject of its own, which is an experiment of its own."""
+    """A tracking store of a test session; each test takes a subject of its own, which is an
+    experiment of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.uri = f"sqlite:///{folder}/mlflow.db"
 
     def run(self, subject, *, loss=0.1, predictions=None, classifier=None, protocol="fold", **more):
-        """Record a run; returns its id. `more`: seed, album, model, data, params, tags, epochs, parent."""
+        """Record a run; returns its id. `more`: seed, album, model, data, params, tags, epochs,
+        parent."""
         params = {"seed": more.get("seed", 0), **more.get("params", {})}
         tags = {
             "model": more.get("model", "mobilenet"),

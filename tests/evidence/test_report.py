@@ -71,7 +71,8 @@ def browser():
 
 @contextmanager
 def opened(browser, path, width=390, scheme="dark"):
-    """The page at a width, whose console stays without an error and which does not scroll sideways."""
+    """The page at a width, whose console stays without an error and which does not scroll
+    sideways."""
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     problems = []
     page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)

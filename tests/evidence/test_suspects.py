@@ -12,7 +12,8 @@ from ismila.photos.album import Album
 
 @pytest.fixture
 def spoilt(album):
-    """The album with a wrong label, a near-duplicate under another label, a blurred and a small photo."""
+    """The album with a wrong label, a near-duplicate under another label, a blurred and a small
+    photo."""
     draw_photo(album / "not_mila/wrong.jpg", 700, True)
     photo = Image.open(draw_photo(album / "not_mila/first.jpg", 801, False))
     photo.resize((150, 112)).save(album / "pets/cat/second.jpg", quality=70)

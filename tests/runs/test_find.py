@@ -40,7 +40,8 @@ def test_of_two_runs_that_rank_perfectly_the_surer_one_is_best():
     ],
 )
 def test_best_crosses_neither_albums_nor_seeds_nor_protocols(other, reason):
-    """Here an old run with a better figure; the other way round a newer demo run takes no real run with it."""
+    """Here an old run with a better figure; the other way round a newer demo run takes no real run
+    with it."""
     chosen = best_of([run_of("new", 0.2), other, run_of("old", 0.1)])
     assert (chosen.run.run_id, chosen.compared) == ("old", 2)
     assert [(words.startswith(reason), n) for words, n in chosen.left_out.items()] == [(True, 1)]

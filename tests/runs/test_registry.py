@@ -8,7 +8,8 @@ from ismila.runs.registry import aliases, crown
 
 @pytest.fixture
 def light(monkeypatch):
-    """Logs no 20 MB of package for each champion; tests/runs/test_served.py loads and serves a real one."""
+    """Logs no 20 MB of package for each champion; tests/runs/test_served.py loads and serves a real
+    one."""
     logged = []
 
     def register(subject, run_id):

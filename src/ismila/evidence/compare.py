@@ -1,4 +1,5 @@
-"""All runs of a subject side by side: model x variant, means and intervals over seeds, differences from `base`."""
+"""All runs of a subject side by side: model x variant, means and intervals over seeds, differences
+from `base`."""
 
 from __future__ import annotations
 
@@ -38,9 +39,11 @@ NO_SETTING = (
     "tracking.",
     "trainer.",
 )
-"""Parameters that do not make a run another kind of run: what it drew, where things lie, what already names the row."""
+"""Parameters that do not make a run another kind of run: what it drew, where things lie, what
+already names the row."""
 CROSSVAL = "protocol=crossval"
-"""Named as a setting wherever it holds: figures that were measured otherwise stand in a row of their own."""
+"""Named as a setting wherever it holds: figures that were measured otherwise stand in a row of
+their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,8 @@ class RunFigures:
     Attributes:
         predictions: `path, group, label, kind, closeup, probability, threshold, held_out_by`.
         selection: `select_*`, as they were recorded.
-        settings: what else sets it apart from most runs of its model and variant, `hidden=128 refit=all`.
+        settings: what else sets it apart from most runs of its model and variant, `hidden=128
+            refit=all`.
     """
 
     run_id: str
@@ -67,7 +71,8 @@ Kind = tuple[str, str, str]
 
 
 def figures_of(runs: Sequence[Recorded]) -> tuple[list[RunFigures], int]:
-    """Runs on the newest run's album with their predictions, and how many were left out for another album."""
+    """Runs on the newest run's album with their predictions, and how many were left out for another
+    album."""
     same = [run for run in runs if run.album == runs[0].album]
     settings = _settings(same)
     figures = [
@@ -86,7 +91,8 @@ def figures_of(runs: Sequence[Recorded]) -> tuple[list[RunFigures], int]:
 
 
 def _settings(runs: Sequence[Recorded]) -> dict[str, str]:
-    """Run id -> the settings in which it differs from most runs of its model and variant (in doubt the oldest)."""
+    """Run id -> the settings in which it differs from most runs of its model and variant (in doubt
+    the oldest)."""
     alike: dict[tuple[str, str], list[Recorded]] = {}
     for run in reversed(runs):
         alike.setdefault((run.tags["model"], run.tags["data"]), []).append(run)
@@ -114,12 +120,14 @@ def _usual(runs: Sequence[Recorded]) -> dict[str, str]:
 
 
 def compare_runs(runs: Sequence[RunFigures]) -> pd.DataFrame:
-    """One row a model x variant x other settings: `model, data, settings, seeds`, each figure's mean, `_low`, `_high`.
+    """One row a model x variant x other settings: `model, data, settings, seeds`, each figure's
+    mean, `_low`, `_high`.
 
-    Intervals: of rates Wilson's, with as many photos as were held out in any of the runs (a photo that two seeds hold
-    out counts once); of AUROCs a bootstrap over groups; of other figures Student's t over seeds. Differences from
-    `base` (`d_<figure>`, `_low`, `_high`) are paired: the same photos of the same seeds, bootstrapped over groups. A
-    last column says it in words. Of runs that differ in nothing the newest counts.
+    Intervals: of rates Wilson's, with as many photos as were held out in any of the runs (a photo
+    that two seeds hold out counts once); of AUROCs a bootstrap over groups; of other figures
+    Student's t over seeds. Differences from `base` (`d_<figure>`, `_low`, `_high`) are paired: the
+    same photos of the same seeds, bootstrapped over groups. A last column says it in words. Of runs
+    that differ in nothing the newest counts.
     """
     grouped = _grouped(runs)
     table = pd.DataFrame([_row(kind, grouped) for kind in grouped])
@@ -160,7 +168,8 @@ def _row(kind: Kind, grouped: dict[Kind, list[RunFigures]]) -> dict[str, object]
 
 
 def _reference(kind: Kind, grouped: dict[Kind, list[RunFigures]]) -> Kind:
-    """What a row is compared with: `base` with the same settings, or else plain, but measured in the same way."""
+    """What a row is compared with: `base` with the same settings, or else plain, but measured in
+    the same way."""
     model, data, settings = kind
     with_settings = (model, "base", settings)
     if data != "base" and with_settings in grouped:
@@ -250,7 +259,8 @@ def paired_change(name: str, pairs: Sequence[tuple[RunFigures, RunFigures]]) -> 
 
 
 def _both_held_out(name: str, run: RunFigures, other: RunFigures) -> pd.DataFrame:
-    """`path, group, before, after` (0 or 1: taken for the subject) of the photos that both runs held out."""
+    """`path, group, before, after` (0 or 1: taken for the subject) of the photos that both runs
+    held out."""
     this = _parts(run.predictions)[name]
     that = _parts(other.predictions)[name]
     this = this[["path", "group"]].assign(after=taken_for_subject(this).astype(int))

@@ -48,7 +48,8 @@ Panel = tuple[Image.Image | None, str]
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training photo near to the one asked about; `similarity` is the cosine of their features, at most 1."""
+    """A training photo near to the one asked about; `similarity` is the cosine of their features,
+    at most 1."""
 
     path: str
     kind: str
@@ -60,10 +61,13 @@ class Explanation:
     """What speaks for the subject in one photo.
 
     Attributes:
-        heat: `[size_px, size_px]` in 0..1 over the whole upright photo; all 0 when nothing speaks for the subject.
+        heat: `[size_px, size_px]` in 0..1 over the whole upright photo; all 0 when nothing speaks
+            for the subject.
         hottest: the same shape, True in the hottest fifth.
-        without_hottest, only_hottest: probability with the hottest fifth greyed out, and with all else greyed out.
-        without_other: the same with a region of the same shape elsewhere greyed out, the mean of four: the control.
+        without_hottest, only_hottest: probability with the hottest fifth greyed out, and with all
+            else greyed out.
+        without_other: the same with a region of the same shape elsewhere greyed out, the mean of
+            four: the control.
         nearest: training photos, the most alike first; empty when none is known.
     """
 
@@ -82,7 +86,8 @@ class Explanation:
             return f"{self.probability:.1%} {subject}: nothing in it speaks for {subject}"
         return (
             f"{self.probability:.1%} {subject}; hottest fifth hidden {self.without_hottest:.1%}, "
-            f"only it shown {self.only_hottest:.1%}, as much elsewhere hidden {self.without_other:.1%}"
+            f"only it shown {self.only_hottest:.1%}, "
+            f"as much elsewhere hidden {self.without_other:.1%}"
         )
 
     said = words  # until merge: the web branch calls it so; the integrator deletes the line
@@ -108,8 +113,8 @@ class Explainer:
     def explain(self, image: Pixels) -> Explanation:
         """Explain the answer for one image `[size_px, size_px, 3]`.
 
-        The heat map is what each cell of the last layer's grid adds to the logit (`contributions`), by captum,
-        where that is above 0.
+        The heat map is what each cell of the last layer's grid adds to the logit (`contributions`),
+        by captum, where that is above 0.
         """
         heat = stretched(self.contributions(image).clip(min=0), self.classifier.spec.size_px)
         hottest = np.zeros(heat.shape, np.bool_)
@@ -130,11 +135,13 @@ class Explainer:
         )
 
     def contributions(self, image: Pixels) -> Floats:
-        """`[h, w]`: activation times gradient of each cell of the last layer's grid, summed over its channels.
+        """`[h, w]`: activation times gradient of each cell of the last layer's grid, summed over
+        its channels.
 
-        HiResCAM (Draelos and Carin 2020, https://arxiv.org/abs/2011.08891). With a linear head the cells add up to the
-        logit less the head's bias, for both backbones. Grad-CAM averages the gradients over the grid first: the same
-        where the features are averaged (MobileNet), but not where each cell has weights of its own (the CNN).
+        HiResCAM (Draelos and Carin 2020, https://arxiv.org/abs/2011.08891). With a linear head the
+        cells add up to the logit less the head's bias, for both backbones. Grad-CAM averages the
+        gradients over the grid first: the same where the features are averaged (MobileNet), but not
+        where each cell has weights of its own (the CNN).
         """
         self.classifier.network.eval()
         x = torch.from_numpy(image[None].astype(np.float32)).requires_grad_()
@@ -175,7 +182,8 @@ def _moved(region: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.bool_]]:
 
 
 def open_explainer(run: Recorded, classifier: Classifier, album: Album | Path) -> Explainer:
-    """An explainer with the photos that the run's classifier was trained on, as far as they are still in the album."""
+    """An explainer with the photos that the run's classifier was trained on, as far as they are
+    still in the album."""
     if isinstance(
         album, Path
     ):  # until merge: the web branch gives a path; the integrator deletes it
@@ -247,7 +255,8 @@ def explanations(
 
 
 def picture_name(photo: Path, run_id: str) -> str:
-    """One name for each photo and run: `a/1.jpg`, `b/1.jpg` and `a/1.png` are three, in one call or in several."""
+    """One name for each photo and run: `a/1.jpg`, `b/1.jpg` and `a/1.png` are three, in one call or
+    in several."""
     place = hashlib.sha256(os.fsencode(photo.resolve())).hexdigest()[:8]
     return f"{photo.stem[:LONGEST_STEM]}-{place}-{run_id[:8]}.jpg"
 

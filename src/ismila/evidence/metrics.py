@@ -1,4 +1,5 @@
-"""Figures from predictions: what a run may be chosen by, what is reported of it, and how sure either is."""
+"""Figures from predictions: what a run may be chosen by, what is reported of it, and how sure
+either is."""
 
 from __future__ import annotations
 
@@ -12,13 +13,16 @@ import pandas as pd
 
 Z_95 = 1.959963984540054
 SMALLEST = 1e-7
-"""float32 holds no probability nearer to 1: without a bound a sure mistake would cost infinitely much."""
+"""float32 holds no probability nearer to 1: without a bound a sure mistake would cost infinitely
+much."""
 SURE = 0.9
-"""From this probability on a photo looks certain to a person; below 1 - SURE it certainly looks like none."""
+"""From this probability on a photo looks certain to a person; below 1 - SURE it certainly looks
+like none."""
 
 
 def reported(predictions: pd.DataFrame) -> pd.DataFrame:
-    """The rows that figures are reported on: held out by the test fold, or by a fold of the cross-validation.
+    """The rows that figures are reported on: held out by the test fold, or by a fold of the
+    cross-validation.
 
     Neither their own answer's network nor its threshold was fitted or chosen on any of them.
     """
@@ -30,7 +34,8 @@ def reported(predictions: pd.DataFrame) -> pd.DataFrame:
 def taken_for_subject(
     predictions: pd.DataFrame, threshold: float | None = None
 ) -> npt.NDArray[np.bool_]:
-    """Which rows are taken for the subject, `[N]`: by each row's own threshold, or by one for all."""
+    """Which rows are taken for the subject, `[N]`: by each row's own threshold, or by one for
+    all."""
     at = predictions["threshold"] if threshold is None else threshold
     return np.asarray(predictions["probability"] >= at, dtype=np.bool_)
 
@@ -41,18 +46,21 @@ def is_subject(predictions: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 
 def selection_figures(selection: pd.DataFrame) -> dict[str, float]:
-    """`select_loss`, the one figure that orders runs, and `select_auroc` beside it; empty when a side is missing.
+    """`select_loss`, the one figure that orders runs, and `select_auroc` beside it; empty when a
+    side is missing.
 
-    `select_loss` is the mean negative log likelihood of the calibrated probabilities. It is a proper scoring rule
-    (Gneiting and Raftery 2007, https://doi.org/10.1198/016214506000001437): lowest for the probabilities that are
-    true, and still falling when the ranking is already perfect, where the AUROC stands still at 1. And a sure
-    mistake costs more than many unsure ones: that is what an animal detector makes on animals. Therefore the sides
-    weigh alike however many photos they have: the subject 1/2, things 1/4, other animals 1/4, or 1/2 for the one of
-    these that is there.
+    `select_loss` is the mean negative log likelihood of the calibrated probabilities. It is a
+    proper scoring rule (Gneiting and Raftery 2007, https://doi.org/10.1198/016214506000001437):
+    lowest for the probabilities that are true, and still falling when the ranking is already
+    perfect, where the AUROC stands still at 1. And a sure mistake costs more than many unsure ones:
+    that is what an animal detector makes on animals. Therefore the sides weigh alike however many
+    photos they have: the subject 1/2, things 1/4, other animals 1/4, or 1/2 for the one of these
+    that is there.
 
     Args:
-        selection: `label, kind, probability` of answers a run may be chosen by, other animals included: the
-            validation fold or the inner folds of a cross-validation, never rows that are reported.
+        selection: `label, kind, probability` of answers a run may be chosen by, other animals
+            included: the validation fold or the inner folds of a cross-validation, never rows that
+            are reported.
     """
     sides = [selection.loc[selection["label"] == name] for name in ("things", "pets")]
     others = [side for side in sides if len(side)]
@@ -73,9 +81,9 @@ def _surprise(rows: pd.DataFrame) -> float:
 def reported_figures(predictions: pd.DataFrame) -> dict[str, float]:
     """`test_*` on the rows that `reported` gives, each judged by its own threshold.
 
-    A figure without a photo to measure it on is left out. `test_balanced_accuracy` is the mean of recall and
-    true-negative rate: with five negatives a positive, plain accuracy flatters "not Mila" to everything. `test_ece` is
-    the expected calibration error.
+    A figure without a photo to measure it on is left out. `test_balanced_accuracy` is the mean of
+    recall and true-negative rate: with five negatives a positive, plain accuracy flatters "not
+    Mila" to everything. `test_ece` is the expected calibration error.
     """
     test = reported(predictions)
     if not len(test):
@@ -96,7 +104,8 @@ def reported_figures(predictions: pd.DataFrame) -> dict[str, float]:
 
 
 def rates(predictions: pd.DataFrame, threshold: float | None = None) -> dict[str, tuple[int, int]]:
-    """(photos taken for the subject, n) for recall, recall_closeups, fpr_things, fpr_pets and each fpr_<kind>.
+    """(photos taken for the subject, n) for recall, recall_closeups, fpr_things, fpr_pets and each
+    fpr_<kind>.
 
     Args:
         predictions: columns `label, kind, closeup, probability, threshold`.
@@ -110,7 +119,8 @@ def rates(predictions: pd.DataFrame, threshold: float | None = None) -> dict[str
 
 
 def parts_of(predictions: pd.DataFrame) -> dict[str, pd.Series[bool]]:
-    """Which rows recall, recall_closeups, fpr_things, fpr_pets and each fpr_<kind> are measured on."""
+    """Which rows recall, recall_closeups, fpr_things, fpr_pets and each fpr_<kind> are measured
+    on."""
     label = predictions["label"]
     kind = predictions["kind"]
     closeup = predictions["closeup"].astype("boolean").fillna(False).astype(bool)
@@ -125,7 +135,8 @@ def parts_of(predictions: pd.DataFrame) -> dict[str, pd.Series[bool]]:
 
 
 def wilson(successes: float, n: int) -> tuple[float, float]:
-    """95 % Wilson interval of a rate; (0, 1) when n is 0; `successes` may be a mean. https://doi.org/10.2307/2276774"""
+    """95 % Wilson interval of a rate; (0, 1) when n is 0; `successes` may be a mean.
+    https://doi.org/10.2307/2276774"""
     if n == 0:
         return 0.0, 1.0
     p = successes / n
@@ -150,8 +161,8 @@ def auroc(predictions: pd.DataFrame) -> float:
 def auroc_interval(tables: Sequence[pd.DataFrame], resamples: int = 1000) -> tuple[float, float]:
     """95 % bootstrap interval of the mean AUROC of one table or several (seeds) over *groups*.
 
-    Near-duplicates are drawn together, as they would come, and a group that several tables hold is drawn for all of
-    them. NaN when a side is missing.
+    Near-duplicates are drawn together, as they would come, and a group that several tables hold is
+    drawn for all of them. NaN when a side is missing.
     """
     both_sided = [table for table in tables if table["label"].eq("subject").nunique() == 2]
     groups = sorted(set().union(*(table["group"] for table in both_sided)))
@@ -179,7 +190,8 @@ def auroc_interval(tables: Sequence[pd.DataFrame], resamples: int = 1000) -> tup
 def _weighted_aurocs(
     table: pd.DataFrame, weights: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """AUROC with each row counted `weights` times, `[draws, rows]` -> `[draws]`; NaN where a side is missing."""
+    """AUROC with each row counted `weights` times, `[draws, rows]` -> `[draws]`; NaN where a side
+    is missing."""
     p = table["probability"].to_numpy()
     order = np.argsort(p, kind="stable")
     truth = is_subject(table)[order]
@@ -197,8 +209,8 @@ def calibration(predictions: pd.DataFrame, bins: int = 10) -> tuple[float, pd.Da
     """Expected calibration error (Guo et al. 2017, https://arxiv.org/abs/1706.04599) and its bins.
 
     Returns:
-        The error in 0..1 (NaN without a photo), and `probability` (mean), `rate` (of the subject), `n` of each bin
-        that is not empty.
+        The error in 0..1 (NaN without a photo), and `probability` (mean), `rate` (of the subject),
+        `n` of each bin that is not empty.
     """
     p = predictions["probability"].to_numpy(np.float64)
     number = np.minimum((p * bins).astype(int), bins - 1)
@@ -221,9 +233,10 @@ class Reliability:
         probability: their mean.
         taken: share that is taken for the subject.
         sure: share of at least `SURE`.
-        sure_and_wrong: the same for what is not the subject; for the subject the share of at most 1 - `SURE`.
-        error: expected calibration error among these photos and the subject's, both sides weighing alike; None for
-            the subject itself, and where it has no photo.
+        sure_and_wrong: the same for what is not the subject; for the subject the share of at most 1
+            - `SURE`.
+        error: expected calibration error among these photos and the subject's, both sides weighing
+            alike; None for the subject itself, and where it has no photo.
     """
 
     label: str
@@ -237,10 +250,11 @@ class Reliability:
 
 
 def reliability(predictions: pd.DataFrame) -> list[Reliability]:
-    """For the subject, for things, and for each kind of other animals, as far as there is a photo of it.
+    """For the subject, for things, and for each kind of other animals, as far as there is a photo
+    of it.
 
-    A calibration error over all photos hides the kind that it is made on: a network that never saw a goat may be
-    right about things and sure that each goat is the subject.
+    A calibration error over all photos hides the kind that it is made on: a network that never saw
+    a goat may be right about things and sure that each goat is the subject.
     """
     subject = predictions[is_subject(predictions)]
     by_kind = {"subject": subject, "things": predictions[predictions["label"] == "things"]}
@@ -266,7 +280,8 @@ def _reliability(kind: str, rows: pd.DataFrame, subject: pd.DataFrame) -> Reliab
 
 
 def balanced_error(subject: pd.DataFrame, others: pd.DataFrame, bins: int = 10) -> float | None:
-    """Expected calibration error of two sides that weigh alike however many photos they have; None without one."""
+    """Expected calibration error of two sides that weigh alike however many photos they have; None
+    without one."""
     if not len(subject) or not len(others):
         return None
     table = pd.concat([subject, others])

@@ -20,7 +20,8 @@ def run_plots(
     predictions: pd.DataFrame,
     threshold: float | None = None,
 ) -> dict[str, Figure]:
-    """`curves` (loss and accuracy by epoch) and `probabilities` (held-out photos by kind, with the thresholds).
+    """`curves` (loss and accuracy by epoch) and `probabilities` (held-out photos by kind, with the
+    thresholds).
 
     One that would show nothing is left out: no epoch, or no photo that was held out.
     """

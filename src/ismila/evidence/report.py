@@ -75,7 +75,8 @@ class Calibration:
 
     Attributes:
         error: over all reported photos; None without one.
-        among: the same among the subject's photos and those of one other label, both sides weighing alike.
+        among: the same among the subject's photos and those of one other label, both sides weighing
+            alike.
         bins: `probability, rate, n`.
         kinds: what `metrics.reliability` gives.
         temperature: what the classifier divides its logits by.
@@ -90,7 +91,8 @@ class Calibration:
 
 @dataclass(frozen=True, kw_only=True)
 class Other:
-    """The best other run, and how the rates differ from it on the photos that both held out, by what they say."""
+    """The best other run, and how the rates differ from it on the photos that both held out, by
+    what they say."""
 
     name: str
     id: str
@@ -137,7 +139,8 @@ class Report:
     """All that the page shows.
 
     Attributes:
-        thresholds: the different ones that photos were judged by: one, or one of each fold of a cross-validation.
+        thresholds: the different ones that photos were judged by: one, or one of each fold of a
+            cross-validation.
         kept_threshold: the classifier's own, which judges new photos.
         auroc: with the ends of its 95 % interval; None without a photo on one side.
     """
@@ -256,7 +259,8 @@ def _or_none(value: float) -> float | None:
 
 
 def _best_other(run: Recorded, subject: str) -> Other | None:
-    """The best other run that was measured like this one: same album, seed and protocol; None when there is none."""
+    """The best other run that was measured like this one: same album, seed and protocol; None when
+    there is none."""
     runs = finished_runs(run.tags.get("subject", subject))
     others = [other for other in runs if other.run_id != run.run_id]
     comparable = [

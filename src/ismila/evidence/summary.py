@@ -33,11 +33,15 @@ def summary(reported: pd.DataFrame, subject: str) -> str:
         return f"{counted}: rather an animal detector than a detector of {subject}."
     if high < DETECTS_ANIMALS:
         return f"{counted}: more than an animal detector."
-    return f"{counted}: too few animals, or too many mistakes, to call it more than an animal detector."
+    return (
+        f"{counted}: too few animals, or too many mistakes, "
+        "to call it more than an animal detector."
+    )
 
 
 def _counted(rate_of: dict[str, tuple[int, int]], subject: str) -> str:
-    """What was recognised and what was taken for the subject, without what no photo was held out of."""
+    """What was recognised and what was taken for the subject, without what no photo was held out
+    of."""
     recognised, n = rate_of["recall"]
     begin = (
         f"Recognises {recognised} of {n} held-out photos of {subject}"

@@ -1,4 +1,5 @@
-"""What in an album looks wrong, worst first: probable label errors, near-duplicates, blurred, tiny, far away."""
+"""What in an album looks wrong, worst first: probable label errors, near-duplicates, blurred, tiny,
+far away."""
 
 from __future__ import annotations
 
@@ -26,9 +27,10 @@ FOLDS = 5
 STRENGTH = 10.0
 """scikit-learn's C of the classifier that looks for label errors, on centred features of length 1.
 
-benchmarks/label_errors.py measures it. On a real album of 672 photos with 5 % of labels changed among five, seeds 0 to
-4, the share of them in the first 5 % of the list by self-confidence: C=1 0.77, 10 0.78, 100 0.75; 10 with balanced
-classes 0.80; trained again without the suspects 0.76. By the normalised margin: 0.66 to 0.69."""
+benchmarks/label_errors.py measures it. On a real album of 672 photos with 5 % of labels changed
+among five, seeds 0 to 4, the share of them in the first 5 % of the list by self-confidence: C=1
+0.77, 10 0.78, 100 0.75; 10 with balanced classes 0.80; trained again without the suspects 0.76. By
+the normalised margin: 0.66 to 0.69."""
 TINY_PX = 128
 FAR_SHARE = 0.12
 BLURRED_DEVIATIONS = 3.0
@@ -44,9 +46,10 @@ def suspects_of(
 ) -> pd.DataFrame:
     """One row a photo that looks wrong, the worst first.
 
-    Columns: `path, label, kind, closeup`, `sort` (of the worst reason: label, duplicate, far, blurred, tiny,
-    unreadable), `score` in [0, 1], `reason` (all reasons in words), `suggested` (label or kind, empty where there is
-    none). An album too small or too lopsided to say something about one of them has none of that sort.
+    Columns: `path, label, kind, closeup`, `sort` (of the worst reason: label, duplicate, far,
+    blurred, tiny, unreadable), `score` in [0, 1], `reason` (all reasons in words), `suggested`
+    (label or kind, empty where there is none). An album too small or too lopsided to say something
+    about one of them has none of that sort.
 
     Args:
         index: what `album.update()` gives.
@@ -97,7 +100,8 @@ def _table(rows: list[tuple[str, str, float, str, str]]) -> pd.DataFrame:
 def _label_errors(rows: pd.DataFrame, features: Floats, subject: str) -> pd.DataFrame:
     """Photos whose label a classifier that did not see their group thinks wrong.
 
-    Confident learning (Northcutt et al. 2021, https://doi.org/10.1613/jair.1.12125) as `cleanlab` does it.
+    Confident learning (Northcutt et al. 2021, https://doi.org/10.1613/jair.1.12125) as `cleanlab`
+    does it.
     """
     from cleanlab.rank import get_label_quality_scores
 
@@ -125,7 +129,8 @@ def _label_errors(rows: pd.DataFrame, features: Floats, subject: str) -> pd.Data
 
 
 def _classes(rows: pd.DataFrame) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """Class names and numbers: subject, things, and each kind of animal that has enough photos to be learnt."""
+    """Class names and numbers: subject, things, and each kind of animal that has enough photos to
+    be learnt."""
     names = rows["label"].where(rows["label"] != "pets", "pets/" + rows["kind"])
     counts = names.value_counts()
     rare = counts.index[(counts < 2 * FOLDS) & counts.index.str.startswith("pets/")]
@@ -142,8 +147,8 @@ def out_of_fold(
 ) -> npt.NDArray[np.float64]:
     """`[N, classes]`: probabilities from classifiers that did not see the photo's group.
 
-    NaN for a photo that nothing can be said about: no classifier that did not see its group knows its own class
-    (all photos of it in one burst), or there is but one class.
+    NaN for a photo that nothing can be said about: no classifier that did not see its group knows
+    its own class (all photos of it in one burst), or there is but one class.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -167,7 +172,8 @@ def out_of_fold(
 def _splits(
     labels: npt.NDArray[np.int64], groups: npt.NDArray[np.object_]
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """(train, held out) rows, groups whole; as many folds as the album allows, none when that is one."""
+    """(train, held out) rows, groups whole; as many folds as the album allows, none when that is
+    one."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     largest_class = int(np.bincount(labels).max())
@@ -237,7 +243,9 @@ class _Sharpness:
     """log10 of the variance of the Laplacian of a grey image (Pech-Pacheco et al. 2000,
     https://doi.org/10.1109/ICPR.2000.903548), so that it is cached like features."""
 
-    digest, dtype, shape = "laplacian", "<f4", (1,)
+    digest = "laplacian"
+    dtype = "<f4"
+    shape = (1,)
 
     def __call__(self, images: Pixels) -> Floats:
         from scipy.ndimage import laplace  # type: ignore[attr-defined]

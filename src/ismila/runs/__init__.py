@@ -1,7 +1,7 @@
 """The only place that speaks MLflow: record a run, find it again, the registry, sweeps.
 
-MLflow reads these variables while it is imported, so they are set here: every module of this room comes after its
-package. MLflow itself is imported by the modules, since it takes seconds.
+MLflow reads these variables while it is imported, so they are set here: every module of this room
+comes after its package. MLflow itself is imported by the modules, since it takes seconds.
 """
 
 import os

@@ -49,15 +49,16 @@ class Recorded:
 
     @property
     def protocol(self) -> str:
-        """How its figures were measured: `fold` or `crossval`; runs before the tag existed count as `fold`."""
+        """How its figures were measured: `fold` or `crossval`; runs before the tag existed count as
+        `fold`."""
         return self.tags.get("protocol", "fold")
 
     @property
     def selection(self) -> dict[str, float]:
         """The figures that it may be chosen by.
 
-        None for a run without the tag `protocol`: it took `select_loss` from other photos with other weights, and
-        one name must not stand for two measures.
+        None for a run without the tag `protocol`: it took `select_loss` from other photos with
+        other weights, and one name must not stand for two measures.
         """
         if "protocol" not in self.tags:
             return {}
@@ -90,11 +91,12 @@ class Chosen:
 
 
 def rank(run: Recorded) -> tuple[bool, float]:
-    """What makes a run `best`: the lower `select_loss` (`evidence.metrics.selection_figures`), and nothing else.
+    """What makes a run `best`: the lower `select_loss` (`evidence.metrics.selection_figures`), and
+    nothing else.
 
-    The AUROC tells no good run from a better one: it stays at 1 as soon as every photo of the subject stands above
-    every other (38 of 38 recorded runs). A run without a loss of today's kind comes last, and among those the lower
-    loss of the older kind counts.
+    The AUROC tells no good run from a better one: it stays at 1 as soon as every photo of the
+    subject stands above every other (38 of 38 recorded runs). A run without a loss of today's kind
+    comes last, and among those the lower loss of the older kind counts.
     """
     loss = run.selection.get("select_loss")
     if loss is not None:
@@ -103,10 +105,12 @@ def rank(run: Recorded) -> tuple[bool, float]:
 
 
 def best_of(runs: Sequence[Recorded]) -> Chosen:
-    """The best of the runs that were measured as the newest one was: same album, same seed, same protocol.
+    """The best of the runs that were measured as the newest one was: same album, same seed, same
+    protocol.
 
-    Photos, folds or protocol that differ make a figure better or worse without making the run better or worse: an
-    easy demo album, few photos, a lucky draw. Of equals the oldest is the best, so that a champion stays one.
+    Photos, folds or protocol that differ make a figure better or worse without making the run
+    better or worse: an easy demo album, few photos, a lucky draw. Of equals the oldest is the best,
+    so that a champion stays one.
 
     Args:
         runs: at least one, the newest first.
@@ -131,7 +135,8 @@ def _incomparable(run: Recorded, newest: Recorded) -> str:
 
 
 def choose_run(which: str, subject: str, uri: str | None = None) -> Chosen:
-    """The run that `best` (see `best_of`), `latest`, an alias, a run id or a unique prefix of one stands for.
+    """The run that `best` (see `best_of`), `latest`, an alias, a run id or a unique prefix of one
+    stands for.
 
     Raises:
         UserError: there is none, or more than one, or MLflow does not answer.
@@ -268,7 +273,8 @@ def _download(run_id: str, artifact: str) -> Path:
 
 
 def album_of(run: Recorded, root: Path | None = None) -> Album:
-    """The run's album at `root`, or where it was when the run was made, with the derived files it was given.
+    """The run's album at `root`, or where it was when the run was made, with the derived files it
+    was given.
 
     Raises:
         UserError: it is not there.

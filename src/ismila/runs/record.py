@@ -58,7 +58,8 @@ class RunResults:
 
     Attributes:
         figures: `select_*`, `test_*`, `threshold` and the like; finite.
-        predictions: `path, sha256, group, fold, label, kind, closeup, probability, threshold, held_out_by, used`.
+        predictions: `path, sha256, group, fold, label, kind, closeup, probability, threshold,
+            held_out_by, used`.
         digest: of the album.
         protocol: how the figures were measured, `fold` or `crossval`; kept as a tag.
         summary: the run in a sentence; MLflow's UI shows it.
@@ -76,7 +77,8 @@ class RunResults:
 
 @contextmanager
 def open_run(description: RunDescription, uri: str | None = None) -> Iterator[str]:
-    """Open a run of the subject's experiment and yield its id; it ends FINISHED, or FAILED on an exception.
+    """Open a run of the subject's experiment and yield its id; it ends FINISHED, or FAILED on an
+    exception.
 
     Args:
         uri: of the tracking server; see `connect`.
@@ -108,7 +110,8 @@ def _start(client: mlflow.MlflowClient, description: RunDescription) -> str:
 
 
 def record_epochs(run_id: str, epochs: Sequence[Mapping[str, float]]) -> None:
-    """Log `loss, accuracy, val_loss, val_accuracy` of each epoch, in as few calls as MLflow allows."""
+    """Log `loss, accuracy, val_loss, val_accuracy` of each epoch, in as few calls as MLflow
+    allows."""
     metrics = [
         Metric(name, value, int(epoch["timestamp_ms"]), step)
         for step, epoch in enumerate(epochs)
@@ -180,7 +183,8 @@ def ismila_version() -> str:
 def ismila_commit(package: Path = PACKAGE) -> str:
     """The commit of the checkout that holds ismila's source, with `+` when files differ from it.
 
-    Empty when git does not track that source: in a wheel, also where it is installed inside somebody's repository.
+    Empty when git does not track that source: in a wheel, also where it is installed inside
+    somebody's repository.
     """
     if not _git(package, "ls-files", "--error-unmatch", "__init__.py"):
         return ""

@@ -36,10 +36,10 @@ SERVED_WITH = (
 def crown(subject: str) -> str:
     """Let the subject's `champion` be the run that is `best` now; returns its id.
 
-    Chosen as `best` is, so both always mean the same run: when another album, seed or protocol is the newest, that
-    may be an earlier run. Only a champion is logged as an MLflow model, and each at most once: with the package's
-    code and weights that is 20 MB and some seconds. So a sweep over seeds, of which each is the newest in its turn,
-    crowns once, at its end.
+    Chosen as `best` is, so both always mean the same run: when another album, seed or protocol is
+    the newest, that may be an earlier run. Only a champion is logged as an MLflow model, and each
+    at most once: with the package's code and weights that is 20 MB and some seconds. So a sweep
+    over seeds, of which each is the newest in its turn, crowns once, at its end.
 
     Raises:
         UserError: there is no finished run, or MLflow does not answer.
@@ -57,7 +57,8 @@ def crown(subject: str) -> str:
 
 
 def aliases(subject: str) -> dict[str, str]:
-    """Alias -> run id of the subject's registered model: `champion`, and those that a person gave."""
+    """Alias -> run id of the subject's registered model: `champion`, and those that a person
+    gave."""
     client = mlflow.MlflowClient()
     try:
         named = client.get_registered_model(subject).aliases

@@ -15,7 +15,8 @@ from ismila.runs.record import SOURCE
 from ismila.runs.store import answering, connect, experiment_of, tracking_uri
 
 SWEEP = "ISMILA_SWEEP_RUN"
-"""Environment variable that holds the parent run's id while a multirun goes on: its jobs may be processes."""
+"""Environment variable that holds the parent run's id while a multirun goes on: its jobs may be
+processes."""
 
 
 def open_sweep(subject: str, uri: str | None = None) -> str:
