@@ -233,8 +233,8 @@ class Reliability:
         probability: their mean.
         taken: share that is taken for the subject.
         sure: share of at least `SURE`.
-        sure_and_wrong: the same for what is not the subject; for the subject the share of at most 1
-            - `SURE`.
+        sure_and_wrong: the same for what is not the subject; for the subject the share of
+            at most 1 - `SURE`.
         error: expected calibration error among these photos and the subject's, both sides weighing
             alike; None for the subject itself, and where it has no photo.
     """
