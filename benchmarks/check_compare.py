@@ -1,9 +1,11 @@
-"""Are the figures of `ismila compare` those of scikit-learn? Recomputed from predictions.parquet, nothing shared.
+"""Are the figures of `ismila compare` those of scikit-learn? Recomputed from predictions.parquet,
+nothing shared.
 
     .venv/bin/python benchmarks/check_compare.py [--mlruns mlruns] [--subject mila]
 
-Reads the tracking database with sqlite3 and each run's predictions.parquet, takes every mean from scikit-learn and the
-Wilson intervals from scipy, and prints the largest difference. Exit code 1 when it is above 1e-9.
+Reads the tracking database with sqlite3 and each run's predictions.parquet, takes every mean from
+scikit-learn and the Wilson intervals from scipy, and prints the largest difference. Exit code 1
+when it is above 1e-9.
 """
 
 from __future__ import annotations
@@ -36,7 +38,6 @@ class Run(NamedTuple):
     model: str
     data: str
     seed: int
-    threshold: float
     table: pd.DataFrame
     params: dict[str, str]
 
@@ -67,8 +68,9 @@ def main() -> int:
         base = rows_of.get(
             (row["model"], "base", row["settings"] if row["data"] != "base" else ""), []
         )
-        base = base or rows_of.get((row["model"], "base", ""), [])
-        if this != (row["model"], "base", "") and base:
+        plain = "protocol=crossval" if "protocol=crossval" in row["settings"] else ""
+        base = base or rows_of.get((row["model"], "base", plain), [])
+        if this != (row["model"], "base", plain) and base:
             told |= differences(rows_of[this], base)
         for name, value in told.items():
             worst, compared = max(worst, abs(row[name] - value)), compared + 1
@@ -79,7 +81,8 @@ def main() -> int:
 
 
 def pick(runs: list[Run], row: dict[str, str], rows: list[dict[str, str]]) -> list[Run]:
-    """The runs a row stands for: of its model and variant, with its settings and no other row's; newest of a seed."""
+    """The runs a row stands for: of its model and variant, with its settings and no other row's;
+    newest of a seed."""
 
     def fits(run: Run, settings: str) -> bool:
         return all(
@@ -118,35 +121,29 @@ def read_runs(database: Path, subject: str) -> list[Run]:
             if "model" not in tags or (album := album or tags["album"]) != tags["album"]:
                 continue
             params = dict(db.execute("SELECT key, value FROM params WHERE run_uuid = ?", [run]))
-            [[threshold]] = db.execute(
-                "SELECT value FROM latest_metrics WHERE run_uuid = ? AND key = 'threshold'", [run]
-            )
             table = pd.read_parquet(Path(unquote(urlparse(where).path)) / "predictions.parquet")
             short = {name.split(".")[-1]: value for name, value in params.items()}
-            runs.append(
-                Run(
-                    tags["model"], tags["data"], int(params["seed"]), float(threshold), table, short
-                )
-            )
+            short["protocol"] = tags["protocol"]
+            runs.append(Run(tags["model"], tags["data"], int(params["seed"]), table, short))
     return runs
 
 
 def expected(runs: list[Run]) -> dict[str, float]:
-    """Means over runs of each figure, and Wilson's intervals by scipy where one photo is one trial."""
+    """Means over runs of each figure, and Wilson's intervals by scipy where one photo is one
+    trial."""
     told: dict[str, list[float]] = defaultdict(list)
     trials: dict[str, set[str]] = defaultdict(set)
-    for *_, threshold, table, _ in runs:
-        val, test = table[table["fold"] == "val"], table[table["held_out"]]
-        truth, p = test["label"].eq("subject").to_numpy(), test["probability"].to_numpy(np.float64)
-        taken = p >= threshold
-        told["select_auroc"].append(roc_auc_score(val["label"].eq("subject"), val["probability"]))
-        told["select_loss"].append(
-            log_loss(
-                val["label"].eq("subject"),
-                val["probability"].astype(float),
-                sample_weight=balanced(val),
-            )
-        )
+    for *_, table, params in runs:
+        val = table[table["held_out_by"] == "val"]
+        test = reported(table)
+        truth = test["label"].eq("subject").to_numpy()
+        p = test["probability"].to_numpy(np.float64)
+        taken = p >= test["threshold"].to_numpy(np.float64)
+        if params["protocol"] == "fold":  # else the answers that chose are those of inner folds
+            chosen = val["label"].eq("subject")
+            p_val = val["probability"].astype(float).clip(1e-7, 1 - 1e-7)
+            told["select_auroc"].append(roc_auc_score(chosen, val["probability"]))
+            told["select_loss"].append(log_loss(chosen, p_val, sample_weight=balanced(val)))
         told["test_auroc"].append(roc_auc_score(truth, p))
         told["test_accuracy"].append(accuracy_score(truth, taken))
         told["test_balanced_accuracy"].append(balanced_accuracy_score(truth, taken))
@@ -173,10 +170,20 @@ def expected(runs: list[Run]) -> dict[str, float]:
     return means
 
 
+def reported(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that figures are measured on."""
+    return table[table["held_out_by"].str.match(r"test$|crossval")]
+
+
 def balanced(table: pd.DataFrame) -> np.ndarray:
-    """Weights with which the subject's photos count as much as all the others."""
-    truth = table["label"].eq("subject").to_numpy()
-    return np.where(truth, 1 / truth.sum(), 1 / (~truth).sum())
+    """Weights with which the subject's photos count a half, and things and other animals share the
+    other half."""
+    counts = table["label"].value_counts()
+    others = len(counts) - 1
+    shares = {
+        label: (0.5 if label == "subject" else 0.5 / others) / n for label, n in counts.items()
+    }
+    return table["label"].map(shares).to_numpy(np.float64)
 
 
 def calibration_error(truth: np.ndarray, p: np.ndarray) -> float:
@@ -191,24 +198,17 @@ def calibration_error(truth: np.ndarray, p: np.ndarray) -> float:
 
 def differences(runs: list[Run], base: list[Run]) -> dict[str, float]:
     """This variant's rate less base's, over the photos that both runs of a seed hold out."""
-    of_seed = {run.seed: (run.threshold, run.table.set_index("path")) for run in base}
+    names = {"subject": "d_test_recall", "things": "d_test_fpr_things", "pets": "d_test_fpr_pets"}
+    of_seed = {run.seed: reported(run.table).set_index("path") for run in base}
     change: dict[str, list[int]] = defaultdict(list)
-    for *_, seed, threshold, table, _ in runs:
-        if seed not in of_seed:
-            continue
-        base_threshold, before = of_seed[seed]
-        for row in table[table["held_out"]].itertuples():
-            if row.path in before.index and before.at[row.path, "held_out"]:
-                name = {
-                    "subject": "d_test_recall",
-                    "things": "d_test_fpr_things",
-                    "pets": "d_test_fpr_pets",
-                }[row.label]
-                now, then = (
-                    row.probability >= threshold,
-                    before.at[row.path, "probability"] >= base_threshold,
-                )
-                change[name].append(int(now) - int(then))
+    for *_, seed, table, _ in runs:
+        before = of_seed.get(seed, pd.DataFrame())
+        for row in reported(table).itertuples():
+            if row.path in before.index:
+                then = before.loc[row.path]
+                now_taken = row.probability >= row.threshold
+                then_taken = then["probability"] >= then["threshold"]
+                change[names[row.label]].append(int(now_taken) - int(then_taken))
     return {name: float(np.mean(values)) for name, values in change.items()}
 
 

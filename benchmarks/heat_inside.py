@@ -25,8 +25,9 @@ import pandas as pd
 from PIL import Image
 
 from ismila.evidence.explain import Explainer
+from ismila.evidence.metrics import reported
 from ismila.photos.images import read_image
-from ismila.runs import finished_runs, load_classifier, load_predictions
+from ismila.runs.find import finished_runs, load_classifier, load_predictions
 
 OTHERS = 20
 """As many other drawings' maps are laid on each outline."""
@@ -80,7 +81,8 @@ def _measured(run) -> pd.DataFrame:
         classifier, pd.DataFrame({"path": [], "kind": []}), np.zeros((0, 1), np.float32)
     )
     rows = load_predictions(run.run_id)
-    rows = rows[rows["held_out"] & (rows["label"] == "subject")]
+    rows = reported(rows)
+    rows = rows[rows["label"] == "subject"]
     side = (classifier.spec.size_px, classifier.spec.size_px)
     outlines, explained = [], []
     for path in rows["path"]:

@@ -20,7 +20,7 @@ import requests
 
 from ismila.photos.images import read_image
 from ismila.photos.labels import walk
-from ismila.runs import find_run, load_classifier
+from ismila.runs.find import find_run, load_classifier
 from ismila.use.export.exported import ExportedClassifier
 
 

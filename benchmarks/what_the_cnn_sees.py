@@ -31,8 +31,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ismila.evidence.explain import Explainer
+from ismila.evidence.metrics import reported
 from ismila.photos.images import ImageSpec, read_image
-from ismila.runs import Recorded, finished_runs, load_classifier, load_predictions
+from ismila.runs.find import Recorded, finished_runs, load_classifier, load_predictions
 
 SMALL = ImageSpec(96)
 
@@ -65,7 +66,7 @@ def _measured(run: Recorded) -> pd.DataFrame:
     explainer = Explainer(
         classifier, pd.DataFrame({"path": [], "kind": []}), np.zeros((0, 1), np.float32)
     )
-    rows = load_predictions(run.run_id).query("held_out").reset_index(drop=True)
+    rows = reported(load_predictions(run.run_id))
     images = np.stack([read_image(root / path, classifier.spec) for path in rows["path"]])
     grey = np.stack([np.asarray(Image.fromarray(i).convert("L").convert("RGB")) for i in images])
     side = images.shape[1:3]

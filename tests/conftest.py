@@ -138,3 +138,11 @@ def exported(trained, tmp_path_factory):
     said = call(trained, "ismila.cli", "export", "--format", "onnx", "--to", to)
     assert said.returncode == 0, said.stderr
     return to, said.stdout
+
+
+@pytest.fixture(scope="session")
+def ledger(tmp_path_factory):
+    """A tracking store without a training; a test takes a subject of its own in it."""
+    from recorded import Ledger
+
+    return Ledger(tmp_path_factory.mktemp("ledger"))

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from recorded import predictions_of
 from sklearn.metrics import recall_score, roc_auc_score
 
-from ismila.evidence.compare import RunFigures, compare_runs
-from ismila.evidence.metrics import wilson
+from ismila.evidence.compare import RunFigures, compare_runs, figures_of
+from ismila.evidence.metrics import reported, wilson
+from ismila.runs.find import finished_runs
 
 
 def run_of(data, seed, shift):
@@ -26,12 +28,12 @@ def run_of(data, seed, shift):
     )
     held_out = np.random.default_rng(100 + seed).random(120) < 0.5
     return RunFigures(
-        f"{data}{seed}",
-        "mobilenet",
-        data,
-        seed,
-        0.5,
-        table.assign(held_out=held_out, fold=np.where(held_out, "test", "val")),
+        run_id=f"{data}{seed}",
+        model="mobilenet",
+        data=data,
+        seed=seed,
+        predictions=table.assign(held_out_by=np.where(held_out, "test", "val"), threshold=0.5),
+        selection={"select_auroc": 1.0, "select_loss": 0.1 + seed / 100},
     )
 
 
@@ -47,7 +49,7 @@ def runs():
 def test_means_are_those_of_scikit_learn(runs):
     table = compare_runs(runs).set_index("data")
     for data in ("base", "pets"):
-        tests = [r.predictions[r.predictions["held_out"]] for r in runs if r.data == data]
+        tests = [reported(r.predictions) for r in runs if r.data == data]
         recall = [recall_score(t["label"] == "subject", t["probability"] >= 0.5) for t in tests]
         auroc = [roc_auc_score(t["label"] == "subject", t["probability"]) for t in tests]
         pets = [(t.loc[t["label"] == "pets", "probability"] >= 0.5).mean() for t in tests]
@@ -66,14 +68,12 @@ def test_the_difference_is_paired_and_read_out(runs):
     assert row["d_test_fpr_pets_high"] < 0
     assert "lowers false positives on animals from" in row["reading"]
     assert "recall" in row["reading"]
-    photos = sum(
-        (r.predictions["held_out"] & (r.predictions["label"] == "pets")).sum() for r in runs[:4]
-    )
+    photos = sum((reported(r.predictions)["label"] == "pets").sum() for r in runs[:4])
     taken = [
         sum(
             (
                 (r.predictions["probability"] >= 0.5)
-                & r.predictions["held_out"]
+                & (r.predictions["held_out_by"] == "test")
                 & (r.predictions["label"] == "pets")
             ).sum()
             for r in part
@@ -85,13 +85,11 @@ def test_the_difference_is_paired_and_read_out(runs):
 
 def test_all_right_on_a_few_photos_is_not_certainty(runs):
     sure = [
-        RunFigures(
-            r.run_id,
-            r.model,
-            r.data,
-            r.seed,
-            0.5,
-            r.predictions.assign(probability=(r.predictions["label"] == "subject").astype(float)),
+        replace(
+            r,
+            predictions=r.predictions.assign(
+                probability=(r.predictions["label"] == "subject").astype(float)
+            ),
         )
         for r in runs
     ]
@@ -102,9 +100,7 @@ def test_all_right_on_a_few_photos_is_not_certainty(runs):
 
 def test_every_rate_has_wilsons_interval_and_an_auroc_one_over_groups(runs):
     row = compare_runs(runs[:1]).iloc[0]
-    dogs = runs[0].predictions[
-        runs[0].predictions["held_out"] & (runs[0].predictions["kind"] == "dog")
-    ]
+    dogs = reported(runs[0].predictions).query("kind == 'dog'")
     assert (row["test_fpr_dog_low"], row["test_fpr_dog_high"]) == pytest.approx(
         wilson((dogs["probability"] >= 0.5).sum(), len(dogs))
     )
@@ -138,6 +134,59 @@ def test_runs_with_other_settings_have_rows_of_their_own(runs):
     assert table.loc[1, "reading"].startswith(
         "base hidden=128 against base: false positives on animals unchanged"
     )
+
+
+def test_runs_that_were_measured_otherwise_have_rows_of_their_own(ledger):
+    tables = [predictions_of(12, 12, 12, seed=seed) for seed in range(2)]
+    crossval = predictions_of(12, 12, 12, held_out_by="crossval 1")
+    for data in ("base", "pets"):
+        ledger.run("measured", data=data, predictions=tables[0])
+    ledger.run("measured", data="base", predictions=crossval, protocol="crossval")
+    for seed in range(3):  # most runs of this variant are cross-validated, and still say so
+        ledger.run("measured", data="pets", seed=seed, predictions=crossval, protocol="crossval")
+    ledger.run("measured", data="pets", album="b" * 16)
+    runs, _ = figures_of(finished_runs("measured", ledger.uri)[1:])
+    table = compare_runs(runs)
+    assert table[["data", "settings", "seeds"]].to_numpy().tolist() == [
+        ["base", "", 1],
+        ["base", "protocol=crossval", 1],
+        ["pets", "", 1],
+        ["pets", "protocol=crossval", 3],
+    ]
+    assert table["reading"].iloc[:2].tolist() == ["", ""]
+    assert table["reading"].iloc[2].startswith("pets against base: ")
+    assert (
+        table["reading"]
+        .iloc[3]
+        .startswith("pets protocol=crossval against base protocol=crossval: ")
+    )
+    assert figures_of(finished_runs("measured", ledger.uri))[1] == 6  # another album
+
+
+def test_a_figure_without_a_photo_in_common_is_said(runs):
+    table = compare_runs(
+        [
+            replace(runs[0], predictions=predictions_of(12, 12, 0)),
+            replace(runs[4], predictions=predictions_of(12, 12, 12)),
+        ]
+    )
+    row = table.set_index("data").loc["pets"]
+    assert "false positives on animals: no photo that both held out" in row["reading"]
+    assert "false positives on things unchanged" in row["reading"]
+    assert np.isnan(table.set_index("data").loc["base"].get("test_fpr_pets", np.nan))
+
+
+def test_runs_that_held_out_nothing_still_have_a_row(runs):
+    nothing = [replace(r, predictions=predictions_of(3, 3, 3, held_out_by="val")) for r in runs]
+    table = compare_runs(nothing)
+    assert table["seeds"].tolist() == [4, 4]
+    assert not [name for name in table if name.startswith("test_")]
+    assert table.loc[1, "reading"].count("no photo that both held out") == 3
+
+
+def test_each_row_counts_by_its_own_threshold(runs):
+    strict = replace(runs[0], predictions=runs[0].predictions.assign(threshold=1.1))
+    assert compare_runs([strict]).loc[0, "test_recall"] == 0
 
 
 @pytest.mark.slow

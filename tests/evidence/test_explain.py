@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -7,11 +8,19 @@ import torch
 from conftest import call
 from PIL import Image
 
-from ismila.evidence.explain import Explainer
+from ismila.evidence.explain import (
+    Explained,
+    Explainer,
+    Unreadable,
+    explanations,
+    open_explainer,
+    picture_name,
+)
 from ismila.learning.backbones import make_network, weights_of
 from ismila.learning.classifier import Classifier
 from ismila.learning.features import bundled_digest
 from ismila.photos.images import ImageSpec
+from ismila.runs.find import album_of, choose_run, load_classifier, load_predictions, read_run
 
 
 def classifier_of(name):
@@ -69,7 +78,65 @@ def test_a_photo_in_which_nothing_speaks_for_it_is_said():
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     explained = Explainer(classifier, none, np.zeros((0, 1), np.float32)).explain(image)
     assert not explained.heat.any()
-    assert "nothing in it speaks for mila" in explained.said("mila")
+    assert "nothing in it speaks for mila" in explained.words("mila")
+
+
+def best_run(folder):
+    return choose_run("best", "mila", f"sqlite:///{folder}/mlruns/mlflow.db").run
+
+
+@pytest.mark.slow
+def test_photos_of_one_name_have_pictures_of_their_own(trained, tmp_path):
+    photos = [tmp_path / name for name in ("a/IMG_1.jpg", "b/IMG_1.jpg", "a/IMG_1.png")]
+    for at, photo in enumerate(photos):
+        photo.parent.mkdir(exist_ok=True)
+        Image.open(trained / f"album/mila/m{at}.jpg").save(photo)
+    long = tmp_path / f"{'ä' * 120}.jpg"
+    long.write_bytes(photos[0].read_bytes())
+    asked = [*photos, long, tmp_path / "gone.jpg", photos[0]]
+    run = best_run(trained)
+    results = list(explanations(asked, run, tmp_path / "out", trained / "album"))
+    explained = [result for result in results if isinstance(result, Explained)]
+    assert [result.path for result in explained] == [*photos, long, photos[0]]
+    assert len({result.picture for result in explained}) == 4  # one of them was asked about twice
+    assert explained[0].picture == explained[-1].picture
+    assert all(result.picture.is_file() for result in explained)
+    assert explained[0].picture.name.startswith("IMG_1-")
+    assert results[4] == Unreadable(tmp_path / "gone.jpg", "file not found")
+    first, second = (album_photo(result) for result in explained[:2])
+    assert first != second
+
+
+def album_photo(result):
+    """The nearest training photo: the photo itself, where it was trained on."""
+    return result.explanation.nearest[0].path, round(result.explanation.probability, 6)
+
+
+def test_a_name_depends_on_the_place_and_not_on_how_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = picture_name(tmp_path / "a/1.jpg", "f" * 32)
+    assert picture_name(Path("a/1.jpg"), "f" * 32) == name
+    assert picture_name(Path("b/1.jpg"), "f" * 32) != name
+    assert picture_name(Path("a/1.jpg"), "e" * 32) != name
+
+
+@pytest.mark.slow
+def test_neighbours_are_the_photos_that_were_trained_on_and_no_others(trained, ledger):
+    run = best_run(trained)
+    predictions = load_predictions(run.run_id)
+    classifier = load_classifier(run.run_id)
+    few = predictions.assign(used=predictions.index.isin([1, 30, 70]))
+    tags = {"refit": "all"}  # what the strings say is not asked any more
+    params = {"album.root": trained / "album", "data.pets": "False"}
+    recorded = ledger.run(
+        "neighbours", predictions=few, classifier=classifier, tags=tags, params=params
+    )
+    explainer = open_explainer(read_run(recorded), classifier, album_of(read_run(recorded)))
+    assert explainer.training["path"].tolist() == few["path"].iloc[[1, 30, 70]].tolist()
+    image = np.random.default_rng(0).integers(0, 256, (1, 9, 9, 3), dtype=np.uint8)
+    side = classifier.spec.size_px
+    image = np.asarray(Image.fromarray(image[0]).resize((side, side)))
+    assert len(explainer.explain(image).nearest) == 3
 
 
 @pytest.mark.slow

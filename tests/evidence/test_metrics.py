@@ -1,13 +1,21 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
+from recorded import predictions_of
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, roc_auc_score
 
 from ismila.evidence.metrics import (
     auroc,
     auroc_interval,
+    balanced_error,
     calibration,
-    held_out_figures,
     rates,
+    reliability,
+    reported,
+    reported_figures,
+    selection_figures,
     wilson,
 )
 
@@ -29,12 +37,18 @@ def predictions():
         ("pets", "cat", False, 0.3),
     ]
     table = pd.DataFrame(rows, columns=["label", "kind", "closeup", "probability"])
-    return pd.concat([table.assign(fold=fold, held_out=fold == "test") for fold in ("val", "test")])
+    table = table.assign(threshold=0.5)
+    return pd.concat([table.assign(held_out_by=fold) for fold in ("", "val", "test")])
+
+
+def test_only_what_test_or_crossval_held_out_is_reported():
+    assert len(reported(predictions())) == 6
+    table = predictions_of(3, 3, 0).assign(held_out_by=["", "val", "test"] + ["crossval 4"] * 3)
+    assert reported(table)["held_out_by"].tolist() == ["test"] + ["crossval 4"] * 3
 
 
 def test_rates_count_photos():
-    test = predictions().query("fold == 'test'")
-    assert rates(test, 0.5) == {
+    assert rates(reported(predictions())) == {
         "recall": (1, 2),
         "recall_closeups": (1, 1),
         "fpr_things": (1, 2),
@@ -44,21 +58,96 @@ def test_rates_count_photos():
     }
 
 
-def test_figures_are_those_of_scikit_learn():
-    from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
+def test_each_row_is_judged_by_its_own_threshold():
+    table = reported(predictions()).assign(threshold=[0.95, 0.1, 0.7, 0.05, 0.8, 0.2])
+    assert rates(table)["recall"] == (1, 2)
+    assert [rates(table)[f"fpr_{name}"] for name in ("things", "dog", "cat")] == [
+        (1, 2),
+        (0, 1),
+        (1, 1),
+    ]
+    assert rates(table, threshold=0.5) == rates(reported(predictions()))
+    assert reported_figures(table.assign(held_out_by="crossval 0"))["test_accuracy"] == 3 / 6
 
-    table = predictions()
-    test = table[table["fold"] == "test"]
+
+def test_figures_are_those_of_scikit_learn():
+    test = reported(predictions())
     truth = test["label"] == "subject"
-    figures = held_out_figures(table, 0.5)
+    taken = test["probability"] >= 0.5
+    figures = reported_figures(predictions())
     assert figures["test_auroc"] == pytest.approx(roc_auc_score(truth, test["probability"]))
-    assert figures["test_accuracy"] == pytest.approx(
-        accuracy_score(truth, test["probability"] >= 0.5)
-    )
-    assert figures["test_balanced_accuracy"] == pytest.approx(
-        balanced_accuracy_score(truth, test["probability"] >= 0.5)
-    )
+    assert figures["test_accuracy"] == pytest.approx(accuracy_score(truth, taken))
+    assert figures["test_balanced_accuracy"] == pytest.approx(balanced_accuracy_score(truth, taken))
     assert figures["test_fpr_pets"] == 0.5
+
+
+@pytest.mark.parametrize("subject", [0, 1, 2, 12])
+def test_small_and_lopsided_tables_give_figures_or_none_at_all(subject):
+    for things in (0, 1, 3, 12):
+        for pets in (0, 1, 12):
+            table = predictions_of(subject, things, pets)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                figures = reported_figures(table) | selection_figures(table)
+                believed = reliability(table)
+            assert all(np.isfinite(value) for value in figures.values())
+            assert ("test_recall" in figures) == (subject > 0)
+            assert ("test_fpr_things" in figures) == (things > 0)
+            assert ("test_fpr_pets" in figures) == (pets > 0)
+            both = subject > 0 and things + pets > 0
+            assert {"test_auroc", "test_balanced_accuracy", "select_loss"} <= set(
+                figures
+            ) or not both
+            assert sum(one.n for one in believed) == len(table)
+    assert reported_figures(predictions_of(3, 3, 3, held_out_by="val")) == {}
+
+
+def test_the_auroc_of_a_handful_has_an_interval_or_none():
+    for subject, things in ((0, 0), (1, 0), (0, 3), (1, 1), (2, 1)):
+        table = predictions_of(subject, things, 0)
+        interval = auroc_interval([table], 100)
+        assert np.isfinite(interval).all() == (subject > 0 and things > 0)
+    assert not np.isfinite(auroc_interval([])).any()
+
+
+def selection(subject, things, pets):
+    label = ["subject"] * len(subject) + ["things"] * len(things) + ["pets"] * len(pets)
+    return pd.DataFrame({"label": label, "kind": label, "probability": [*subject, *things, *pets]})
+
+
+def test_the_loss_tells_good_from_better_where_the_ranking_is_perfect():
+    good = selection_figures(selection([0.7, 0.8], [0.1, 0.2], [0.3]))
+    better = selection_figures(selection([0.9, 0.95], [0.05, 0.1], [0.1]))
+    assert good["select_auroc"] == better["select_auroc"] == 1
+    assert better["select_loss"] < good["select_loss"]
+
+
+def test_sides_weigh_a_half_and_a_quarter_each_however_many_photos_they_have():
+    p = {"subject": [0.9] * 3, "things": [0.2] * 50, "pets": [0.4] * 2}
+    loss = selection_figures(selection(**p))["select_loss"]
+    expected = -np.log(0.9) / 2 - np.log(0.8) / 4 - np.log(0.6) / 4
+    assert loss == pytest.approx(expected)
+    weights = np.repeat([0.5 / 3, 0.25 / 50, 0.25 / 2], [3, 50, 2])
+    truth = np.repeat([1, 0, 0], [3, 50, 2])
+    flat = np.concatenate(list(p.values()))
+    assert loss == pytest.approx(log_loss(truth, flat, sample_weight=weights))
+    without = selection_figures(selection(p["subject"], p["things"], []))["select_loss"]
+    assert without == pytest.approx(-np.log(0.9) / 2 - np.log(0.8) / 2)
+
+
+def test_one_animal_that_is_surely_the_subject_costs_more_than_many_unsure_ones():
+    sure = selection([0.95] * 5, [0.05] * 5, [0.999] + [0.05] * 19)
+    unsure = selection([0.95] * 5, [0.05] * 5, [0.2] * 20)
+    assert selection_figures(sure)["select_loss"] > selection_figures(unsure)["select_loss"]
+
+
+def test_a_sure_mistake_is_dear_but_finite_and_one_side_alone_gives_no_figure():
+    assert selection_figures(selection([0.0], [1.0], []))["select_loss"] == pytest.approx(
+        -np.log(1e-7), rel=1e-6
+    )
+    assert selection_figures(selection([0.9], [], [])) == {}
+    assert selection_figures(selection([], [0.9], [0.1])) == {}
+    assert selection_figures(selection([], [], [])) == {}
 
 
 def drawn(n, copies=1):
@@ -76,7 +165,8 @@ def drawn(n, copies=1):
 
 
 def test_the_interval_of_the_auroc_knows_that_copies_are_no_evidence():
-    once, copied = auroc_interval([drawn(80)], 300), auroc_interval([drawn(80, copies=5)], 300)
+    once = auroc_interval([drawn(80)], 300)
+    copied = auroc_interval([drawn(80, copies=5)], 300)
     assert once[0] < auroc(drawn(80)) < once[1]
     assert copied[1] - copied[0] == pytest.approx(once[1] - once[0], abs=0.03)
 
@@ -87,3 +177,27 @@ def test_calibration_against_a_count_by_hand():
     error, bins = calibration(pd.DataFrame({"probability": p, "label": label}))
     assert bins["n"].tolist() == [2, 3]
     assert error == pytest.approx(2 / 5 * abs(0.05 - 0.5) + 3 / 5 * abs(2.9 / 3 - 2 / 3))
+
+
+def test_reliability_shows_the_kind_that_the_whole_hides():
+    table = predictions_of(20, 100, 10)
+    sides = {"subject": 0.97, "things": 0.01}
+    table["probability"] = table["label"].map(sides).fillna(0.02)
+    table.loc[table["kind"] == "goat", "probability"] = 0.98
+    table.loc[0, "probability"] = 0.05
+    by_kind = {one.kind: one for one in reliability(table)}
+    assert list(by_kind) == ["subject", "things", "dog", "goat"]
+    assert (by_kind["goat"].sure_and_wrong, by_kind["goat"].taken) == (1, 1)
+    assert by_kind["goat"].error == pytest.approx(0.5, abs=0.05)
+    assert (by_kind["dog"].sure_and_wrong, by_kind["things"].sure_and_wrong) == (0, 0)
+    assert by_kind["subject"].sure_and_wrong == 1 / 20
+    assert by_kind["subject"].error is None
+    assert calibration(table)[0] < 0.05  # what the whole says of goats
+
+
+def test_both_sides_weigh_alike_in_the_error_of_a_label():
+    table = predictions_of(2, 200, 0)
+    subject = table[table["label"] == "subject"].assign(probability=0.95)
+    things = table[table["label"] == "things"].assign(probability=0.15)
+    assert balanced_error(subject, things) == pytest.approx(0.05 / 2 + 0.15 / 2)
+    assert balanced_error(subject, things.iloc[:0]) is None

@@ -1,43 +1,18 @@
 import json
+import os
 import re
 import shutil
+from contextlib import contextmanager
 
 import mlflow
-import pandas as pd
+import numpy as np
 import pytest
 from conftest import call
+from recorded import predictions_of
 
-from ismila.evidence.summary import few, verdict
-
-
-def held_out(found, n, things, pets, n_pets):
-    rows = [("subject", "mila", i < found) for i in range(n)] + [
-        ("things", "things", i < things) for i in range(50)
-    ]
-    rows += [("pets", "dog", i < pets) for i in range(n_pets)]
-    table = pd.DataFrame(rows, columns=["label", "kind", "taken"])
-    return table.assign(probability=table["taken"].astype(float), closeup=False)
-
-
-@pytest.mark.parametrize(
-    ("table", "words"),
-    [
-        (held_out(19, 20, 0, 1, 80), "more than an animal detector"),
-        (held_out(20, 20, 0, 40, 80), "rather an animal detector"),
-        (held_out(4, 20, 0, 0, 80), "misses mila more often than not"),
-        (held_out(9, 10, 0, 0, 6), "too few animals"),
-        (held_out(9, 10, 0, 0, 0), "asked about no other animal"),
-    ],
-)
-def test_the_verdict_follows_from_the_counts(table, words):
-    assert words in verdict(table, 0.5, "mila")
-
-
-def test_too_few_photos_are_said():
-    assert few(held_out(9, 10, 0, 0, 6), "mila") == (
-        "Only 6 photos of other animals were held out: rates on them say next to nothing."
-    )
-    assert few(held_out(19, 20, 0, 0, 80), "mila") == ""
+from ismila.evidence.report import describe, page_of
+from ismila.photos.album import Album
+from ismila.runs.find import choose_run, load_classifier, load_predictions, read_run
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +30,12 @@ def test_the_page_needs_nothing_from_outside_and_stays_with_its_run(swept, page_
     client = mlflow.MlflowClient(f"sqlite:///{swept}/mlruns/mlflow.db")
     [run] = [r for r in client.search_runs(["1"]) if r.info.run_id.startswith(page_path.stem)]
     assert "report.html" in [artifact.path for artifact in client.list_artifacts(run.info.run_id)]
-    verdict_said = run.data.tags["mlflow.note.content"]
-    assert verdict_said in json.loads(
-        f'"{re.search(r"verdict.: .(.*?). *, .few", page_path.read_text())[1]}"'
-    )
+    sentence = run.data.tags["mlflow.note.content"]
+    assert data_of(page_path)["summary"] == sentence
+
+
+def data_of(page_path):
+    return json.loads(re.search(r"window.REPORT = (.*);</script>", page_path.read_text())[1])
 
 
 @pytest.mark.slow
@@ -76,31 +53,52 @@ def test_the_best_run_is_the_registered_champion_and_says_its_verdict(swept, pag
     assert "against base: " in parent.data.tags["mlflow.note.content"]
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Debian's chromium")
-def test_the_page_opens_from_disk_and_its_parts_answer(page_path):
+needs_chromium = pytest.mark.skipif(
+    shutil.which("chromium") is None, reason="needs Debian's chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
     sync = pytest.importorskip("playwright.sync_api")
     with sync.sync_playwright() as play:
         browser = play.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme="dark")
-        problems = []
-        page.on(
-            "console",
-            lambda message: problems.append(message.text) if message.type == "error" else None,
-        )
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("dialog", lambda dialog: problems.append("a file name ran as code"))
-        page.goto(page_path.as_uri())
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser, path, width=390, scheme="dark"):
+    """The page at a width, whose console stays without an error and which does not scroll
+    sideways."""
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    problems = []
+    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("dialog", lambda dialog: problems.append("a file name ran as code"))
+    page.goto(path.as_uri())
+    page.wait_for_function("window.Plotly && document.querySelector('#errors').children.length")
+    page.wait_for_timeout(200)
+    yield page
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert problems == []
+    page.close()
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_the_page_opens_from_disk_and_its_parts_answer(page_path, browser):
+    with opened(browser, page_path) as page:
         page.wait_for_selector("#histogram .main-svg")
         assert "Recognises" in page.inner_text("h1")
         assert "were held out: rates on them say next to nothing" in page.inner_text("#few")
         assert "too few to say" in page.inner_text("#bars")
-        assert "too few photos to say" in page.inner_text(
-            "#other"
-        )  # 6 of the subject, 3 other animals
+        # 6 of the subject, 3 other animals
+        assert "too few photos to say" in page.inner_text("#other")
         assert "Expected calibration error" in page.inner_text("#curves-words")
+        assert page.is_hidden("#judged")  # one threshold for all
         widths = page.eval_on_selector_all(
             "#bars .track", "all => all.map((one) => one.clientWidth)"
         )
@@ -113,6 +111,90 @@ def test_the_page_opens_from_disk_and_its_parts_answer(page_path):
         page.locator("#confusion button").nth(2).click()
         negatives = page.evaluate("REPORT.photos.filter((p) => p.label !== 'subject').length")
         assert page.locator("#opened figure").count() == negatives
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert problems == []
-        browser.close()
+
+
+@pytest.fixture(scope="module")
+def write_page(swept, ledger, tmp_path_factory):
+    """Writes the page of a run with made-up predictions of the swept album's photos."""
+    folder = tmp_path_factory.mktemp("pages")
+    best = choose_run("best", "mila", f"sqlite:///{swept}/mlruns/mlflow.db").run
+    classifier = load_classifier(best.run_id)
+    paths = load_predictions(best.run_id).sort_values("path")
+
+    def write(name, predictions, **more):
+        for label, rows in predictions.groupby("label"):
+            there = paths.loc[paths["label"] == label, "path"]
+            predictions.loc[rows.index, "path"] = there.to_numpy()[: len(rows)]
+        run_id = ledger.run(name, predictions=predictions, classifier=classifier, **more)
+        album = Album.open(swept / "album", "mila")
+        page = page_of(describe(read_run(run_id), album))
+        path = folder / f"{name}.html"
+        path.write_text(page)
+        return path
+
+    return write
+
+
+@pytest.mark.slow
+@needs_chromium
+@pytest.mark.parametrize(
+    ("counts", "sentences"),
+    [
+        ((0, 0, 0), ("nothing was measured", "no probabilities to show", "nobody can say")),
+        ((0, 6, 3), ("No photo of mila", "0 and 9 were held out", "recall unknown")),
+        ((4, 0, 0), ("was asked about nothing else", "4 and 0 were held out")),
+        ((1, 1, 0), ("asked about no other animal", "points among mila and things")),
+    ],
+)
+def test_what_was_not_measured_is_said_and_no_axes_stand_empty(
+    write_page, browser, counts, sentences
+):
+    path = write_page(f"lopsided{sum(counts)}", predictions_of(*counts))
+    with opened(browser, path) as page:
+        text = page.inner_text("body")
+        assert "NaN" not in text and "undefined %" not in text and "Infinity" not in text
+        for sentence in (*sentences, "trained in one step"):
+            assert sentence in text
+        charts = page.locator(".main-svg").evaluate_all(
+            "all => all.map((one) => one.closest('[id]').id)"
+        )
+        both = counts[0] > 0 and sum(counts[1:]) > 0
+        assert ("roc" in charts) == ("reliability" in charts) == both
+        assert ("histogram" in charts) == (sum(counts) > 0)
+        assert page.locator(".chart:not(:has(.main-svg))").count() == 0
+
+
+@pytest.mark.slow
+@needs_chromium
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_a_cross_validated_page_judges_each_photo_by_its_own_threshold(
+    write_page, browser, width, scheme
+):
+    table = predictions_of(20, 30, 20)
+    fold = np.arange(len(table)) % 5
+    table["held_out_by"] = [f"crossval {number}" for number in fold]
+    table["threshold"] = 0.3 + 0.1 * fold
+    table.loc[table["kind"] == "goat", "probability"] = 0.96
+    path = write_page(f"crossval{width}", table, protocol="crossval")
+    subject = table[table["label"] == "subject"]
+    hits = int((subject["probability"] >= subject["threshold"]).sum())
+    with opened(browser, path, width, scheme) as page:
+        assert "cross-validated" in page.inner_text("#run")
+        assert "0.300 to 0.700" in page.inner_text("#judged")
+        assert "one threshold counts for all photos" in page.inner_text("#judged")
+        own = page.inner_text("#figures")
+        assert f"({hits} of 20)" in own
+        assert page.locator("#histogram .shapelayer path").count() == 5
+        page.focus("#threshold")
+        page.keyboard.press("Home")
+        assert "recall 100.0 % (20 of 20)" in page.inner_text("#figures")
+        assert "One threshold counts for all photos now" in page.inner_text("#judged")
+        assert page.locator("#histogram .shapelayer path").count() == 1
+        page.click("#judged button")
+        assert page.inner_text("#figures") == own
+        goat = page.locator("#believed tr", has_text="goat").inner_text().split("\t")
+        assert goat[4] == "100.0 %"  # certain and wrong
+        assert "look certain and are wrong" in page.inner_text("#believed-words")
+        assert "points among mila and other animals" in page.inner_text("#believed-words")
+        if shots := os.environ.get("ISMILA_SHOTS"):
+            page.screenshot(path=f"{shots}/report{width}.png", full_page=True)

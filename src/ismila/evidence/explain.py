@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,17 +18,10 @@ from torch import Tensor
 
 from ismila.evidence.heat import overlay, stretched
 from ismila.learning.classifier import Classifier
-from ismila.learning.dataset import is_closeup
-from ismila.learning.features import (
-    Floats,
-    Identity,
-    encode_missing,
-    open_store,
-    photos_of,
-)
+from ismila.learning.features import Floats, Identity, encode_missing, open_store
 from ismila.photos import UserError
+from ismila.photos.album import Album
 from ismila.photos.images import (
-    ImageSpec,
     PhotoError,
     Pixels,
     fit_photo,
@@ -35,9 +30,8 @@ from ismila.photos.images import (
     read_image,
     write_aside,
 )
-from ismila.photos.index import read_index
-from ismila.photos.labels import derived_folder
-from ismila.runs import Recorded, find_run, load_classifier, load_predictions, read_run
+from ismila.runs import find
+from ismila.runs.find import Recorded
 
 HOTTEST = 0.2
 """Share of the picture that the occlusion test hides: its hottest fifth."""
@@ -45,11 +39,17 @@ GREY = 128
 CONTROLS = 4
 NEAREST = 5
 PANEL_PX = 260
+LONGEST_STEM = 50
+"""Of a photo's name in its picture's: with four bytes a letter that still is a file name."""
+BATCH = 64
+Panel = tuple[Image.Image | None, str]
+"""A picture, or the room for one, and what stands below it."""
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training photo near to the one asked about; `similarity` is the cosine of their features, at most 1."""
+    """A training photo near to the one asked about; `similarity` is the cosine of their features,
+    at most 1."""
 
     path: str
     kind: str
@@ -61,10 +61,14 @@ class Explanation:
     """What speaks for the subject in one photo.
 
     Attributes:
-        heat: `[size_px, size_px]` in 0..1 over the whole upright photo; all 0 when nothing speaks for the subject.
+        heat: `[size_px, size_px]` in 0..1 over the whole upright photo; all 0 when nothing speaks
+            for the subject.
         hottest: the same shape, True in the hottest fifth.
-        without_hottest, only_hottest: probability with the hottest fifth greyed out, and with all else greyed out.
-        without_other: the same with a region of the same shape elsewhere greyed out, the mean of four: the control.
+        without_hottest, only_hottest: probability with the hottest fifth greyed out, and with all
+            else greyed out.
+        without_other: the same with a region of the same shape elsewhere greyed out, the mean of
+            four: the control.
+        nearest: training photos, the most alike first; empty when none is known.
     """
 
     image: Pixels
@@ -76,14 +80,17 @@ class Explanation:
     without_other: float
     nearest: list[Neighbour] = field(default_factory=list)
 
-    def said(self, subject: str) -> str:
-        """In words."""
+    def words(self, subject: str) -> str:
+        """In a line."""
         if not self.heat.any():
             return f"{self.probability:.1%} {subject}: nothing in it speaks for {subject}"
         return (
             f"{self.probability:.1%} {subject}; hottest fifth hidden {self.without_hottest:.1%}, "
-            f"only it shown {self.only_hottest:.1%}, as much elsewhere hidden {self.without_other:.1%}"
+            f"only it shown {self.only_hottest:.1%}, "
+            f"as much elsewhere hidden {self.without_other:.1%}"
         )
+
+    said = words  # until merge: the web branch calls it so; the integrator deletes the line
 
 
 class Explainer:
@@ -97,7 +104,8 @@ class Explainer:
     def __init__(self, classifier: Classifier, training: pd.DataFrame, features: Floats) -> None:
         from captum.attr import LayerGradientXActivation
 
-        self.classifier, self.training = classifier, training
+        self.classifier = classifier
+        self.training = training
         self.features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-9)
         layers: Any = classifier.network.backbone.get_submodule("features")
         self._parts = LayerGradientXActivation(classifier.network, layers[-1])
@@ -105,41 +113,35 @@ class Explainer:
     def explain(self, image: Pixels) -> Explanation:
         """Explain the answer for one image `[size_px, size_px, 3]`.
 
-        The heat map is what each cell of the last layer's grid adds to the logit (`contributions`), by captum,
-        where that is above 0.
+        The heat map is what each cell of the last layer's grid adds to the logit (`contributions`),
+        by captum, where that is above 0.
         """
         heat = stretched(self.contributions(image).clip(min=0), self.classifier.spec.size_px)
-        hottest = (
-            heat > np.quantile(heat, 1 - HOTTEST) if heat.any() else np.zeros(heat.shape, np.bool_)
-        )
-        hidden, only = image.copy(), image.copy()
-        hidden[hottest] = GREY
-        only[~hottest] = GREY
-        rng, controls = np.random.default_rng(0), []
-        for _ in range(CONTROLS):
-            control = image.copy()
-            control[
-                np.roll(hottest, tuple(rng.integers(len(heat) // 4, 3 * len(heat) // 4, 2)), (0, 1))
-            ] = GREY
-            controls.append(control)
-        p = self.classifier.probabilities(np.stack([image, hidden, only, *controls]))
+        hottest = np.zeros(heat.shape, np.bool_)
+        if heat.any():
+            hottest = heat > np.quantile(heat, 1 - HOTTEST)
+        asked = [image, greyed(image, hottest), greyed(image, ~hottest)]
+        asked += [greyed(image, elsewhere) for elsewhere in _moved(hottest)]
+        p = self.classifier.probabilities(np.stack(asked))
         return Explanation(
-            image,
-            float(p[0]),
-            heat,
-            hottest,
-            float(p[1]),
-            float(p[2]),
-            float(p[3:].mean()),
-            self._nearest(image),
+            image=image,
+            probability=float(p[0]),
+            heat=heat,
+            hottest=hottest,
+            without_hottest=float(p[1]),
+            only_hottest=float(p[2]),
+            without_other=float(p[3:].mean()),
+            nearest=self._nearest(image),
         )
 
     def contributions(self, image: Pixels) -> Floats:
-        """`[h, w]`: activation times gradient of each cell of the last layer's grid, summed over its channels.
+        """`[h, w]`: activation times gradient of each cell of the last layer's grid, summed over
+        its channels.
 
-        HiResCAM (Draelos and Carin 2020, https://arxiv.org/abs/2011.08891). With a linear head the cells add up to the
-        logit less the head's bias, for both backbones. Grad-CAM averages the gradients over the grid first: the same
-        where the features are averaged (MobileNet), but not where each cell has weights of its own (the CNN).
+        HiResCAM (Draelos and Carin 2020, https://arxiv.org/abs/2011.08891). With a linear head the
+        cells add up to the logit less the head's bias, for both backbones. Grad-CAM averages the
+        gradients over the grid first: the same where the features are averaged (MobileNet), but not
+        where each cell has weights of its own (the CNN).
         """
         self.classifier.network.eval()
         x = torch.from_numpy(image[None].astype(np.float32)).requires_grad_()
@@ -163,141 +165,183 @@ class Explainer:
         ]
 
 
-def album_of(run: Recorded, root: Path | None) -> Path:
-    """Where the run's album lies: `root`, or where it was when the run was made.
-
-    Raises:
-        UserError: it is not there.
-    """
-    root = root or Path(run.params.get("album.root", "data/photos"))
-    if not root.is_dir():
-        raise UserError(f"the run's album {root} is not here; say where it is with --root DIR")
-    return root
+def greyed(image: Pixels, where: npt.NDArray[np.bool_]) -> Pixels:
+    """A copy of the image `[H, W, 3]` with grey where `where` `[H, W]` is True."""
+    hidden = image.copy()
+    hidden[where] = GREY
+    return hidden
 
 
-def derived_of(run: Recorded, root: Path) -> Path:
-    """Where the run's derived files lie: the `data.cache` it was given while that is there, or the album's own."""
-    cache = Path(run.params.get("data.cache", "None"))
-    return derived_folder(root, cache if cache.name != "None" and cache.is_dir() else None)
+def _moved(region: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.bool_]]:
+    """The region moved elsewhere, at least a quarter of the picture away, four times."""
+    rng = np.random.default_rng(0)
+    side = len(region)
+    for _ in range(CONTROLS):
+        by = rng.integers(side // 4, 3 * side // 4, 2)
+        yield np.roll(region, (int(by[0]), int(by[1])), (0, 1))
 
 
-def open_explainer(run: Recorded, classifier: Classifier, root: Path) -> Explainer:
-    """An explainer with the run's training photos, as far as they are still in the album at `root`."""
-    derived = derived_of(run, root)
-    rows = _training_rows(run, derived)
+def open_explainer(run: Recorded, classifier: Classifier, album: Album | Path) -> Explainer:
+    """An explainer with the photos that the run's classifier was trained on, as far as they are
+    still in the album."""
+    if isinstance(
+        album, Path
+    ):  # until merge: the web branch gives a path; the integrator deletes it
+        album = find.album_of(run, album)
+    predictions = find.load_predictions(run.run_id)
+    used = predictions[predictions["used"].astype(bool)].reset_index(drop=True)
     spec = classifier.spec
     bundled = classifier.encoder
     encoder: Any = bundled or Identity(spec)
-    store = open_store(derived, spec, encoder)
-    gone = encode_missing(photos_of(rows, root), 1, spec, encoder, store)
-    rows = rows[~rows["sha256"].isin(list(gone))].reset_index(drop=True)
-    keys = [(str(sha), 0) for sha in rows["sha256"]]
-    if bundled or not keys:
-        return Explainer(
-            classifier, rows, store.rows(keys) if keys else np.zeros((0, 1), np.float32)
-        )
-    parts = [classifier.features(store.rows(keys[i : i + 64])) for i in range(0, len(keys), 64)]
-    return Explainer(classifier, rows, np.concatenate(parts))
+    store = open_store(album.derived, spec, encoder)
+    gone = encode_missing(album.photos(used), 1, spec, encoder, store)
+    rows = used[~used["sha256"].isin(list(gone))].reset_index(drop=True)
+    keys = [(str(sha256), 0) for sha256 in rows["sha256"]]
+    if not keys:
+        return Explainer(classifier, rows, np.zeros((0, 1), np.float32))
+    if bundled:
+        return Explainer(classifier, rows, store.rows(keys))
+    batches = [keys[start : start + BATCH] for start in range(0, len(keys), BATCH)]
+    features = [classifier.features(store.rows(batch)) for batch in batches]
+    return Explainer(classifier, rows, np.concatenate(features))
 
 
-def _training_rows(run: Recorded, derived: Path) -> pd.DataFrame:
-    rows = load_predictions(run.run_id)
-    if not run.tags.get("refit"):
-        rows = rows[rows["fold"] == "train"]
-    if run.params.get("data.pets") != "True":
-        rows = rows[rows["label"] != "pets"]
-    above = run.params.get("data.closeups_above", "None")
-    index = read_index(derived)
-    if above != "None" and len(index):
-        close = index.loc[is_closeup(index, float(above)), "path"]
-        rows = rows[(rows["label"] != "subject") | rows["path"].isin(close)]
-    return rows.reset_index(drop=True)
+@dataclass(frozen=True)
+class Explained:
+    """A photo that was explained, and where the picture lies that shows it."""
+
+    path: Path
+    explanation: Explanation
+    picture: Path
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A photo that could not be read, and why."""
+
+    path: Path
+    error: str
+
+
+def explanations(
+    photos: Iterable[Path], run: Recorded, to: Path, root: Path | None = None
+) -> Iterator[Explained | Unreadable]:
+    """Explain the run's answer for each photo, in order, and draw it into `to`.
+
+    Args:
+        root: the run's album, when it has moved.
+
+    Raises:
+        UserError: the album is gone, or the pictures cannot be written.
+    """
+    classifier = find.load_classifier(run.run_id)
+    album = find.album_of(run, root)
+    explainer = open_explainer(run, classifier, album)
+    for photo in photos:
+        try:
+            shown = open_photo(photo, classifier.spec.size_px)
+        except PhotoError as error:
+            yield Unreadable(photo, str(error))
+            continue
+        explanation = explainer.explain(fit_photo(shown, classifier.spec))
+        picture = to / picture_name(photo, run.run_id)
+        try:
+            write_aside(picture, jpeg_bytes(draw(explanation, explainer, album), 88))
+        except OSError as error:
+            raise UserError(
+                f"--to {to}: {error.strerror}; give a folder that may be written"
+            ) from error
+        yield Explained(photo, explanation, picture)
+
+
+def picture_name(photo: Path, run_id: str) -> str:
+    """One name for each photo and run: `a/1.jpg`, `b/1.jpg` and `a/1.png` are three, in one call or
+    in several."""
+    place = hashlib.sha256(os.fsencode(photo.resolve())).hexdigest()[:8]
+    return f"{photo.stem[:LONGEST_STEM]}-{place}-{run_id[:8]}.jpg"
+
+
+def draw(explanation: Explanation, explainer: Explainer, album: Album) -> Image.Image:
+    """The photo, the heat over it, what the occlusion test saw, and the nearest training photos."""
+    image = explanation.image
+    hottest = explanation.hottest
+    subject = explainer.classifier.subject
+    tested: list[Panel] = [
+        (Image.fromarray(image), f"{explanation.probability:.1%} {subject}"),
+        (draw_overlay(explanation), "what speaks for it"),
+        (
+            Image.fromarray(greyed(image, hottest)),
+            f"hottest fifth hidden: {explanation.without_hottest:.1%}",
+        ),
+        (
+            Image.fromarray(greyed(image, ~hottest)),
+            f"only it: {explanation.only_hottest:.1%}",
+        ),
+        (None, f"as much elsewhere hidden: {explanation.without_other:.1%}"),
+    ]
+    near: list[Panel] = []
+    for neighbour in explanation.nearest:
+        caption = f"{neighbour.kind}, cosine {neighbour.similarity:.2f}"
+        try:
+            photo = read_image(album.root / neighbour.path, explainer.classifier.spec)
+        except PhotoError:
+            near.append((None, caption))
+        else:
+            near.append((Image.fromarray(photo), caption))
+    return _sheet(tested, near)
+
+
+def _sheet(tested: list[Panel], near: list[Panel]) -> Image.Image:
+    """Two lines of panels with their captions, the second with a heading."""
+    font = ImageFont.load_default(15)
+    sheet = Image.new("RGB", (5 * (PANEL_PX + 8) + 8, 2 * (PANEL_PX + 34) + 32), "white")
+    pen = ImageDraw.Draw(sheet)
+    second_px = PANEL_PX + 62
+    pen.text((8, second_px - 24), "nearest training photos:", fill="#555", font=font)
+    for top_px, panels in ((6, tested), (second_px, near)):
+        for column, (panel, caption) in enumerate(panels):
+            left_px = 8 + column * (PANEL_PX + 8)
+            if panel is not None:
+                sheet.paste(panel.resize((PANEL_PX, PANEL_PX)), (left_px, top_px))
+            pen.text((left_px, top_px + PANEL_PX + 5), caption, fill="black", font=font)
+    return sheet
+
+
+def draw_overlay(explanation: Explanation) -> Image.Image:
+    """The image with its heat over it."""
+    return overlay(explanation.image, explanation.heat)
+
+
+# --- until merge: what the other branches call; the integrator deletes from here on ---
+
+
+def album_of(run: Recorded, root: Path | None) -> Path:
+    return find.album_of(run, root).root
+
+
+def derived_of(run: Recorded, root: Path) -> Path:
+    return find.album_of(run, root).derived
 
 
 def explain_photos(
     photos: list[Path], which: str, subject: str, to: Path, root: Path | None, as_json: bool
 ) -> int:
-    """Write a picture for each photo into `to` and print a line; 1 when a photo could not be read, else 0.
+    import json
 
-    Raises:
-        UserError: there is no such run, or the album is gone, or the pictures cannot be written.
-    """
-    run_id = find_run(which, subject)
-    run, classifier = read_run(run_id), load_classifier(run_id)
-    root = album_of(run, root)
-    explainer = open_explainer(run, classifier, root)
     failed = 0
-    for photo in photos:
-        try:
-            shown = open_photo(photo, classifier.spec.size_px)
-        except PhotoError as error:
+    for result in explanations(photos, find.choose_run(which, subject).run, to, root):
+        if isinstance(result, Unreadable):
             failed = 1
-            print(
-                json.dumps({"path": str(photo), "error": str(error)})
-                if as_json
-                else f"{photo}: {error}",
-                flush=True,
-            )
+            fields: dict[str, Any] = {"path": str(result.path), "error": result.error}
+            print(json.dumps(fields) if as_json else f"{result.path}: {result.error}", flush=True)
             continue
-        explained = explainer.explain(fit_photo(shown, classifier.spec))
-        picture = to / f"{photo.stem}-{run_id[:8]}.jpg"
-        try:
-            write_aside(picture, jpeg_bytes(draw(explained, subject, root, classifier.spec), 88))
-        except OSError as error:
-            raise UserError(
-                f"--to {to}: {error.strerror}; give a folder that may be written"
-            ) from error
+        explanation = result.explanation
         if as_json:
-            told = {
-                name: getattr(explained, name)
-                for name in ("probability", "without_hottest", "only_hottest", "without_other")
-            }
-            nearest = [vars(neighbour) for neighbour in explained.nearest]
-            print(
-                json.dumps(
-                    {"path": str(photo), **told, "nearest": nearest, "picture": str(picture)}
-                ),
-                flush=True,
-            )
+            names = ("probability", "without_hottest", "only_hottest", "without_other")
+            fields = {name: getattr(explanation, name) for name in names}
+            fields |= {"nearest": [vars(near) for near in explanation.nearest]}
+            fields = {"path": str(result.path), **fields, "picture": str(result.picture)}
+            print(json.dumps(fields), flush=True)
         else:
-            print(f"{photo}: {explained.said(subject)} -> {picture}", flush=True)
+            print(f"{result.path}: {explanation.words(subject)} -> {result.picture}", flush=True)
     return failed
-
-
-def draw(explained: Explanation, subject: str, root: Path, spec: ImageSpec) -> Image.Image:
-    """The photo, the heat over it, what the occlusion test saw, and the nearest training photos."""
-    image = Image.fromarray(explained.image)
-    hidden, only = explained.image.copy(), explained.image.copy()
-    hidden[explained.hottest], only[~explained.hottest] = GREY, GREY
-    top = [
-        (image, f"{explained.probability:.1%} {subject}"),
-        (draw_overlay(explained), "what speaks for it"),
-        (Image.fromarray(hidden), f"hottest fifth hidden: {explained.without_hottest:.1%}"),
-        (Image.fromarray(only), f"only it: {explained.only_hottest:.1%}"),
-        (None, f"as much elsewhere hidden: {explained.without_other:.1%}"),
-    ]
-    bottom: list[tuple[Image.Image | None, str]] = []
-    for neighbour in explained.nearest:
-        try:
-            near = Image.fromarray(read_image(root / neighbour.path, spec))
-        except PhotoError:
-            near = None
-        bottom.append((near, f"{neighbour.kind}, cosine {neighbour.similarity:.2f}"))
-    font = ImageFont.load_default(15)
-    sheet = Image.new("RGB", (5 * (PANEL_PX + 8) + 8, 2 * (PANEL_PX + 34) + 32), "white")
-    pen = ImageDraw.Draw(sheet)
-    for line, panels in enumerate((top, bottom)):
-        y = 6 + line * (PANEL_PX + 34 + 22)
-        if line:
-            pen.text((8, y - 24), "nearest training photos:", fill="#555", font=font)
-        for column, (panel, caption) in enumerate(panels):
-            x = 8 + column * (PANEL_PX + 8)
-            if panel is not None:
-                sheet.paste(panel.resize((PANEL_PX, PANEL_PX)), (x, y))
-            pen.text((x, y + PANEL_PX + 5), caption, fill="black", font=font)
-    return sheet
-
-
-def draw_overlay(explained: Explanation) -> Image.Image:
-    """The image with its heat over it."""
-    return overlay(explained.image, explained.heat)

@@ -1,4 +1,5 @@
-"""A heat map over the image it explains. Needs no torch, so that a server without torch draws the same picture."""
+"""A heat map over the image it explains. Needs no torch, so that a server without torch draws the
+same picture."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ INFERNO = np.array(
 
 
 def stretched(grid: Floats, size_px: int) -> Floats:
-    """What each cell adds to the logit, at least 0, `[h, w]` -> heat `[size_px, size_px]` in 0..1; all 0 stays so."""
+    """What each cell adds to the logit, at least 0, `[h, w]` -> heat `[size_px, size_px]` in 0..1;
+    all 0 stays so."""
     heat = np.asarray(Image.fromarray(grid).resize((size_px, size_px), Image.Resampling.BILINEAR))
     peak = float(heat.max())
     return np.asarray(heat / peak if peak > 1e-12 else np.zeros_like(heat), dtype=np.float32)

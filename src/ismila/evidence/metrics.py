@@ -1,55 +1,117 @@
-"""Figures from predictions."""
+"""Figures from predictions: what a run may be chosen by, what is reported of it, and how sure
+either is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-
-def wilson(successes: float, n: int) -> tuple[float, float]:
-    """95 % Wilson interval of a rate; (0, 1) when n is 0; `successes` may be a mean. https://doi.org/10.2307/2276774"""
-    if n == 0:
-        return 0.0, 1.0
-    z, p = 1.959963984540054, successes / n
-    middle, spread = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low, high = (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
-    return max(0.0, low), min(1.0, high)
+Z_95 = 1.959963984540054
+SMALLEST = 1e-7
+"""float32 holds no probability nearer to 1: without a bound a sure mistake would cost infinitely
+much."""
+SURE = 0.9
+"""From this probability on a photo looks certain to a person; below 1 - SURE it certainly looks
+like none."""
 
 
-def auroc(predictions: pd.DataFrame) -> float:
-    """Area under the ROC curve of subject against the rest; NaN when one of them is missing."""
-    from sklearn.metrics import roc_auc_score
+def reported(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The rows that figures are reported on: held out by the test fold, or by a fold of the
+    cross-validation.
 
-    is_subject = predictions["label"] == "subject"
-    if is_subject.nunique() < 2:
-        return float("nan")
-    return float(roc_auc_score(is_subject, predictions["probability"]))
-
-
-def log_loss(predictions: pd.DataFrame) -> float:
-    """Mean negative log likelihood, both sides counting the same; NaN when one of them is missing."""
-    from sklearn.metrics import log_loss as weighted
-
-    is_subject = (predictions["label"] == "subject").to_numpy()
-    if is_subject.all() or not is_subject.any():
-        return float("nan")
-    weights = np.where(is_subject, 1 / is_subject.sum(), 1 / (~is_subject).sum())
-    return float(
-        weighted(is_subject, predictions["probability"].to_numpy(np.float64), sample_weight=weights)
-    )
+    Neither their own answer's network nor its threshold was fitted or chosen on any of them.
+    """
+    held_out_by = predictions["held_out_by"].astype(str)
+    held_out = (held_out_by == "test") | held_out_by.str.startswith("crossval")
+    return predictions[held_out].reset_index(drop=True)
 
 
-def rates(predictions: pd.DataFrame, threshold: float) -> dict[str, tuple[int, int]]:
-    """(photos taken for the subject, n) for recall, recall_closeups, fpr_things, fpr_pets and each fpr_<kind>.
+def taken_for_subject(
+    predictions: pd.DataFrame, threshold: float | None = None
+) -> npt.NDArray[np.bool_]:
+    """Which rows are taken for the subject, `[N]`: by each row's own threshold, or by one for
+    all."""
+    at = predictions["threshold"] if threshold is None else threshold
+    return np.asarray(predictions["probability"] >= at, dtype=np.bool_)
+
+
+def is_subject(predictions: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which rows show the subject, `[N]`."""
+    return np.asarray(predictions["label"] == "subject", dtype=np.bool_)
+
+
+def selection_figures(selection: pd.DataFrame) -> dict[str, float]:
+    """`select_loss`, the one figure that orders runs, and `select_auroc` beside it; empty when a
+    side is missing.
+
+    `select_loss` is the mean negative log likelihood of the calibrated probabilities. It is a
+    proper scoring rule (Gneiting and Raftery 2007, https://doi.org/10.1198/016214506000001437):
+    lowest for the probabilities that are true, and still falling when the ranking is already
+    perfect, where the AUROC stands still at 1. And a sure mistake costs more than many unsure ones:
+    that is what an animal detector makes on animals. Therefore the sides weigh alike however many
+    photos they have: the subject 1/2, things 1/4, other animals 1/4, or 1/2 for the one of these
+    that is there.
 
     Args:
-        predictions: columns `label, kind, closeup, probability`, one fold.
+        selection: `label, kind, probability` of answers a run may be chosen by, other animals
+            included: the validation fold or the inner folds of a cross-validation, never rows that
+            are reported.
     """
-    taken = predictions["probability"] >= threshold
+    sides = [selection.loc[selection["label"] == name] for name in ("things", "pets")]
+    others = [side for side in sides if len(side)]
+    subject = selection.loc[selection["label"] == "subject"]
+    if not len(subject) or not others:
+        return {}
+    loss = (_surprise(subject) + float(np.mean([_surprise(side) for side in others]))) / 2
+    return {"select_loss": loss, "select_auroc": auroc(selection)}
+
+
+def _surprise(rows: pd.DataFrame) -> float:
+    """Mean negative log likelihood of what the rows really show."""
+    p = rows["probability"].to_numpy(np.float64)
+    of_truth = np.where(is_subject(rows), p, 1 - p)
+    return float(-np.log(of_truth.clip(SMALLEST, 1 - SMALLEST)).mean())
+
+
+def reported_figures(predictions: pd.DataFrame) -> dict[str, float]:
+    """`test_*` on the rows that `reported` gives, each judged by its own threshold.
+
+    A figure without a photo to measure it on is left out. `test_balanced_accuracy` is the mean of
+    recall and true-negative rate: with five negatives a positive, plain accuracy flatters "not
+    Mila" to everything. `test_ece` is the expected calibration error.
+    """
+    test = reported(predictions)
+    if not len(test):
+        return {}
+    truth = is_subject(test)
+    taken = taken_for_subject(test)
+    figures = {
+        "test_auroc": auroc(test),
+        "test_accuracy": float((taken == truth).mean()),
+        "test_ece": calibration(test)[0],
+    }
+    if truth.any() and not truth.all():
+        recall = float(taken[truth].mean())
+        specificity = float((~taken[~truth]).mean())
+        figures["test_balanced_accuracy"] = (recall + specificity) / 2
+    figures |= {f"test_{name}": hits / n for name, (hits, n) in rates(test).items() if n}
+    return {name: value for name, value in figures.items() if np.isfinite(value)}
+
+
+def rates(predictions: pd.DataFrame, threshold: float | None = None) -> dict[str, tuple[int, int]]:
+    """(photos taken for the subject, n) for recall, recall_closeups, fpr_things, fpr_pets and each
+    fpr_<kind>.
+
+    Args:
+        predictions: columns `label, kind, closeup, probability, threshold`.
+        threshold: one for all rows instead of their own.
+    """
+    taken = taken_for_subject(predictions, threshold)
     return {
         name: (int(taken[part].sum()), int(part.sum()))
         for name, part in parts_of(predictions).items()
@@ -57,105 +119,181 @@ def rates(predictions: pd.DataFrame, threshold: float) -> dict[str, tuple[int, i
 
 
 def parts_of(predictions: pd.DataFrame) -> dict[str, pd.Series[bool]]:
-    """Which rows recall, recall_closeups, fpr_things, fpr_pets and each fpr_<kind> are measured on."""
-    label, kind = predictions["label"], predictions["kind"]
+    """Which rows recall, recall_closeups, fpr_things, fpr_pets and each fpr_<kind> are measured
+    on."""
+    label = predictions["label"]
+    kind = predictions["kind"]
+    closeup = predictions["closeup"].astype("boolean").fillna(False).astype(bool)
     parts = {
         "recall": label == "subject",
-        "recall_closeups": (label == "subject")
-        & predictions["closeup"].astype("boolean").fillna(False).astype(bool),
+        "recall_closeups": (label == "subject") & closeup,
         "fpr_things": label == "things",
         "fpr_pets": label == "pets",
     }
-    return parts | {
-        f"fpr_{k}": (label == "pets") & (kind == k) for k in sorted(set(kind[label == "pets"]))
-    }
+    kinds = sorted(set(kind[label == "pets"]))
+    return parts | {f"fpr_{name}": (label == "pets") & (kind == name) for name in kinds}
 
 
-def held_out_figures(predictions: pd.DataFrame, threshold: float) -> dict[str, float]:
-    """`select_*` on the whole validation fold and `test_*` on the held-out photos: the common test fold.
+def wilson(successes: float, n: int) -> tuple[float, float]:
+    """95 % Wilson interval of a rate; (0, 1) when n is 0; `successes` may be a mean.
+    https://doi.org/10.2307/2276774"""
+    if n == 0:
+        return 0.0, 1.0
+    p = successes / n
+    square = Z_95 * Z_95
+    middle = p + square / (2 * n)
+    spread = Z_95 * sqrt(p * (1 - p) / n + square / (4 * n * n))
+    low = (middle - spread) / (1 + square / n)
+    high = (middle + spread) / (1 + square / n)
+    return max(0.0, low), min(1.0, high)
 
-    A figure without a photo to measure it on is left out. `test_balanced_accuracy` is the mean of recall and
-    true-negative rate: with five negatives a positive, plain accuracy flatters "not Mila" to everything. `test_ece` is
-    the expected calibration error.
-    """
-    test = predictions[predictions["held_out"]]
-    is_subject = (test["label"] == "subject").to_numpy()
-    taken = (test["probability"] >= threshold).to_numpy()
-    val = predictions[predictions["fold"] == "val"]
-    figures = {"select_auroc": auroc(val), "select_loss": log_loss(val), "test_auroc": auroc(test)}
-    if len(test):
-        figures["test_accuracy"] = float((taken == is_subject).mean())
-        figures["test_ece"] = calibration(test)[0]
-    if is_subject.any() and not is_subject.all():
-        recall, specificity = taken[is_subject].mean(), 1 - taken[~is_subject].mean()
-        figures["test_balanced_accuracy"] = float((recall + specificity) / 2)
-    figures |= {f"test_{name}": hits / n for name, (hits, n) in rates(test, threshold).items() if n}
-    return {name: value for name, value in figures.items() if np.isfinite(value)}
+
+def auroc(predictions: pd.DataFrame) -> float:
+    """Area under the ROC curve of subject against the rest; NaN when one of them is missing."""
+    from sklearn.metrics import roc_auc_score
+
+    truth = is_subject(predictions)
+    if not truth.any() or truth.all():
+        return float("nan")
+    return float(roc_auc_score(truth, predictions["probability"]))
 
 
 def auroc_interval(tables: Sequence[pd.DataFrame], resamples: int = 1000) -> tuple[float, float]:
     """95 % bootstrap interval of the mean AUROC of one table or several (seeds) over *groups*.
 
-    Near-duplicates are drawn together, as they would come, and a group that several tables hold is drawn for all of
-    them. NaN when a side is missing.
+    Near-duplicates are drawn together, as they would come, and a group that several tables hold is
+    drawn for all of them. NaN when a side is missing.
     """
-    tables = [table for table in tables if table["label"].eq("subject").nunique() == 2]
-    groups = sorted(set().union(*(table["group"] for table in tables)))
+    both_sided = [table for table in tables if table["label"].eq("subject").nunique() == 2]
+    groups = sorted(set().union(*(table["group"] for table in both_sided)))
     if not groups:
         return float("nan"), float("nan")
     number = {group: at for at, group in enumerate(groups)}
-    rng, found = np.random.default_rng(0), []
-    for start in range(0, resamples, 100):
+    rng = np.random.default_rng(0)
+    means = []
+    for start in range(0, resamples, 100):  # a hundred at a time: memory grows with draws x photos
         draws = min(100, resamples - start)
         drawn = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), draws)
-        found.append(
-            np.mean(
-                [_weighted_aurocs(t, drawn[:, t["group"].map(number).to_numpy()]) for t in tables],
-                axis=0,
-            )
-        )
-    values = np.concatenate(found)
-    low, high = (
-        np.quantile(values[np.isfinite(values)], [0.025, 0.975])
-        if np.isfinite(values).any()
-        else (np.nan,) * 2
-    )
+        aurocs = [
+            _weighted_aurocs(table, drawn[:, table["group"].map(number).to_numpy()])
+            for table in both_sided
+        ]
+        means.append(np.mean(aurocs, axis=0))
+    values = np.concatenate(means)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
 
 
 def _weighted_aurocs(
     table: pd.DataFrame, weights: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """AUROC with each row counted `weights` times, `[draws, rows]` -> `[draws]`; NaN where a side is missing."""
+    """AUROC with each row counted `weights` times, `[draws, rows]` -> `[draws]`; NaN where a side
+    is missing."""
     p = table["probability"].to_numpy()
     order = np.argsort(p, kind="stable")
-    is_subject = (table["label"] == "subject").to_numpy()[order]
-    starts = np.flatnonzero(
-        np.r_[True, np.diff(p[order]) > 0]
-    )  # rows of one probability count as one step
-    positive = np.add.reduceat(weights[:, order] * is_subject, starts, axis=1)
-    negative = np.add.reduceat(weights[:, order] * ~is_subject, starts, axis=1)
+    truth = is_subject(table)[order]
+    # rows of one probability count as one step
+    starts = np.flatnonzero(np.r_[True, np.diff(p[order]) > 0])
+    positive = np.add.reduceat(weights[:, order] * truth, starts, axis=1)
+    negative = np.add.reduceat(weights[:, order] * ~truth, starts, axis=1)
     below = np.cumsum(negative, axis=1) - negative / 2
     with np.errstate(invalid="ignore"):
-        return np.asarray(
-            (positive * below).sum(1) / (positive.sum(1) * negative.sum(1)), dtype=np.float64
-        )
+        aurocs = (positive * below).sum(1) / (positive.sum(1) * negative.sum(1))
+    return np.asarray(aurocs, dtype=np.float64)
 
 
 def calibration(predictions: pd.DataFrame, bins: int = 10) -> tuple[float, pd.DataFrame]:
     """Expected calibration error (Guo et al. 2017, https://arxiv.org/abs/1706.04599) and its bins.
 
     Returns:
-        The error in 0..1, and `probability` (mean), `rate` (of the subject), `n` of each bin that is not empty.
+        The error in 0..1 (NaN without a photo), and `probability` (mean), `rate` (of the subject),
+        `n` of each bin that is not empty.
     """
-    p, is_subject = (
-        predictions["probability"].to_numpy(np.float64),
-        (predictions["label"] == "subject").to_numpy(),
-    )
+    p = predictions["probability"].to_numpy(np.float64)
     number = np.minimum((p * bins).astype(int), bins - 1)
-    table = pd.DataFrame({"bin": number, "probability": p, "rate": is_subject.astype(float)})
-    told = table.groupby("bin").agg(
+    truth = is_subject(predictions).astype(float)
+    rows = pd.DataFrame({"bin": number, "probability": p, "rate": truth})
+    table = rows.groupby("bin").agg(
         probability=("probability", "mean"), rate=("rate", "mean"), n=("rate", "size")
     )
-    error = float(((told["probability"] - told["rate"]).abs() * told["n"]).sum() / max(len(p), 1))
-    return error, told.reset_index(drop=True)
+    if not len(rows):
+        return float("nan"), table.reset_index(drop=True)
+    distance = (table["probability"] - table["rate"]).abs()
+    return float((distance * table["n"]).sum() / len(rows)), table.reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How far the probabilities of one kind of photos can be believed.
+
+    Attributes:
+        probability: their mean.
+        taken: share that is taken for the subject.
+        sure: share of at least `SURE`.
+        sure_and_wrong: the same for what is not the subject; for the subject the share of
+            at most 1 - `SURE`.
+        error: expected calibration error among these photos and the subject's, both sides weighing
+            alike; None for the subject itself, and where it has no photo.
+    """
+
+    label: str
+    kind: str
+    n: int
+    probability: float
+    taken: float
+    sure: float
+    sure_and_wrong: float
+    error: float | None
+
+
+def reliability(predictions: pd.DataFrame) -> list[Reliability]:
+    """For the subject, for things, and for each kind of other animals, as far as there is a photo
+    of it.
+
+    A calibration error over all photos hides the kind that it is made on: a network that never saw
+    a goat may be right about things and sure that each goat is the subject.
+    """
+    subject = predictions[is_subject(predictions)]
+    by_kind = {"subject": subject, "things": predictions[predictions["label"] == "things"]}
+    animals = predictions[predictions["label"] == "pets"]
+    by_kind |= {str(kind): rows for kind, rows in animals.groupby("kind")}
+    return [_reliability(kind, rows, subject) for kind, rows in by_kind.items() if len(rows)]
+
+
+def _reliability(kind: str, rows: pd.DataFrame, subject: pd.DataFrame) -> Reliability:
+    p = rows["probability"].to_numpy(np.float64)
+    sure = float((p >= SURE).mean())
+    label = str(rows["label"].iloc[0])
+    return Reliability(
+        label=label,
+        kind=kind,
+        n=len(rows),
+        probability=float(p.mean()),
+        taken=float(taken_for_subject(rows).mean()),
+        sure=sure,
+        sure_and_wrong=float((p <= 1 - SURE).mean()) if label == "subject" else sure,
+        error=None if label == "subject" else balanced_error(subject, rows),
+    )
+
+
+def balanced_error(subject: pd.DataFrame, others: pd.DataFrame, bins: int = 10) -> float | None:
+    """Expected calibration error of two sides that weigh alike however many photos they have; None
+    without one."""
+    if not len(subject) or not len(others):
+        return None
+    table = pd.concat([subject, others])
+    p = table["probability"].to_numpy(np.float64)
+    truth = np.r_[np.ones(len(subject)), np.zeros(len(others))]
+    weight = np.where(truth == 1, 0.5 / len(subject), 0.5 / len(others))
+    number = np.minimum((p * bins).astype(int), bins - 1)
+    return float(np.abs(np.bincount(number, weight * (p - truth), bins)).sum())
+
+
+def held_out_figures(predictions: pd.DataFrame, threshold: float) -> dict[str, float]:
+    """Until merge: what train.py calls. The integrator deletes it."""
+    from ismila.runs.find import upgraded
+
+    return reported_figures(upgraded(predictions, threshold, refit=False))

@@ -4,38 +4,160 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ismila.evidence.compare import figures_of, paired_difference
-from ismila.evidence.explain import Explainer, album_of, draw_overlay, open_explainer
-from ismila.evidence.metrics import auroc, auroc_interval, calibration, rates, wilson
-from ismila.evidence.summary import FEW, few, verdict
+from ismila.evidence.compare import Change, figures_of, paired_change
+from ismila.evidence.explain import Explainer, Neighbour, draw_overlay, open_explainer
+from ismila.evidence.metrics import (
+    Reliability,
+    auroc,
+    auroc_interval,
+    balanced_error,
+    calibration,
+    is_subject,
+    rates,
+    reliability,
+    reported,
+    taken_for_subject,
+    wilson,
+)
+from ismila.evidence.summary import FEW, few, summary
 from ismila.learning.classifier import Classifier
 from ismila.learning.features import Progress
 from ismila.photos import UserError
+from ismila.photos.album import Album
 from ismila.photos.images import PhotoError, fit_photo, jpeg_bytes, open_photo, write_aside
-from ismila.runs import (
+from ismila.runs.find import (
     Recorded,
+    album_of,
+    best_of,
     find_run,
     finished_runs,
     load_classifier,
     load_predictions,
-    log_report,
-    rank,
     read_epochs,
     read_run,
 )
+from ismila.runs.record import record_report
 
 THUMBNAIL_PX = 180
 EXPLAINED = 40
 """As many errors get a heat map and nearest photos, the worst first."""
+SHOWN_PX = 448
+NEAR_PX = 90
+NEIGHBOURS = 4
+MANY_PHOTOS = 200
 PAGE = resources.files("ismila.evidence") / "report_page"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A rate with its 95 % interval, `low` to `high`."""
+
+    name: str
+    hits: int
+    n: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How far probabilities can be believed.
+
+    Attributes:
+        error: over all reported photos; None without one.
+        among: the same among the subject's photos and those of one other label, both sides weighing
+            alike.
+        bins: `probability, rate, n`.
+        kinds: what `metrics.reliability` gives.
+        temperature: what the classifier divides its logits by.
+    """
+
+    error: float | None
+    among: dict[str, float | None]
+    bins: list[dict[str, float]]
+    kinds: list[Reliability]
+    temperature: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Other:
+    """The best other run, and how the rates differ from it on the photos that both held out, by
+    what they say."""
+
+    name: str
+    id: str
+    changes: dict[str, Change]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Near:
+    """A training photo near to a mistake, with a thumbnail as a data address."""
+
+    path: str
+    kind: str
+    similarity: float
+    src: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A reported photo.
+
+    Attributes:
+        p: its probability.
+        threshold: the one that it was judged by, rounded for the page.
+        taken: for the subject, before anything was rounded.
+        src: a thumbnail as a data address, empty when it cannot be read.
+        heat, words, nearest: of the worst mistakes.
+    """
+
+    path: str
+    label: str
+    kind: str
+    p: float
+    threshold: float
+    taken: bool
+    src: str = ""
+    problem: str = ""
+    heat: str = ""
+    words: str = ""
+    nearest: list[Near] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All that the page shows.
+
+    Attributes:
+        thresholds: the different ones that photos were judged by: one, or one of each fold of a
+            cross-validation.
+        kept_threshold: the classifier's own, which judges new photos.
+        auroc: with the ends of its 95 % interval; None without a photo on one side.
+    """
+
+    subject: str
+    run: dict[str, str]
+    summary: str
+    few: str
+    few_below: int
+    thresholds: list[float]
+    kept_threshold: float
+    bars: list[Bar]
+    auroc: list[float | None]
+    calibration: Calibration
+    epochs: dict[str, list[float]]
+    other: Other | None
+    photos: list[Shown]
 
 
 def write_report(
@@ -45,23 +167,14 @@ def write_report(
 
     Nothing is computed again except explanations of the errors.
 
+    Args:
+        root: the run's album, when it has moved.
+
     Raises:
         UserError: there is no such run, its album is gone, or the page cannot be written.
     """
     run = read_run(find_run(which, subject))
-    told = describe(run, subject, album_of(run, root), progress)
-    page = (PAGE / "report.html").read_text(encoding="utf-8")
-    from plotly.offline.offline import get_plotlyjs
-
-    data = json.dumps(told, default=float, allow_nan=False).replace("<", "\\u003c")
-    parts = {
-        "/*CSS*/": (PAGE / "report.css").read_text(encoding="utf-8"),
-        "/*DATA*/": f"window.REPORT = {data};",
-        "/*JS*/": (PAGE / "report.js").read_text(encoding="utf-8"),
-        "/*PLOTLY*/": get_plotlyjs(),
-    }
-    for mark, text in parts.items():
-        page = page.replace(mark, text, 1)
+    page = page_of(describe(run, album_of(run, root), progress))
     path = to / f"{run.run_id[:8]}.html"
     try:
         write_aside(path, page.encode())
@@ -69,126 +182,164 @@ def write_report(
         raise UserError(
             f"--to {to}: {error.strerror}; give a folder that may be written"
         ) from error
-    log_report(run.run_id, page)
+    record_report(run.run_id, page)
     return path
 
 
-def describe(
-    run: Recorded, subject: str, root: Path, progress: Progress | None = None
-) -> dict[str, Any]:
-    """All that the page shows, as plain values."""
-    predictions = load_predictions(run.run_id)
-    held_out = predictions[predictions["held_out"]].reset_index(drop=True)
-    threshold = run.metrics["threshold"]
-    bars = [
-        {"name": name, "hits": hits, "n": n, "low": wilson(hits, n)[0], "high": wilson(hits, n)[1]}
-        for name, (hits, n) in rates(held_out, threshold).items()
-        if n
-    ]
-    classifier = load_classifier(run.run_id)
-    error, bins = calibration(held_out)
-    low, high = auroc_interval([held_out])
-    return {
-        "subject": subject,
-        "run": {
-            "id": run.run_id,
-            **{name: run.tags.get(name, "") for name in ("model", "data", "album", "refit")},
-        },
-        "verdict": verdict(held_out, threshold, subject),
-        "few": few(held_out, subject),
-        "few_below": FEW,
-        "threshold": threshold,
-        "bars": bars,
-        "auroc": [_or_none(value) for value in (auroc(held_out), low, high)],
-        "calibration": {
-            "error": error,
-            "bins": bins.to_dict("records"),
-            "temperature": float(getattr(classifier, "temperature", 1.0)),
-        },
-        "epochs": read_epochs(run.run_id),
-        "other": _against_best_other(run, subject),
-        "photos": _photos(held_out, run, classifier, threshold, root, progress),
+def page_of(report: Report) -> str:
+    """The page, with its style, its data, its code and plotly in one file."""
+    from plotly.offline.offline import get_plotlyjs
+
+    # "<" would let a file name end the script; NaN is no JSON.
+    data = json.dumps(asdict(report), default=float, allow_nan=False).replace("<", "\\u003c")
+    parts = {
+        "/*CSS*/": (PAGE / "report.css").read_text(encoding="utf-8"),
+        "/*DATA*/": f"window.REPORT = {data};",
+        "/*JS*/": (PAGE / "report.js").read_text(encoding="utf-8"),
+        "/*PLOTLY*/": get_plotlyjs(),
     }
+    page = (PAGE / "report.html").read_text(encoding="utf-8")
+    for mark, text in parts.items():
+        page = page.replace(mark, text, 1)
+    return page
+
+
+def describe(run: Recorded, album: Album, progress: Progress | None = None) -> Report:
+    """All that the page shows, as plain values."""
+    held_out = reported(load_predictions(run.run_id))
+    classifier = load_classifier(run.run_id)
+    subject = classifier.subject
+    tags = {name: run.tags.get(name, "") for name in ("model", "data", "album", "refit")}
+    return Report(
+        subject=subject,
+        run={"id": run.run_id, **tags, "protocol": run.protocol},
+        summary=summary(held_out, subject),
+        few=few(held_out, subject),
+        few_below=FEW,
+        thresholds=sorted({round(float(at), 5) for at in held_out["threshold"]}),
+        kept_threshold=float(classifier.threshold),
+        bars=_bars(held_out),
+        auroc=[_or_none(value) for value in (auroc(held_out), *auroc_interval([held_out]))],
+        calibration=_calibration(held_out, classifier),
+        epochs=read_epochs(run.run_id),
+        other=_best_other(run, subject),
+        photos=_photos(held_out, _Eyes(run, classifier, album), progress),
+    )
+
+
+def _bars(held_out: pd.DataFrame) -> list[Bar]:
+    bars = []
+    for name, (hits, n) in rates(held_out).items():
+        if n:
+            low, high = wilson(hits, n)
+            bars.append(Bar(name=name, hits=hits, n=n, low=low, high=high))
+    return bars
+
+
+def _calibration(held_out: pd.DataFrame, classifier: Classifier) -> Calibration:
+    error, bins = calibration(held_out)
+    subject = held_out[is_subject(held_out)]
+    return Calibration(
+        error=_or_none(error),
+        among={
+            label: balanced_error(subject, held_out[held_out["label"] == label])
+            for label in ("things", "pets")
+        },
+        bins=[
+            {"probability": float(p), "rate": float(rate), "n": float(n)}
+            for p, rate, n in zip(bins["probability"], bins["rate"], bins["n"], strict=True)
+        ],
+        kinds=reliability(held_out),
+        temperature=float(classifier.temperature),
+    )
 
 
 def _or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _against_best_other(run: Recorded, subject: str) -> dict[str, Any] | None:
-    """The best other run on the same album, both asked about the photos that both held out.
-
-    Runs of the same seed come first: they hold out the same photos, so that every one of them can be compared.
-    """
-    others = [
+def _best_other(run: Recorded, subject: str) -> Other | None:
+    """The best other run that was measured like this one: same album, seed and protocol; None when
+    there is none."""
+    runs = finished_runs(run.tags.get("subject", subject))
+    others = [other for other in runs if other.run_id != run.run_id]
+    comparable = [
         other
-        for other in finished_runs(subject)
-        if other.run_id != run.run_id and other.tags.get("album") == run.tags.get("album")
+        for other in others
+        if (other.album, other.seed, other.protocol) == (run.album, run.seed, run.protocol)
     ]
-    if not others:
+    if not comparable:
         return None
-    same_seed = [other for other in others if other.params.get("seed") == run.params.get("seed")]
-    best = max(same_seed or others, key=lambda other: rank(other.metrics))
-    (this, that), _ = figures_of([run, best])
-    named = {"test_recall": f"{subject} recognised", "test_fpr_things": "things taken for it"}
-    named["test_fpr_pets"] = "animals taken for it"
-    rows = [
-        {"name": words, **paired_difference(name, [(this, that)])} for name, words in named.items()
-    ]
-    name = f"{that.model} {that.data} {that.settings}".strip()
-    if that.seed != this.seed:
-        name += f" seed {that.seed}"
-    return {"name": name, "id": that.run_id, "rows": [row for row in rows if "n" in row]}
-
-
-def _photos(
-    held_out: pd.DataFrame,
-    run: Recorded,
-    classifier: Classifier,
-    threshold: float,
-    root: Path,
-    progress: Progress | None,
-) -> list[dict[str, Any]]:
-    is_subject = held_out["label"] == "subject"
-    wrong = (held_out["probability"] >= threshold) != is_subject
-    how_wrong = (held_out["probability"] - threshold).abs().where(wrong, -1.0)
-    worst = set(how_wrong[wrong].sort_values(ascending=False).index[:EXPLAINED])
-    explainer = open_explainer(run, classifier, root) if worst else None
-    rows: Any = held_out.iterrows()
-    if progress and len(held_out) > 200:
-        rows = progress(rows, len(held_out), "Looking at photos")
-    out = []
-    for at, row in rows:
-        photo = {name: row[name] for name in ("path", "label", "kind")} | {
-            "p": round(float(row["probability"]), 5)
-        }
-        photo |= _pictures(root / row["path"], explainer if at in worst else None, root)
-        out.append(photo)
-    return out
-
-
-def _pictures(path: Path, explainer: Explainer | None, root: Path) -> dict[str, Any]:
-    try:
-        photo = open_photo(path, 448)
-    except PhotoError as error:
-        return {"src": "", "problem": str(error)}
-    if explainer is None:
-        return {"src": _data_uri(photo)}
-    explained = explainer.explain(fit_photo(photo, explainer.classifier.spec))
-    nearest = []
-    for neighbour in explained.nearest[:4]:
-        try:
-            src = _data_uri(open_photo(root / neighbour.path, 128), 90)
-        except PhotoError:
-            src = ""
-        nearest.append({**vars(neighbour), "src": src})
-    heat = _data_uri(draw_overlay(explained).resize(photo.size))
-    return {
-        "src": _data_uri(photo),
-        "heat": heat,
-        "said": explained.said(explainer.classifier.subject),
-        "nearest": nearest,
+    (this, that), _ = figures_of([run, best_of(comparable).run])
+    rates_in_words = {
+        "test_recall": f"{subject} recognised",
+        "test_fpr_things": "things taken for it",
+        "test_fpr_pets": "animals taken for it",
     }
+    changes = {words: paired_change(name, [(this, that)]) for name, words in rates_in_words.items()}
+    return Other(
+        name=f"{that.model} {that.data} {that.settings}".strip(),
+        id=that.run_id,
+        changes={words: change for words, change in changes.items() if change},
+    )
+
+
+@dataclass(frozen=True)
+class _Eyes:
+    """What looks at a run's photos."""
+
+    run: Recorded
+    classifier: Classifier
+    album: Album
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Opened for the first mistake: it reads the features of all training photos."""
+        return open_explainer(self.run, self.classifier, self.album)
+
+
+def _photos(held_out: pd.DataFrame, eyes: _Eyes, progress: Progress | None) -> list[Shown]:
+    """Each reported photo, with a heat map for the worst mistakes."""
+    distance = (held_out["probability"] - held_out["threshold"]).abs()
+    mistakes = taken_for_subject(held_out) != is_subject(held_out)
+    worst = set(distance[mistakes].nlargest(EXPLAINED).index)
+    rows: Iterable[tuple[int, pd.Series]] = enumerate(row for _, row in held_out.iterrows())
+    if progress and len(held_out) > MANY_PHOTOS:
+        rows = progress(rows, len(held_out), "Looking at photos")
+    return [_shown(row, eyes, explained=at in worst) for at, row in rows]
+
+
+def _shown(row: pd.Series, eyes: _Eyes, explained: bool) -> Shown:
+    shown = Shown(
+        path=str(row["path"]),
+        label=str(row["label"]),
+        kind=str(row["kind"]),
+        p=round(float(row["probability"]), 5),
+        threshold=round(float(row["threshold"]), 5),
+        taken=bool(row["probability"] >= row["threshold"]),
+    )
+    try:
+        photo = open_photo(eyes.album.root / shown.path, SHOWN_PX)
+    except PhotoError as error:
+        return replace(shown, problem=str(error))
+    shown = replace(shown, src=_data_uri(photo))
+    if not explained:
+        return shown
+    explanation = eyes.explainer.explain(fit_photo(photo, eyes.classifier.spec))
+    return replace(
+        shown,
+        heat=_data_uri(draw_overlay(explanation).resize(photo.size)),
+        words=explanation.words(eyes.classifier.subject),
+        nearest=[_near(one, eyes.album) for one in explanation.nearest[:NEIGHBOURS]],
+    )
+
+
+def _near(neighbour: Neighbour, album: Album) -> Near:
+    try:
+        src = _data_uri(open_photo(album.root / neighbour.path, 128), NEAR_PX)
+    except PhotoError:
+        src = ""
+    return Near(**asdict(neighbour), src=src)
 
 
 def _data_uri(photo: Image.Image, side_px: int = THUMBNAIL_PX) -> str:

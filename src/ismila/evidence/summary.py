@@ -7,49 +7,75 @@ import pandas as pd
 from ismila.evidence.metrics import rates, wilson
 
 FEW = 10
+"""Rates on fewer photos say next to nothing."""
+DETECTS_ANIMALS = 0.1
+"""More of the other animals taken for the subject, and the run has learnt what an animal is."""
 
 
-def verdict(held_out: pd.DataFrame, threshold: float, subject: str) -> str:
-    """The run in a sentence."""
-    told = rates(held_out, threshold)
-    (found, n), (things, n_things), (pets, n_pets) = (
-        told["recall"],
-        told["fpr_things"],
-        told["fpr_pets"],
-    )
-    said = f"Recognises {found} of {n} held-out photos of {subject} and takes {things} of {n_things} things"
+def summary(reported: pd.DataFrame, subject: str) -> str:
+    """The run in a sentence.
+
+    Args:
+        reported: the rows that `metrics.reported` gives.
+    """
+    rate_of = rates(reported)
+    recognised, n = rate_of["recall"]
+    pets, n_pets = rate_of["fpr_pets"]
+    counted = _counted(rate_of, subject)
+    if not n:
+        return f"{counted}: how often {subject} is recognised was not measured."
     if not n_pets:
-        return (
-            f"{said} for it; it was asked about no other animal, so it may be an animal detector."
-        )
-    said += f" and {pets} of {n_pets} other animals for {subject}"
+        return f"{counted}; it was asked about no other animal, so it may be an animal detector."
     low, high = wilson(pets, n_pets)
-    if n and found / n < 0.5:
-        return f"{said}: it misses {subject} more often than not."
-    if low > 0.1:
-        return f"{said}: rather an animal detector than a detector of {subject}."
-    if high < 0.1:
-        return f"{said}: more than an animal detector."
+    if recognised / n < 0.5:
+        return f"{counted}: it misses {subject} more often than not."
+    if low > DETECTS_ANIMALS:
+        return f"{counted}: rather an animal detector than a detector of {subject}."
+    if high < DETECTS_ANIMALS:
+        return f"{counted}: more than an animal detector."
     return (
-        f"{said}: too few animals, or too many mistakes, to call it more than an animal detector."
+        f"{counted}: too few animals, or too many mistakes, "
+        "to call it more than an animal detector."
     )
 
 
-def few(held_out: pd.DataFrame, subject: str) -> str:
+def _counted(rate_of: dict[str, tuple[int, int]], subject: str) -> str:
+    """What was recognised and what was taken for the subject, without what no photo was held out
+    of."""
+    recognised, n = rate_of["recall"]
+    begin = (
+        f"Recognises {recognised} of {n} held-out photos of {subject}"
+        if n
+        else f"No photo of {subject} was held out"
+    )
+    others = [
+        f"{rate_of[name][0]} of {rate_of[name][1]} {words}"
+        for name, words in (("fpr_things", "things"), ("fpr_pets", "other animals"))
+        if rate_of[name][1]
+    ]
+    if not others:
+        return f"{begin} and was asked about nothing else" if n else f"{begin}, nor any other"
+    return f"{begin} and takes {' and '.join(others)} for {subject}"
+
+
+def few(reported: pd.DataFrame, subject: str) -> str:
     """What n is too small to say; empty when it is large enough."""
-    counts = held_out["label"].value_counts()
+    counts = reported["label"].value_counts()
     names = {
         "subject": f"photos of {subject}",
         "things": "photos of things",
         "pets": "photos of other animals",
     }
     small = [
-        f"{counts.get(label, 0)} {name}"
+        f"{counts.get(label, 0) or 'no'} {name}"
         for label, name in names.items()
         if counts.get(label, 0) < FEW
     ]
-    return (
-        f"Only {' and '.join(small)} were held out: rates on them say next to nothing."
-        if small
-        else ""
-    )
+    if not small:
+        return ""
+    return f"Only {' and '.join(small)} were held out: rates on them say next to nothing."
+
+
+def verdict(held_out: pd.DataFrame, threshold: float, subject: str) -> str:
+    """Until merge: what train.py calls. The integrator deletes it."""
+    return summary(held_out.assign(threshold=threshold), subject)

@@ -18,8 +18,9 @@ const words = { recall: `${report.subject} recognised`, recall_closeups: "… cl
 const named = (name) => words[name] ?? `… ${name.replace("fpr_", "")}`;
 
 find("run").textContent = `run ${report.run.id.slice(0, 8)} · ${report.run.model} · ${report.run.data}`
+  + (report.run.protocol === "crossval" ? " · cross-validated" : "")
   + (report.run.refit ? " · retrained on all photos afterwards" : "");
-find("verdict").textContent = report.verdict;
+find("summary").textContent = report.summary;
 find("few").textContent = report.few;
 find("few").hidden = !report.few;
 for (const span of document.querySelectorAll(".subject")) span.textContent = report.subject;
@@ -37,6 +38,10 @@ for (const bar of report.bars) {
   element("div", { class: "track" }, fill, whisker)));
 }
 
+if (!report.bars.length) {
+  find("bars").replaceChildren(element("p", { class: "quiet" }, "No photo was held out, so nothing was measured."));
+}
+
 function tableOf(head, rows) {
   return [element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col" }, text)))),
     element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map((cell, at) =>
@@ -50,20 +55,25 @@ function changed(row) {
   const clear = row.change_low > 0 || row.change_high < 0;
   return `${points100(row.change)} points${clear ? "" : ", not clear"} (${points100(row.change_low)} to ${points100(row.change_high)})`;
 }
-if (report.other && report.other.rows.length) {
+const changes = Object.entries(report.other?.changes ?? {});
+if (changes.length) {
   find("other").append(element("p", { class: "quiet" },
     `${report.other.name}, run ${report.other.id.slice(0, 8)}; both asked about the photos that both held out`));
-  for (const row of report.other.rows) {
-    const fill = element("div", { class: `fill ${row.name.endsWith("recognised") ? "good" : ""}`, style: `width: ${100 * row.after}%` });
-    const before = element("div", { class: "before", style: `left: ${100 * row.before}%` });
+  for (const [name, change] of changes) {
+    const fill = element("div", { class: `fill ${name.endsWith("recognised") ? "good" : ""}`, style: `width: ${100 * change.after}%` });
+    const before = element("div", { class: "before", style: `left: ${100 * change.before}%` });
     find("other").append(element("div", { class: "bar", role: "img",
-      "aria-label": `${row.name}: ${percent(row.before)} there, ${percent(row.after)} here, ${changed(row)}, ${row.n} photos` },
-    element("span", {}, row.name), element("span", { class: "number" }, `${percent(row.before)} → ${percent(row.after)}`),
+      "aria-label": `${name}: ${percent(change.before)} there, ${percent(change.after)} here, ${changed(change)}, ${change.n} photos` },
+    element("span", {}, name), element("span", { class: "number" }, `${percent(change.before)} → ${percent(change.after)}`),
     element("div", { class: "track" }, fill, before),
-    element("span", { class: "number quiet" }, `${changed(row)}, ${row.n} photos`)));
+    element("span", { class: "number quiet" }, `${changed(change)}, ${change.n} photos`)));
   }
   find("other").append(element("p", { class: "quiet" }, "Bars are this run, marks the other one; 95 % intervals, paired."));
-} else find("other").append(element("p", { class: "quiet" }, "There is no other run on this album to compare with."));
+} else {
+  find("other").append(element("p", { class: "quiet" }, report.other
+    ? "There is another run, but no photo that both held out."
+    : "There is no other run on this album, with this seed and measured in this way, to compare with."));
+}
 
 // --- charts ---
 const sides = [[isSubject, report.subject, "--good"], [(p) => p.label === "pets", "other animals", "--bad"],
@@ -82,81 +92,121 @@ function sweep() {
   const sorted = [...photos].sort((a, b) => b.p - a.p);
   const positives = photos.filter(isSubject).length;
   const negatives = photos.length - positives;
-  const points = [{ threshold: 1.01, tpr: 0, fpr: 0, precision: 1 }];
+  const found = [{ tpr: 0, fpr: 0, precision: 1 }];
   let hits = 0;
   let wrong = 0;
   sorted.forEach((photo, at) => {
     if (isSubject(photo)) hits += 1; else wrong += 1;
     if (sorted[at + 1]?.p === photo.p) return;
-    points.push({ threshold: photo.p, tpr: hits / Math.max(positives, 1), fpr: wrong / Math.max(negatives, 1),
+    found.push({ tpr: hits / Math.max(positives, 1), fpr: wrong / Math.max(negatives, 1),
       precision: hits / (hits + wrong) });
   });
-  return points;
+  return found;
 }
 const points = sweep();
+const positives = photos.filter(isSubject).length;
+const bothSides = positives > 0 && positives < photos.length;
+
+// A chart without anything to show says so: empty axes look like a result.
+function chart(id, ready, sentence, draw) {
+  if (ready) return Plotly.react(id, ...draw());
+  find(id).className = "";
+  return find(id).replaceChildren(element("p", { class: "quiet" }, sentence));
+}
 
 function drawCharts() {
   const grey = colour("--quiet");
-  Plotly.react("histogram", sides.map(([test, name, tint]) => ({ type: "histogram", name, x: photos.filter(test).map((p) => p.p),
-    xbins: { start: 0, end: 1.0001, size: 0.05 }, marker: { color: colour(tint) }, opacity: 0.85 })),
-  layout("Probabilities of the held-out photos", "probability", "photos", { xaxis: { range: [0, 1] },
-    layout: { barmode: "stack", shapes: [line()], height: 320, margin: { l: 48, r: 12, t: 36, b: 84 } } }), options);
+  const nothing = "No photo was held out, so there are no probabilities to show.";
+  chart("histogram", photos.length > 0, nothing, () => [sides.map(([test, name, tint]) => ({ type: "histogram", name,
+    x: photos.filter(test).map((p) => p.p), xbins: { start: 0, end: 1.0001, size: 0.05 }, marker: { color: colour(tint) },
+    opacity: 0.85 })), layout("Probabilities of the held-out photos", "probability", "photos", { xaxis: { range: [0, 1] },
+    layout: { barmode: "stack", shapes: lines(), height: 320, margin: { l: 48, r: 12, t: 36, b: 84 } } }), options]);
   const curve = (x, y, name) => ({ x: points.map(x), y: points.map(y), mode: "lines", line: { color: colour("--good"), shape: "hv" },
     name, showlegend: false });
   const dot = { mode: "markers", marker: { size: 11, color: colour("--bad") }, name: "threshold", showlegend: false };
   const here = at();
   const range = { range: [-0.03, 1.03] };
-  Plotly.react("roc", [curve((p) => p.fpr, (p) => p.tpr, "ROC"), { ...dot, x: [here.fpr], y: [here.tpr] }],
-    layout("ROC", "false positive rate", "recall", { xaxis: range, yaxis: range }), options);
-  Plotly.react("pr", [{ ...curve((p) => p.tpr, (p) => p.precision, "precision"), line: { color: colour("--good") } },
+  const oneSided = `A curve needs photos of ${report.subject} and others: ${positives} and ${photos.length - positives} were held out.`;
+  chart("roc", bothSides, oneSided, () => [[curve((p) => p.fpr, (p) => p.tpr, "ROC"), { ...dot, x: [here.fpr], y: [here.tpr] }],
+    layout("ROC", "false positive rate", "recall", { xaxis: range, yaxis: range }), options]);
+  chart("pr", bothSides, "", () => [[{ ...curve((p) => p.tpr, (p) => p.precision, "precision"), line: { color: colour("--good") } },
     { ...dot, x: [here.tpr], y: [here.precision] }],
-  layout("Precision and recall", "recall", "precision", { xaxis: range, yaxis: range }), options);
+  layout("Precision and recall", "recall", "precision", { xaxis: range, yaxis: range }), options]);
   const bins = report.calibration.bins;
-  Plotly.react("reliability", [{ x: [0, 1], y: [0, 1], mode: "lines", line: { color: grey, dash: "dot" }, showlegend: false },
+  chart("reliability", bothSides, "", () => [[
+    { x: [0, 1], y: [0, 1], mode: "lines", line: { color: grey, dash: "dot" }, showlegend: false, hoverinfo: "skip" },
     { x: bins.map((b) => b.probability), y: bins.map((b) => b.rate), mode: "markers+lines", showlegend: false,
       text: bins.map((b) => `${b.n} photos`), marker: { color: colour("--bad"), size: bins.map((b) => 6 + 3 * Math.log2(1 + b.n)) } }],
-  layout("Reliability", "probability said", `rate of ${report.subject}`, { xaxis: range, yaxis: range }), options);
+  layout("Reliability", "probability", `rate of ${report.subject}`, { xaxis: range, yaxis: range }), options]);
   const tints = { loss: "--quiet", val_loss: "--bad", accuracy: "--ink", val_accuracy: "--good" };
-  Plotly.react("training", Object.entries(report.epochs).map(([name, y]) => ({ name: name.replace("val_", "validation "), y,
-    x: y.map((_, epoch) => epoch + 1), mode: "lines", line: { color: colour(tints[name]) } })),
-  layout("Training", "epoch", "", { layout: { margin: { l: 48, r: 12, t: 36, b: 84 }, height: 320 } }), options);
+  const epochs = Object.entries(report.epochs);
+  chart("training", epochs.some(([, y]) => y.length > 1), "It was trained in one step: there is no curve over epochs.",
+    () => [epochs.map(([name, y]) => ({ name: name.replace("val_", "validation "), y, x: y.map((_, epoch) => epoch + 1),
+      mode: "lines", line: { color: colour(tints[name]) } })),
+    layout("Training", "epoch", "", { layout: { margin: { l: 48, r: 12, t: 36, b: 84 }, height: 320 } }), options]);
 }
 
 // --- the threshold ---
-let threshold = report.threshold;
-const line = () => ({ type: "line", x0: threshold, x1: threshold, y0: 0, y1: 1, yref: "paper",
-  line: { color: colour("--ink"), width: 2 } });
+// Until the slider is moved each photo is judged as it was when the run was measured: a cross-validated run chose a
+// threshold in each of its folds.
+let moved = false;
+let threshold = report.thresholds.length === 1 ? report.thresholds[0] : report.kept_threshold;
+const ownThresholds = report.thresholds.length > 1;
+const isTaken = (photo) => (moved ? photo.p >= threshold : photo.taken);
+const lines = () => (moved || !ownThresholds ? [threshold] : report.thresholds).map((x) => ({ type: "line", x0: x, x1: x,
+  y0: 0, y1: 1, yref: "paper", line: { color: colour("--ink"), width: moved || !ownThresholds ? 2 : 1 } }));
 function at() {
-  const taken = photos.filter((p) => p.p >= threshold);
+  const taken = photos.filter(isTaken);
   const hits = taken.filter(isSubject).length;
-  const positives = photos.filter(isSubject).length;
-  return { hits, positives, taken: taken.length, tpr: hits / Math.max(positives, 1),
+  return { hits, taken: taken.length, tpr: hits / Math.max(positives, 1),
     fpr: (taken.length - hits) / Math.max(photos.length - positives, 1), precision: taken.length ? hits / taken.length : 1 };
 }
 
 function showFigures() {
   const here = at();
-  find("threshold-value").textContent = threshold.toFixed(3);
-  find("figures").textContent = `recall ${percent(here.tpr)} (${here.hits} of ${here.positives}), precision `
+  const first = report.thresholds[0]?.toFixed(3);
+  const last = report.thresholds.at(-1)?.toFixed(3);
+  const each = ownThresholds && !moved;
+  find("threshold-value").textContent = each ? `${first} to ${last}` : threshold.toFixed(3);
+  find("judged").hidden = !ownThresholds;
+  find("judged").firstElementChild.textContent = each
+    ? `Each photo is judged by the threshold that the fold which held it out has chosen, ${first} to ${last}. `
+      + "Once you move the slider, one threshold counts for all photos."
+    : "One threshold counts for all photos now.";
+  find("judged").lastElementChild.hidden = each;
+  find("figures").textContent = (positives ? `recall ${percent(here.tpr)} (${here.hits} of ${positives})`
+    : `recall unknown: no photo of ${report.subject} was held out`) + ", precision "
     + (here.taken ? `${percent(here.precision)} (${here.hits} of ${here.taken})` : "undefined: nothing is taken for it");
   const kinds = [...new Set(photos.filter((p) => !isSubject(p)).map((p) => p.kind))].sort();
+  find("kinds").hidden = !kinds.length;
   find("kinds").replaceChildren(find("kinds").caption, ...tableOf(["kind", "taken", "photos", "rate"], kinds.map((kind) => {
     const of = photos.filter((p) => !isSubject(p) && p.kind === kind);
-    const taken = of.filter((p) => p.p >= threshold).length;
+    const taken = of.filter(isTaken).length;
     return [kind, taken, of.length, percent(taken / of.length)];
   })));
   showConfusion();
 }
 
-find("threshold").value = threshold;
-find("threshold").addEventListener("input", (event) => {
-  threshold = Number(event.target.value);
+function moveThreshold() {
   showFigures();
-  if (!window.Plotly) return;
+  if (!window.Plotly || !photos.length) return;
   const here = at();
-  Plotly.relayout("histogram", { shapes: [line()] });
+  Plotly.relayout("histogram", { shapes: lines() });
+  if (!bothSides) return;
   Plotly.restyle("roc", { x: [[here.fpr]], y: [[here.tpr]] }, [1]);
   Plotly.restyle("pr", { x: [[here.tpr]], y: [[here.precision]] }, [1]);
+}
+find("threshold").value = threshold;
+find("threshold").addEventListener("input", (event) => {
+  moved = true;
+  threshold = Number(event.target.value);
+  moveThreshold();
+});
+find("judged").lastElementChild.addEventListener("click", () => {
+  moved = false;
+  threshold = report.kept_threshold;
+  find("threshold").value = threshold;
+  moveThreshold();
 });
 
 // --- photos ---
@@ -172,7 +222,7 @@ function large(photo) {
   if (photo.heat) pair.append(picture(photo.heat, `what in it speaks for ${report.subject}`));
   const made = element("figure", {}, pair, element("figcaption", {},
     `${isSubject(photo) ? "missed" : `taken for ${report.subject}`}: ${percent(photo.p)} · ${photo.kind} · ${photo.path}`));
-  if (photo.said) made.append(element("p", { class: "quiet" }, photo.said));
+  if (photo.words) made.append(element("p", { class: "quiet" }, photo.words));
   if (photo.nearest?.length) {
     made.append(element("p", { class: "quiet" }, "Nearest training photos:"), element("div", { class: "near" },
       ...photo.nearest.map((near) => element("div", {}, picture(near.src, near.path),
@@ -192,42 +242,71 @@ function showConfusion() {
       box.append(button);
     });
   }
-  cells.forEach(([word, truth, said], number) => {
-    const inside = photos.filter((p) => isSubject(p) === truth && (p.p >= threshold) === said);
+  cells.forEach(([word, truth, taken], number) => {
+    const inside = photos.filter((p) => isSubject(p) === truth && isTaken(p) === taken);
     const button = box.children[number];
     button.replaceChildren(element("strong", {}, String(inside.length)),
       `${truth ? report.subject : `not ${report.subject}`}, ${word}`);
     button.setAttribute("aria-expanded", String(opened === number));
-    if (opened === number) find("opened").replaceChildren(...inside.sort((a, b) => (said ? b.p - a.p : a.p - b.p)).map(small));
+    if (opened === number) find("opened").replaceChildren(...inside.sort((a, b) => (taken ? b.p - a.p : a.p - b.p)).map(small));
   });
   if (opened === null) find("opened").replaceChildren();
 }
 
-const wrong = photos.filter((p) => (p.p >= report.threshold) !== isSubject(p))
-  .sort((a, b) => Math.abs(b.p - report.threshold) - Math.abs(a.p - report.threshold));
+const distance = (photo) => Math.abs(photo.p - photo.threshold);
+const wrong = photos.filter((p) => p.taken !== isSubject(p)).sort((a, b) => distance(b) - distance(a));
 const filters = ["all", ...new Set(wrong.map((p) => p.kind))];
 find("filter").append(...filters.map((kind) => element("option", { value: kind },
   `${kind} (${kind === "all" ? wrong.length : wrong.filter((p) => p.kind === kind).length})`)));
+find("filter-label").hidden = !wrong.length;
 function showErrors() {
   const kind = find("filter").value;
   const shown = wrong.filter((p) => kind === "all" || p.kind === kind);
-  find("errors").replaceChildren(...(shown.length ? shown.map(large)
-    : [element("p", { class: "quiet" }, "No mistakes among the held-out photos.")]));
+  find("errors").replaceChildren(...(shown.length ? shown.map(large) : [element("p", { class: "quiet" },
+    photos.length ? "No mistakes among the held-out photos." : "No photo was held out, so no mistake is known.")]));
 }
 find("filter").addEventListener("change", showErrors);
 
+// --- can a probability be believed? ---
+const { error, among, temperature } = report.calibration;
+const kindName = (row) => ({ subject: report.subject, things: "things" })[row.label] ?? row.kind;
+const share = (row, value) => (row.n < report.few_below ? `${Math.round(value * row.n)} of ${row.n}` : percent(value));
+function showBelieved() {
+  const certain = photos.filter((p) => (isSubject(p) ? p.p <= 0.1 : p.p >= 0.9));
+  const offBy = [["things", "things"], ["pets", "other animals"]].filter(([label]) => among[label] !== null)
+    .map(([label, words]) => `${(100 * among[label]).toFixed(0)} points among ${report.subject} and ${words}`);
+  const sentences = [];
+  if (offBy.length) {
+    sentences.push(`A probability is off by ${offBy.join(", by ")}, on average.`);
+  }
+  if (photos.length) {
+    sentences.push(certain.length ? `${certain.length} of ${photos.length} photos look certain and are wrong.`
+      : `None of ${photos.length} photos looks certain and is wrong.`);
+  } else sentences.push("No photo was held out, so nobody can say.");
+  find("believed-words").textContent = sentences.join(" ");
+  if (!photos.length) return;
+  find("believed").replaceChildren(...tableOf(
+    ["photos of", "photos", "mean probability", `taken for ${report.subject}`, "certain and wrong", "off by"],
+    report.calibration.kinds.map((row) => [kindName(row), row.n, percent(row.probability), share(row, row.taken),
+      share(row, row.sure_and_wrong), row.error === null ? "" : `${(100 * row.error).toFixed(0)} points`])));
+  find("believed-how").textContent = `Certain: at least 90 %, for ${report.subject} at most 10 %. Off by: expected calibration `
+    + `error among these photos and those of ${report.subject}, both weighing alike.`;
+}
+showBelieved();
+
 const [area, low, high] = report.auroc;
-const counted = (label) => photos.filter((p) => p.label === label).length;
-const { error, temperature } = report.calibration;
-const told = [];
+const sentences = [];
 if (area !== null) {
-  told.push(`AUROC ${area.toFixed(3)}` + (low === null ? "" : low === high
-    ? `: every photo of ${report.subject} stands above every other one; ${counted("subject")} photos of it are no proof that this goes on`
+  sentences.push(`AUROC ${area.toFixed(3)}` + (low === null ? "" : low === high
+    ? `: every photo of ${report.subject} stands above every other one; ${positives} photos of it are no proof that this goes on`
     : ` (95 % interval ${low.toFixed(3)} to ${high.toFixed(3)}, bootstrap over groups of near-duplicates)`));
 }
-told.push(`Expected calibration error ${error.toFixed(3)} on ${photos.length} photos: a probability is off by as much, on average`
-  + (temperature === 1 ? "" : ` (calibrated on validation photos with temperature ${temperature.toFixed(2)})`));
-find("curves-words").textContent = `${told.join(". ")}. Album ${report.run.album}.`;
+if (error !== null) {
+  sentences.push(`Expected calibration error ${error.toFixed(3)} on ${photos.length} photos: a probability is off by as much, on average`
+    + (temperature === 1 ? "" : ` (calibrated with temperature ${temperature.toFixed(2)})`));
+}
+sentences.push(`Album ${report.run.album}`);
+find("curves-words").textContent = `${sentences.join(". ")}.`;
 showFigures();
 showErrors();
 // Four megabytes of plotly are read once the summary stands on the screen.

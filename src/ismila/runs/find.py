@@ -1,0 +1,287 @@
+"""Find recorded runs, choose among them, and load what they kept."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlflow
+import pandas as pd
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from ismila.photos import UserError
+from ismila.photos.album import Album
+from ismila.runs.store import answering, connect, first_line, tracking_uri
+
+if TYPE_CHECKING:
+    from ismila.learning.classifier import Classifier
+
+TRAINED = "attributes.status = 'FINISHED' and tags.model != ''"
+"""MLflow's filter for runs that trained something; a sweep's parent run did not."""
+EPOCH_FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
+MOST_RUNS = 5000
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A finished run as MLflow keeps it."""
+
+    run_id: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+    @property
+    def album(self) -> str:
+        """Digest of the album that it was trained on."""
+        return self.tags.get("album", "")
+
+    @property
+    def seed(self) -> str:
+        """What drew its folds."""
+        return self.params.get("seed", "")
+
+    @property
+    def protocol(self) -> str:
+        """How its figures were measured: `fold` or `crossval`; runs before the tag existed count as
+        `fold`."""
+        return self.tags.get("protocol", "fold")
+
+    @property
+    def selection(self) -> dict[str, float]:
+        """The figures that it may be chosen by.
+
+        None for a run without the tag `protocol`: it took `select_loss` from other photos with
+        other weights, and one name must not stand for two measures.
+        """
+        if "protocol" not in self.tags:
+            return {}
+        return {name: v for name, v in self.metrics.items() if name.startswith("select_")}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The run that a name stands for.
+
+    Attributes:
+        compared: among how many runs `best` was chosen; 1 for a run that was named.
+        left_out: why other finished runs were not among them -> how many.
+    """
+
+    run: Recorded
+    compared: int = 1
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def words(self) -> str:
+        """What was left out, in a line; empty when nothing was."""
+        if not self.left_out:
+            return ""
+        reasons = ", ".join(f"{n} {reason}" for reason, n in self.left_out.items())
+        among = "the only run" if self.compared == 1 else f"the best of {self.compared} runs"
+        return (
+            f"run {self.run.run_id[:8]} is {among} that can be compared with the newest one; "
+            f"left out: {reasons}"
+        )
+
+
+def rank(run: Recorded) -> tuple[bool, float]:
+    """What makes a run `best`: the lower `select_loss` (`evidence.metrics.selection_figures`), and
+    nothing else.
+
+    The AUROC tells no good run from a better one: it stays at 1 as soon as every photo of the
+    subject stands above every other (38 of 38 recorded runs). A run without a loss of today's kind
+    comes last, and among those the lower loss of the older kind counts.
+    """
+    loss = run.selection.get("select_loss")
+    if loss is not None:
+        return True, -loss
+    return False, -run.metrics.get("select_loss", float("inf"))
+
+
+def best_of(runs: Sequence[Recorded]) -> Chosen:
+    """The best of the runs that were measured as the newest one was: same album, same seed, same
+    protocol.
+
+    Photos, folds or protocol that differ make a figure better or worse without making the run
+    better or worse: an easy demo album, few photos, a lucky draw. Of equals the oldest is the best,
+    so that a champion stays one.
+
+    Args:
+        runs: at least one, the newest first.
+    """
+    newest = runs[0]
+    reasons = [_incomparable(run, newest) for run in runs]
+    candidates = [run for run, reason in zip(runs, reasons, strict=True) if not reason]
+    best = max(reversed(candidates), key=rank)
+    left_out = Counter(reason for reason in reasons if reason)
+    return Chosen(best, len(candidates), dict(left_out))
+
+
+def _incomparable(run: Recorded, newest: Recorded) -> str:
+    """Why a run cannot be compared with the newest one; empty when it can."""
+    if run.album != newest.album:
+        return "on another album, or on this one before it changed"
+    if run.seed != newest.seed:
+        return f"with another seed than {newest.seed}"
+    if run.protocol != newest.protocol:
+        return f"not measured by {newest.protocol}"
+    return ""
+
+
+def choose_run(which: str, subject: str, uri: str | None = None) -> Chosen:
+    """The run that `best` (see `best_of`), `latest`, an alias, a run id or a unique prefix of one
+    stands for.
+
+    Raises:
+        UserError: there is none, or more than one, or MLflow does not answer.
+    """
+    runs = finished_runs(subject, uri)
+    if which == "latest":
+        return Chosen(runs[0])
+    if which == "best":
+        return best_of(runs)
+    named = _aliased(which, subject) or which
+    matching = [run for run in runs if run.run_id.startswith(named)]
+    if not re.fullmatch("[0-9a-f]+", named) or not matching:
+        raise UserError(
+            f"--run {which}: no such run; give best, latest, a run id or an alias from `ismila ui`"
+        )
+    if len(matching) > 1:
+        raise UserError(f"--run {which}: {len(matching)} runs begin like this; give more of the id")
+    return Chosen(matching[0])
+
+
+def find_run(which: str, subject: str, uri: str | None = None) -> str:
+    """The id of `choose_run`'s run, for callers that do not say what was left out."""
+    return choose_run(which, subject, uri).run.run_id
+
+
+def _aliased(alias: str, subject: str) -> str:
+    """The id of the run that carries the alias; empty when none does."""
+    try:
+        return str(mlflow.MlflowClient().get_model_version_by_alias(subject, alias).run_id)
+    except MlflowException:  # nothing is registered, or not under this name
+        return ""
+
+
+def finished_runs(
+    subject: str, uri: str | None = None, parent: str | None = None
+) -> list[Recorded]:
+    """The subject's finished runs that trained something, the newest first.
+
+    Args:
+        parent: only the children of this run.
+
+    Raises:
+        UserError: there is none, or MLflow does not answer.
+    """
+    wanted = TRAINED + (f" and tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'" if parent else "")
+    with answering():
+        client = connect(uri)
+        experiment = client.get_experiment_by_name(subject)
+        runs = (
+            client.search_runs([experiment.experiment_id], wanted, max_results=MOST_RUNS)
+            if experiment
+            else []
+        )
+    if not runs:
+        raise UserError(
+            f"no finished run of {subject} yet; make one with: "
+            f"python -m ismila.train subject={subject}"
+        )
+    return [_recorded(run) for run in runs]
+
+
+def read_run(run_id: str) -> Recorded:
+    """A run's tags, params and figures."""
+    return _recorded(mlflow.MlflowClient().get_run(run_id))
+
+
+def _recorded(run: Run) -> Recorded:
+    data = run.data
+    return Recorded(run.info.run_id, dict(data.tags), dict(data.params), dict(data.metrics))
+
+
+def read_epochs(run_id: str) -> dict[str, list[float]]:
+    """`loss, accuracy, val_loss, val_accuracy` by epoch, as far as the run has them."""
+    client = mlflow.MlflowClient()
+    epochs: dict[str, list[float]] = {}
+    for name in EPOCH_FIGURES:
+        history = sorted(client.get_metric_history(run_id, name), key=lambda metric: metric.step)
+        if history:
+            epochs[name] = [float(metric.value) for metric in history]
+    return epochs
+
+
+def load_predictions(run_id: str) -> pd.DataFrame:
+    """A run's predictions.parquet; one of an older version gets today's columns.
+
+    Raises:
+        UserError: MLflow does not hand it out.
+    """
+    table = pd.read_parquet(_download(run_id, "predictions.parquet"))
+    if "held_out_by" in table:
+        return table
+    run = read_run(run_id)
+    return upgraded(table, run.metrics["threshold"], refit=bool(run.tags.get("refit")))
+
+
+def upgraded(table: pd.DataFrame, threshold: float, refit: bool) -> pd.DataFrame:
+    """An older table with `threshold, held_out_by, used` instead of `held_out`.
+
+    Args:
+        threshold: the run's, which then counted for every photo.
+        refit: the classifier was trained once more on all folds.
+    """
+    held_out = table["held_out"] if "held_out" in table else table["fold"] == "test"
+    held_out_by = table["fold"].map({"train": "", "val": "val", "test": "test"})
+    if held_out.any() and (held_out & (table["fold"] != "test")).any():
+        held_out_by = held_out.map({True: "crossval 0", False: ""})  # which of them was not kept
+    return table.drop(columns="held_out", errors="ignore").assign(
+        threshold=threshold,
+        held_out_by=held_out_by,
+        used=True if refit else table["fold"] == "train",
+    )
+
+
+def load_classifier(run_id: str) -> Classifier:
+    """The classifier that a run recorded.
+
+    Raises:
+        UserError: MLflow does not hand it out, or it is none that this version can read.
+    """
+    from ismila.learning.classifier import Classifier
+
+    return Classifier.load(_download(run_id, "classifier"))
+
+
+def _download(run_id: str, artifact: str) -> Path:
+    try:
+        path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=artifact)
+    except (MlflowException, OSError) as error:
+        raise UserError(
+            f"run {run_id}: {artifact} is gone from {tracking_uri()} ({first_line(error)}); "
+            "bring it back, or train again"
+        ) from error
+    return Path(path)
+
+
+def album_of(run: Recorded, root: Path | None = None) -> Album:
+    """The run's album at `root`, or where it was when the run was made, with the derived files it
+    was given.
+
+    Raises:
+        UserError: it is not there.
+    """
+    root = root or Path(run.params.get("album.root", "data/photos"))
+    if not root.is_dir():
+        raise UserError(f"the run's album {root} is not here; say where it is with --root DIR")
+    cache = Path(run.params.get("data.cache", "None"))
+    there = cache.name != "None" and cache.is_dir()
+    return Album.open(root, run.tags.get("subject", "mila"), cache if there else None)

@@ -1,0 +1,208 @@
+"""Record a run: open it, its epochs, its results."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlflow
+import pandas as pd
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
+
+from ismila.photos import UserError
+from ismila.runs.store import answering, connect, experiment_of, first_line
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ismila.learning.classifier import Classifier
+
+SOURCE = {MLFLOW_SOURCE_NAME: "ismila.train"}
+PACKAGE = Path(__file__).parents[1]
+LONGEST_PARAM = 500
+METRICS_A_CALL = 1000
+"""MLflow takes no more of them at once; of parameters it takes 100."""
+PARAMS_A_CALL = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunDescription:
+    """What is known of a run before it begins.
+
+    Attributes:
+        subject: names the experiment.
+        params: the resolved settings, `{"model.lr": 0.001, "album.root": ..., ...}`.
+        tags: `model, data, subject, album, refit`; `version` and `git` are added here.
+        parent: id of the sweep's run (`open_sweep`), empty for a run of its own.
+    """
+
+    subject: str
+    name: str
+    params: Mapping[str, object]
+    tags: Mapping[str, str]
+    parent: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResults:
+    """What is known of a run when it ends.
+
+    Attributes:
+        figures: `select_*`, `test_*`, `threshold` and the like; finite.
+        predictions: `path, sha256, group, fold, label, kind, closeup, probability, threshold,
+            held_out_by, used`.
+        digest: of the album.
+        protocol: how the figures were measured, `fold` or `crossval`; kept as a tag.
+        summary: the run in a sentence; MLflow's UI shows it.
+    """
+
+    figures: Mapping[str, float]
+    predictions: pd.DataFrame
+    classifier: Classifier
+    config_yaml: str
+    digest: str
+    protocol: str
+    summary: str
+    plots: Mapping[str, Figure]
+
+
+@contextmanager
+def open_run(description: RunDescription, uri: str | None = None) -> Iterator[str]:
+    """Open a run of the subject's experiment and yield its id; it ends FINISHED, or FAILED on an
+    exception.
+
+    Args:
+        uri: of the tracking server; see `connect`.
+
+    Raises:
+        UserError: the tracking server cannot be reached.
+    """
+    with answering():
+        client = connect(uri)
+        run_id = _start(client, description)
+    try:
+        yield run_id
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+
+
+def _start(client: mlflow.MlflowClient, description: RunDescription) -> str:
+    experiment = experiment_of(client, description.subject)
+    run = client.create_run(experiment, run_name=description.name)
+    tags = {**SOURCE, **description.tags, "version": ismila_version(), "git": ismila_commit()}
+    tags[MLFLOW_PARENT_RUN_ID] = description.parent
+    client.log_batch(run.info.run_id, tags=[RunTag(k, v) for k, v in tags.items() if v])
+    params = [Param(name, str(value)[:LONGEST_PARAM]) for name, value in description.params.items()]
+    for start in range(0, len(params), PARAMS_A_CALL):
+        client.log_batch(run.info.run_id, params=params[start : start + PARAMS_A_CALL])
+    return str(run.info.run_id)
+
+
+def record_epochs(run_id: str, epochs: Sequence[Mapping[str, float]]) -> None:
+    """Log `loss, accuracy, val_loss, val_accuracy` of each epoch, in as few calls as MLflow
+    allows."""
+    metrics = [
+        Metric(name, value, int(epoch["timestamp_ms"]), step)
+        for step, epoch in enumerate(epochs)
+        for name, value in epoch.items()
+        if name != "timestamp_ms"
+    ]
+    client = mlflow.MlflowClient()
+    for start in range(0, len(metrics), METRICS_A_CALL):
+        client.log_batch(run_id, metrics=metrics[start : start + METRICS_A_CALL])
+
+
+def record_results(run_id: str, results: RunResults) -> None:
+    """Log the figures, predictions.parquet, classifier/, the plots, the config and the dataset."""
+    client = mlflow.MlflowClient()
+    now = int(time.time() * 1000)
+    figures = [Metric(name, value, now, 0) for name, value in results.figures.items()]
+    tags = [RunTag("protocol", results.protocol), RunTag(MLFLOW_RUN_NOTE, results.summary)]
+    client.log_batch(run_id, metrics=figures, tags=tags)
+    with tempfile.TemporaryDirectory() as folder:
+        _write_artifacts(Path(folder), results)
+        client.log_artifacts(run_id, folder)
+    _record_dataset(client, run_id, results)
+
+
+def _write_artifacts(folder: Path, results: RunResults) -> None:
+    results.predictions.to_parquet(folder / "predictions.parquet", index=False)
+    results.classifier.save(folder / "classifier")
+    (folder / "config.yaml").write_text(results.config_yaml, encoding="utf-8")
+    (folder / "plots").mkdir()
+    for name, figure in results.plots.items():
+        figure.savefig(folder / "plots" / f"{name}.png", dpi=110, bbox_inches="tight")
+
+
+def _record_dataset(client: mlflow.MlflowClient, run_id: str, results: RunResults) -> None:
+    from mlflow.data.pandas_dataset import from_pandas
+    from mlflow.entities import DatasetInput, InputTag
+
+    table = results.predictions[["path", "fold", "label", "kind"]]
+    dataset = from_pandas(table, name="album", digest=results.digest)  # type: ignore[no-untyped-call]
+    context = [InputTag("mlflow.data.context", "training")]
+    client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), context)])
+
+
+def record_report(run_id: str, page: str) -> None:
+    """Keep the page of `ismila report` with its run, as `report.html`.
+
+    Raises:
+        UserError: MLflow does not take it.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        mlflow.MlflowClient().log_text(run_id, page, "report.html")
+    except (MlflowException, OSError) as error:
+        raise UserError(
+            f"run {run_id}: MLflow does not take report.html ({first_line(error)}); "
+            "give it room and the right to write"
+        ) from error
+
+
+def ismila_version() -> str:
+    """The version of the ismila that runs; empty where its source was not installed."""
+    try:
+        return version("ismila")
+    except PackageNotFoundError:
+        return ""
+
+
+def ismila_commit(package: Path = PACKAGE) -> str:
+    """The commit of the checkout that holds ismila's source, with `+` when files differ from it.
+
+    Empty when git does not track that source: in a wheel, also where it is installed inside
+    somebody's repository.
+    """
+    if not _git(package, "ls-files", "--error-unmatch", "__init__.py"):
+        return ""
+    return _git(package, "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*")
+
+
+def _git(folder: Path, *command: str) -> str:
+    """What git says; empty when it fails or is not installed."""
+    # A hook of another repository runs with GIT_DIR set, and git would then answer for that one.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(folder), *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+        )
+    except OSError:
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""

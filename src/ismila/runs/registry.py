@@ -1,0 +1,106 @@
+"""The registered model of a subject: its champion, and the aliases that people gave."""
+
+from __future__ import annotations
+
+import base64
+import io
+from contextlib import redirect_stderr
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+from PIL import Image
+
+from ismila.runs.find import best_of, finished_runs
+from ismila.runs.store import tracking_uri
+
+CHAMPION = "champion"
+PACKAGE = Path(__file__).parents[1]
+SERVED_WITH = (
+    "torch",
+    "torchvision",
+    "pytorch-lightning",
+    "torchmetrics",
+    "numpy",
+    "pandas",
+    "pillow",
+    "onnxruntime",
+    "safetensors",
+    "filelock",
+)
+
+
+def crown(subject: str) -> str:
+    """Let the subject's `champion` be the run that is `best` now; returns its id.
+
+    Chosen as `best` is, so both always mean the same run: when another album, seed or protocol is
+    the newest, that may be an earlier run. Only a champion is logged as an MLflow model, and each
+    at most once: with the package's code and weights that is 20 MB and some seconds. So a sweep
+    over seeds, of which each is the newest in its turn, crowns once, at its end.
+
+    Raises:
+        UserError: there is no finished run, or MLflow does not answer.
+    """
+    best = best_of(finished_runs(subject, tracking_uri())).run
+    if aliases(subject).get(CHAMPION) == best.run_id:
+        return best.run_id
+    client = mlflow.MlflowClient()
+    model_version = _version_of(subject, best.run_id)
+    if not model_version:
+        model_version = _register(subject, best.run_id)
+        client.update_model_version(subject, model_version, best.tags.get(MLFLOW_RUN_NOTE, ""))
+    client.set_registered_model_alias(subject, CHAMPION, model_version)
+    return best.run_id
+
+
+def aliases(subject: str) -> dict[str, str]:
+    """Alias -> run id of the subject's registered model: `champion`, and those that a person
+    gave."""
+    client = mlflow.MlflowClient()
+    try:
+        named = client.get_registered_model(subject).aliases
+        return {
+            alias: str(client.get_model_version(subject, number).run_id)
+            for alias, number in named.items()
+        }
+    except MlflowException:  # nothing is registered
+        return {}
+
+
+def _version_of(subject: str, run_id: str) -> str:
+    """The version that the run is registered as; empty when it is not."""
+    found = mlflow.MlflowClient().search_model_versions(f"name = '{subject}'")
+    return next((str(model.version) for model in found if model.run_id == run_id), "")
+
+
+def _register(subject: str, run_id: str) -> str:
+    """Log the run's classifier as an MLflow model and register it; returns its version."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    signature = ModelSignature(
+        Schema([ColSpec("string", "image")]),
+        Schema([ColSpec("double", "probability"), ColSpec("string", "verdict")]),
+    )
+    classifier = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="classifier")
+    with mlflow.start_run(run_id=run_id):
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(PACKAGE / "runs" / "served.py"),
+            artifacts={"classifier": classifier},
+            code_paths=[str(PACKAGE)],
+            signature=signature,
+            input_example=pd.DataFrame({"image": [base64.b64encode(_example()).decode()]}),
+            pip_requirements=[f"{name}=={version(name)}" for name in SERVED_WITH],
+        )
+    with redirect_stderr(io.StringIO()):  # MLflow announces what the command line says
+        return str(mlflow.register_model(logged.model_uri, subject).version)
+
+
+def _example() -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", (64, 64), "#a86").save(content, "PNG")
+    return content.getvalue()

@@ -1,0 +1,85 @@
+"""Runs without a training: what they measured is made up, what records and finds them is not."""
+
+from contextlib import chdir
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ismila.runs.record import RunDescription, RunResults, open_run, record_epochs, record_results
+
+
+class NoClassifier:
+    """Enough of a classifier for runs that nobody asks."""
+
+    threshold = 0.5
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "classifier.json").write_text("{}")
+
+
+class Ledger:
+    """A tracking store of a test session; each test takes a subject of its own, which is an
+    experiment of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.uri = f"sqlite:///{folder}/mlflow.db"
+
+    def run(self, subject, *, loss=0.1, predictions=None, classifier=None, protocol="fold", **more):
+        """Record a run; returns its id. `more`: seed, album, model, data, params, tags, epochs,
+        parent."""
+        params = {"seed": more.get("seed", 0), **more.get("params", {})}
+        tags = {
+            "model": more.get("model", "mobilenet"),
+            "data": more.get("data", "pets"),
+            "subject": subject,
+            "album": more.get("album", "a" * 16),
+            **more.get("tags", {}),
+        }
+        description = RunDescription(
+            subject=subject, name="made up", params=params, tags=tags, parent=more.get("parent", "")
+        )
+        table = predictions_of(4, 4, 4) if predictions is None else predictions
+        figures = {"select_auroc": 1.0, "threshold": 0.5}
+        if loss is not None:
+            figures["select_loss"] = loss
+        with chdir(self.folder), open_run(description, self.uri) as run_id:
+            record_epochs(run_id, more.get("epochs", []))
+            results = RunResults(
+                figures=figures,
+                predictions=table,
+                classifier=classifier or NoClassifier(),
+                config_yaml="seed: 0\n",
+                digest=tags["album"],
+                protocol=protocol,
+                summary=f"loss {loss}",
+                plots={},
+            )
+            record_results(run_id, results)
+        return run_id
+
+
+def predictions_of(subject, things, pets, seed=0, held_out_by="test", threshold=0.5):
+    """A table with so many photos of each side, most of them judged rightly."""
+    rng = np.random.default_rng(seed)
+    label = np.repeat(["subject", "things", "pets"], [subject, things, pets])
+    n = len(label)
+    middle = np.select([label == "subject", label == "pets"], [0.75, 0.4], 0.15)
+    kind = np.where(label == "pets", np.where(np.arange(n) % 2, "dog", "goat"), label)
+    return pd.DataFrame(
+        {
+            "path": [f"{name}/{at}.jpg" for at, name in enumerate(kind)],
+            "sha256": [f"{at:064x}" for at in range(n)],
+            "group": [f"g{at}" for at in range(n)],
+            "fold": "test",
+            "label": label.astype(object),
+            "kind": kind.astype(object),
+            "closeup": False,
+            "probability": np.clip(rng.normal(middle, 0.2), 0.01, 0.99),
+            "threshold": threshold,
+            "held_out_by": held_out_by,
+            "used": False,
+        }
+    )

@@ -1,0 +1,103 @@
+import os
+import shutil
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow
+import pytest
+from recorded import NoClassifier, predictions_of
+
+import ismila
+from ismila.photos import UserError
+from ismila.runs.record import RunDescription, RunResults, ismila_commit, open_run, record_report
+
+PACKAGE = Path(ismila.__file__).parent
+
+
+def git(folder, *command):
+    env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    return subprocess.run(
+        ["git", *who, *command], cwd=folder, capture_output=True, text=True, check=True, env=env
+    ).stdout.strip()
+
+
+@pytest.fixture
+def somebodys(tmp_path):
+    """A repository that has nothing to do with ismila."""
+    git(tmp_path, "init", "-q")
+    (tmp_path / "notes").write_text("mine")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "mine")
+    return tmp_path
+
+
+def test_the_commit_is_that_of_ismila_wherever_one_stands(somebodys, monkeypatch):
+    here = ismila_commit()
+    theirs = git(somebodys, "rev-parse", "HEAD")
+    monkeypatch.chdir(somebodys)
+    assert ismila_commit() == here
+    assert not here or not theirs.startswith(here.rstrip("+"))
+    monkeypatch.setenv("GIT_DIR", str(somebodys / ".git"))  # as in a hook of that repository
+    assert ismila_commit() == here
+
+
+def test_an_installed_package_has_no_commit_even_inside_a_repository(somebodys):
+    installed = somebodys / "env/ismila"
+    installed.mkdir(parents=True)
+    shutil.copy(PACKAGE / "__init__.py", installed)
+    assert ismila_commit(installed) == ""
+    git(somebodys, "add", ".")
+    git(somebodys, "commit", "-qm", "vendored")
+    assert git(somebodys, "rev-parse", "HEAD").startswith(ismila_commit(installed))
+    (installed / "__init__.py").write_text("changed = True\n")
+    assert ismila_commit(installed).endswith("+")
+    assert ismila_commit(somebodys / "nowhere") == ""
+
+
+def test_a_run_carries_what_it_was_made_with(ledger):
+    run_id = ledger.run("recorder", params={f"model.p{at}": at for at in range(120)})
+    client = mlflow.MlflowClient(ledger.uri)
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["version"] == version("ismila")
+    assert run.data.tags.get("git", "") == ismila_commit()
+    assert run.data.tags["protocol"] == "fold"
+    assert run.data.tags["mlflow.note.content"] == "loss 0.1"
+    assert run.data.params["model.p119"] == "119"  # MLflow takes a hundred at once
+    assert run.inputs.dataset_inputs[0].dataset.digest == run.data.tags["album"]
+    assert {"predictions.parquet", "classifier", "config.yaml"} <= {
+        artifact.path for artifact in client.list_artifacts(run_id)
+    }
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_run_that_breaks_off_has_failed(ledger, error):
+    description = RunDescription(subject="broken", name="x", params={}, tags={"model": "cnn"})
+    with pytest.raises(error), open_run(description, ledger.uri) as run_id:
+        raise error
+    assert mlflow.MlflowClient(ledger.uri).get_run(run_id).info.status == "FAILED"
+
+
+def test_a_server_that_is_away_is_said_in_one_line(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    description = RunDescription(subject="x", name="x", params={}, tags={})
+    away = open_run(description, "http://127.0.0.1:9")
+    with pytest.raises(UserError, match="MLflow does not answer") as said, away:
+        pass
+    assert "\n" not in str(said.value)
+
+
+def test_a_report_stays_with_its_run(ledger):
+    run_id = ledger.run("reporter")
+    record_report(run_id, "<html>")
+    artifacts = mlflow.MlflowClient(ledger.uri).list_artifacts(run_id)
+    assert "report.html" in [artifact.path for artifact in artifacts]
+    with pytest.raises(UserError, match=r"does not take report\.html"):
+        record_report("f" * 32, "<html>")
+
+
+def test_results_are_named_not_counted():
+    with pytest.raises(TypeError):
+        RunResults({}, predictions_of(1, 1, 1), NoClassifier(), "", "", "fold", "", {})

@@ -1,0 +1,54 @@
+import mlflow
+import pytest
+
+from ismila.runs import registry
+from ismila.runs.find import find_run
+from ismila.runs.registry import aliases, crown
+
+
+@pytest.fixture
+def light(monkeypatch):
+    """Logs no 20 MB of package for each champion; tests/runs/test_served.py loads and serves a real
+    one."""
+    logged = []
+
+    def register(subject, run_id):
+        logged.append(run_id)
+        client = mlflow.MlflowClient()
+        if len(logged) == 1:
+            client.create_registered_model(subject)
+        return str(client.create_model_version(subject, "nowhere", run_id).version)
+
+    monkeypatch.setattr(registry, "_register", register)
+    return logged
+
+
+def test_the_champion_is_always_the_best_run_and_registered_once(ledger, light):
+    def trained(loss, **more):
+        run_id = ledger.run("queen", loss=loss, **more)
+        is_champion = crown("queen") == run_id
+        assert aliases("queen") == {"champion": find_run("best", "queen", ledger.uri)}
+        return run_id, is_champion
+
+    first, is_first = trained(0.2)
+    assert is_first
+    _, is_worse = trained(0.3)
+    assert not is_worse
+    better, is_better = trained(0.1)
+    assert is_better
+    elsewhere, is_elsewhere = trained(0.5, album="b" * 16)  # another album: nothing to compare with
+    assert is_elsewhere
+    _, is_back = trained(0.4)  # back on the first album, where `better` is better
+    assert not is_back
+    assert aliases("queen") == {"champion": better}
+    other_seed, _ = trained(0.6, seed=1)
+    crossval, _ = trained(0.7, seed=1, protocol="crossval")
+    assert light == [first, better, elsewhere, other_seed, crossval]
+    client = mlflow.MlflowClient(ledger.uri)
+    assert client.get_model_version_by_alias("queen", "champion").description == "loss 0.7"
+    assert client.get_run(better).data.tags["mlflow.note.content"] == "loss 0.1"
+
+
+def test_nothing_registered_has_no_alias(ledger):
+    ledger.run("nameless")
+    assert aliases("nameless") == {}
