@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 
 import hydra
 
-from ismila.cli import console
+from ismila.cli.border import call_hydra, past_hydra
+from ismila.cli.progress import progress
+from ismila.cli.terminal import leave
+from ismila.cli.training import choose_root, print_album, print_run, print_sweep
 from ismila.settings import RunSettings, flat, register, settings_of
 
 if TYPE_CHECKING:
@@ -19,107 +22,121 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from ismila.photos.album import Album
+    from ismila.runs.record import RunDescription
 
 CONF = Path(__file__).with_name("conf")
+SWEEP = "ISMILA_SWEEP_RUN"
+"""As in `runs.sweep`, which imports MLflow: a misspelt setting should not wait for that."""
+IMPORTED_MEANWHILE = (
+    "torch",
+    "ismila.runs.registry",
+    "ismila.learning.training",
+    "mlflow.store.tracking.sqlalchemy_store",
+)
+"""They take seconds, on one core: meanwhile photos go through the backbone on the other."""
 register()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
-@console.told
+@past_hydra
 def run(config: DictConfig) -> float:
-    """Read the album, train, record, report; returns select_auroc, what a sweeper may maximise."""
+    """Read the album, train, record, report; returns `select_loss`, what a sweeper may minimise."""
     started = time.perf_counter()
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
+    settings = settings_of(config)
+    album, rows = read_album(settings)
+
     from omegaconf import OmegaConf
 
-    settings = settings_of(config)
-    album, rows, digest = _read_album(settings)
-
-    from ismila.evidence.metrics import held_out_figures
-    from ismila.evidence.plots import run_plots
-    from ismila.evidence.summary import verdict
+    from ismila.evidence.results import results_of
     from ismila.learning.training import train
-    from ismila.runs import crown, git_commit, record_epochs, record_results, recorded
+    from ismila.photos.index import album_digest
+    from ismila.runs.record import open_run, record_epochs, record_results
+    from ismila.runs.registry import crown
 
-    model, data, subject = settings.model, settings.data, settings.subject
-    params = {**flat(settings), "album.root": str(album.root.resolve())}
-    tags = {
-        "model": model.name,
-        "data": data.name,
-        "subject": subject,
-        "album": digest,
-        "git": git_commit(),
-    }
-    tags["refit"] = str(settings.refit or "")
-    sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-    name = f"{model.name} {data.name} {settings.seed}"
-    with recorded(subject, name, params, tags, settings.tracking.uri, sweep) as run_id:
-        trained = train(album, rows, settings, console.progress)
+    if not is_first_process():  # of a distributed training, which the first process records
+        train(album, rows, settings)
+        return 0.0
+    digest = album_digest(rows)
+    with open_run(described(settings, album, digest), settings.tracking.uri) as run_id:
+        trained = train(album, rows, settings, progress)
+        trained.classifier.run = run_id
         seconds = time.perf_counter() - started
-        predictions, classifier = trained.predictions, trained.classifier
-        predictions["held_out"] = predictions["held_out_by"].str.match("test|crossval")
-        figures = held_out_figures(predictions, classifier.threshold)
-        figures |= {"threshold": classifier.threshold, "best_epoch": float(trained.best_epoch)}
-        figures |= {"train_seconds": seconds, "photos_per_second": len(rows) / seconds}
-        classifier.scores, classifier.run = (
-            {**trained.epochs[trained.best_epoch], **figures},
-            run_id,
-        )
+        results = results_of(trained, seconds, OmegaConf.to_yaml(config), digest)
         record_epochs(run_id, trained.epochs)
-        plots = run_plots(trained.epochs, predictions, classifier.threshold)
-        record_results(
-            run_id, figures, predictions, classifier, OmegaConf.to_yaml(config), digest, plots
-        )
-    sentence = verdict(predictions[predictions["held_out"]], classifier.threshold, subject)
-    champion = crown(run_id, subject, figures, sentence)
-    console.say_run(trained, figures, run_id, subject, sentence, champion)
-    return figures.get("select_auroc", 0.0)
+        record_results(run_id, results)
+    is_champion = crown(settings.subject) == run_id
+    print_run(trained, results.summary, seconds, is_champion)
+    return results.figures.get("select_loss", float("inf"))
 
 
-def _read_album(settings: RunSettings) -> tuple[Album, pd.DataFrame, str]:
-    """The album, its usable rows with their fold, its digest; the backbone runs while torch is imported."""
+def is_first_process() -> bool:
+    """Lightning starts the others by the same command, with their number in the environment."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def read_album(settings: RunSettings) -> tuple[Album, pd.DataFrame]:
+    """The album and its usable rows with their fold; what a backbone makes of them is cached."""
     from ismila.learning.encoders import encode_ahead
     from ismila.photos.album import Album
     from ismila.photos.folds import assign_folds
-    from ismila.photos.index import album_digest, require_both_labels, usable
+    from ismila.photos.index import require_both_labels, usable
 
-    data = settings.data
-    root = console.choose_root(data.root, settings.subject)
-    album = Album.open(root, settings.subject, Path(data.cache) if data.cache else None)
-    index = album.update(console.progress)
+    root = choose_root(settings.data.root, settings.subject)
+    cache = settings.data.cache
+    album = Album.open(root, settings.subject, Path(cache) if cache else None)
+    index = album.update(progress)
     require_both_labels(index, root, settings.subject)
-    console.say_album(index, root, settings.subject)
-    rows = usable(index)
+    if is_first_process():
+        print_album(index, root, settings.subject)
     imports = threading.Thread(target=_import_slow_ones, daemon=True)
     imports.start()
+    rows = usable(index)
     if album.shares(rows) is None:
         from ismila.learning.closeups import subject_shares
 
-        rows = album.keep_shares(rows, subject_shares(album, rows, console.progress))
+        rows = album.keep_shares(rows, subject_shares(album, rows, progress))
     rows["fold"] = assign_folds(rows, settings.seed)
-    encode_ahead(album, rows, settings.model, console.progress)
+    encode_ahead(album, rows, settings.model, progress)
     imports.join()
-    return album, rows, album_digest(index)
+    return album, rows
 
 
 def _import_slow_ones() -> None:
-    """torch, Lightning and MLflow take seconds, on one core: meanwhile photos go through the backbone."""
-    for name in (
-        "torch",
-        "ismila.runs",
-        "ismila.learning.training",
-        "mlflow.store.tracking.sqlalchemy_store",
-    ):
+    for name in IMPORTED_MEANWHILE:
         importlib.import_module(name)
+
+
+def described(settings: RunSettings, album: Album, digest: str) -> RunDescription:
+    """What is known of the run before it begins; one of a multirun is a child of its sweep."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from ismila.runs.record import RunDescription
+    from ismila.runs.sweep import open_sweep
+
+    model, data, subject = settings.model.name, settings.data.name, settings.subject
+    is_swept = HydraConfig.get().mode == RunMode.MULTIRUN
+    return RunDescription(
+        subject=subject,
+        name=f"{model} {data} {settings.seed}",
+        params={**flat(settings), "album.root": str(album.root.resolve())},
+        tags={
+            "model": model,
+            "data": data,
+            "subject": subject,
+            "album": digest,
+            "refit": settings.refit or "",
+        },
+        parent=open_sweep(subject, settings.tracking.uri) if is_swept else "",
+    )
 
 
 def main() -> None:
     """Run Hydra; what a person can put right is said in one line."""
-    code = console.guarded(run, CONF)
-    if "ISMILA_SWEEP_RUN" in os.environ:
-        console.say_sweep()
-    console.leave(code)
+    code = call_hydra(run, CONF)
+    if SWEEP in os.environ:
+        print_sweep()
+    leave(code)
 
 
 if __name__ == "__main__":

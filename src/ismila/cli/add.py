@@ -36,8 +36,10 @@ def add_parser(verbs: Verbs) -> None:
 def call(args: argparse.Namespace) -> int:
     """Bring photos into the album."""
     from ismila.photos.add import add_photos
+    from ismila.photos.album import Album
 
-    added = add_photos(args.sources, args.place, args.root, args.subject, args.means, progress)
+    album = Album.open(args.root, args.subject)
+    added = add_photos(album, args.sources, args.place, args.means, progress)
     print_added(added, args.root / args.place)
     return 0
 

@@ -35,7 +35,7 @@ def add_parser(verbs: Verbs) -> None:
 def call(args: argparse.Namespace) -> int:
     """Compare the subject's finished runs."""
     from ismila.evidence.compare import compare_runs, figures_of
-    from ismila.runs import finished_runs
+    from ismila.runs.find import finished_runs
 
     runs, left_out = figures_of(finished_runs(args.subject))
     table = compare_runs(runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ from ismila.cli.options import ALBUM, JSON, RUN
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
+    from ismila.evidence.explain import Explained, Unreadable
+
+PROBABILITIES = ("probability", "without_hottest", "only_hottest", "without_other")
 
 
 def add_parser(verbs: Verbs) -> None:
@@ -29,7 +33,34 @@ def add_parser(verbs: Verbs) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Write a picture for each photo; 1 when a photo could not be read."""
-    from ismila.evidence.explain import explain_photos
+    from ismila.evidence.explain import Unreadable, explanations
+    from ismila.runs.find import read_run
 
-    run = chosen_run(args)
-    return explain_photos(args.photos, run, args.subject, args.to, args.root, args.json)
+    run = read_run(chosen_run(args))
+    code = 0
+    for result in explanations(args.photos, run, args.to, args.root):
+        if isinstance(result, Unreadable):
+            code = 1
+        line = _as_json(result) if args.json else _in_words(result, args.subject)
+        print(line, flush=True)
+    return code
+
+
+def _in_words(result: Explained | Unreadable, subject: str) -> str:
+    from ismila.evidence.explain import Explained
+
+    if isinstance(result, Explained):
+        return f"{result.path}: {result.explanation.words(subject)} -> {result.picture}"
+    return f"{result.path}: {result.error}"
+
+
+def _as_json(result: Explained | Unreadable) -> str:
+    from ismila.evidence.explain import Explained
+
+    if not isinstance(result, Explained):
+        return json.dumps({"path": str(result.path), "error": result.error})
+    explanation = result.explanation
+    answers = {name: getattr(explanation, name) for name in PROBABILITIES}
+    nearest = [vars(neighbour) for neighbour in explanation.nearest]
+    shown = {"nearest": nearest, "picture": str(result.picture)}
+    return json.dumps({"path": str(result.path), **answers, **shown})

@@ -42,7 +42,7 @@ def add_parser(verbs: Verbs) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Judge what is new in a library and write down what was found."""
-    from ismila.runs import load_classifier
+    from ismila.runs.find import load_classifier
     from ismila.use.ask.findings import check_link_folder
     from ismila.use.ask.library import Library, Scan
 

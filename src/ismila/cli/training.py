@@ -25,11 +25,11 @@ def choose_root(given: str | None, subject: str) -> Path:
 
     Only photos make data/photos an album: a leftover `.ismila` or a README does not.
     """
-    from ismila.photos.labels import walk
+    from ismila.photos.labels import has_photos
 
     if given is not None:
         return Path(given)
-    if any(walk(PHOTOS)):
+    if has_photos(PHOTOS):
         return PHOTOS
     from ismila.demo.drawn import demo_root, draw_album
 
@@ -71,7 +71,7 @@ def print_run(trained: Trained, sentence: str, seconds: float, champion: bool) -
     Args:
         sentence: the run in words, see `evidence.summary`.
         seconds: what the training took.
-        champion: the run was registered as the subject's best.
+        champion: the run is registered as the subject's best.
     """
     from rich.console import Console
 
@@ -83,10 +83,10 @@ def print_run(trained: Trained, sentence: str, seconds: float, champion: bool) -
         f"{len(trained.epochs)}, {len(trained.predictions)} photos, {seconds:.1f} s",
         sentence,
     ]
-    if trained.predictions["held_out"].all():
+    if trained.protocol == "crossval":
         lines.append(
-            "From cross-validation; the threshold was chosen on the same answers: "
-            "a little too good."
+            "From cross-validation: each photo was asked, and each threshold chosen, without its "
+            "group; the classifier that is kept was trained on all of them."
         )
     if champion:
         lines.append(f"It is the best run so far: models:/{classifier.subject}@champion")
@@ -102,7 +102,7 @@ def _run_table(trained: Trained) -> Table:
     """Each figure with its n and 95 % interval."""
     from rich.table import Table
 
-    from ismila.evidence.metrics import rates, wilson
+    from ismila.evidence.metrics import rates, reported, wilson
 
     classifier = trained.classifier
     subject = classifier.subject
@@ -119,8 +119,7 @@ def _run_table(trained: Trained) -> Table:
         "fpr_things": f"test: things taken for {subject}",
         "fpr_pets": f"test: animals taken for {subject}",
     }
-    held_out = trained.predictions[trained.predictions["held_out"]]
-    for name, (hits, n) in rates(held_out, classifier.threshold).items():
+    for name, (hits, n) in rates(reported(trained.predictions)).items():
         title = titles.get(name, f"test:   {name.removeprefix('fpr_')}")
         if n:
             low, high = wilson(hits, n)
@@ -133,7 +132,7 @@ def _run_table(trained: Trained) -> Table:
 def print_sweep() -> None:
     """Compare the runs of the multirun that just ended, and keep the table in its parent run."""
     from ismila.evidence.compare import compare_runs, figures_of
-    from ismila.runs import close_sweep, finished_sweep
+    from ismila.runs.sweep import close_sweep, finished_sweep
 
     runs = finished_sweep()
     if not runs:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ismila.evidence.heat import overlay, stretched
 from ismila.learning.classifier import Classifier
-from ismila.learning.features import Floats, Identity, encode_missing, open_store
+from ismila.learning.features import Encoder, Features, Floats, Identity
 from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.images import (
@@ -181,29 +181,35 @@ def _moved(region: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.bool_]]:
         yield np.roll(region, (int(by[0]), int(by[1])), (0, 1))
 
 
-def open_explainer(run: Recorded, classifier: Classifier, album: Album | Path) -> Explainer:
+def open_explainer(run: Recorded, classifier: Classifier, album: Album) -> Explainer:
     """An explainer with the photos that the run's classifier was trained on, as far as they are
     still in the album."""
-    if isinstance(
-        album, Path
-    ):  # until merge: the web branch gives a path; the integrator deletes it
-        album = find.album_of(run, album)
+    rows = _used(run)
+    features = Features(album.derived, classifier.spec, _encoder(classifier))
+    gone = features.fill(album.photos(rows))
+    return _explainer(classifier, rows[~rows["sha256"].isin(list(gone))], features)
+
+
+def _used(run: Recorded) -> pd.DataFrame:
     predictions = find.load_predictions(run.run_id)
-    used = predictions[predictions["used"].astype(bool)].reset_index(drop=True)
-    spec = classifier.spec
-    bundled = classifier.encoder
-    encoder: Any = bundled or Identity(spec)
-    store = open_store(album.derived, spec, encoder)
-    gone = encode_missing(album.photos(used), 1, spec, encoder, store)
-    rows = used[~used["sha256"].isin(list(gone))].reset_index(drop=True)
-    keys = [(str(sha256), 0) for sha256 in rows["sha256"]]
-    if not keys:
+    return predictions[predictions["used"].astype(bool)].reset_index(drop=True)
+
+
+def _encoder(classifier: Classifier) -> Encoder:
+    return classifier.encoder or Identity(classifier.spec)
+
+
+def _explainer(classifier: Classifier, rows: pd.DataFrame, features: Features) -> Explainer:
+    """An explainer whose nearest photos are among `rows`, whose features are all there."""
+    rows = rows.reset_index(drop=True)
+    if not len(rows):
         return Explainer(classifier, rows, np.zeros((0, 1), np.float32))
-    if bundled:
-        return Explainer(classifier, rows, store.rows(keys))
-    batches = [keys[start : start + BATCH] for start in range(0, len(keys), BATCH)]
-    features = [classifier.features(store.rows(batch)) for batch in batches]
-    return Explainer(classifier, rows, np.concatenate(features))
+    shas = rows["sha256"].tolist()
+    if classifier.encoder:
+        return Explainer(classifier, rows, features.rows(shas))
+    batches = [shas[start : start + BATCH] for start in range(0, len(shas), BATCH)]
+    computed = [classifier.features(features.rows(batch)) for batch in batches]
+    return Explainer(classifier, rows, np.concatenate(computed))
 
 
 @dataclass(frozen=True)
@@ -310,38 +316,3 @@ def _sheet(tested: list[Panel], near: list[Panel]) -> Image.Image:
 def draw_overlay(explanation: Explanation) -> Image.Image:
     """The image with its heat over it."""
     return overlay(explanation.image, explanation.heat)
-
-
-# --- until merge: what the other branches call; the integrator deletes from here on ---
-
-
-def album_of(run: Recorded, root: Path | None) -> Path:
-    return find.album_of(run, root).root
-
-
-def derived_of(run: Recorded, root: Path) -> Path:
-    return find.album_of(run, root).derived
-
-
-def explain_photos(
-    photos: list[Path], which: str, subject: str, to: Path, root: Path | None, as_json: bool
-) -> int:
-    import json
-
-    failed = 0
-    for result in explanations(photos, find.choose_run(which, subject).run, to, root):
-        if isinstance(result, Unreadable):
-            failed = 1
-            fields: dict[str, Any] = {"path": str(result.path), "error": result.error}
-            print(json.dumps(fields) if as_json else f"{result.path}: {result.error}", flush=True)
-            continue
-        explanation = result.explanation
-        if as_json:
-            names = ("probability", "without_hottest", "only_hottest", "without_other")
-            fields = {name: getattr(explanation, name) for name in names}
-            fields |= {"nearest": [vars(near) for near in explanation.nearest]}
-            fields = {"path": str(result.path), **fields, "picture": str(result.picture)}
-            print(json.dumps(fields), flush=True)
-        else:
-            print(f"{result.path}: {explanation.words(subject)} -> {result.picture}", flush=True)
-    return failed

@@ -290,10 +290,3 @@ def balanced_error(subject: pd.DataFrame, others: pd.DataFrame, bins: int = 10) 
     weight = np.where(truth == 1, 0.5 / len(subject), 0.5 / len(others))
     number = np.minimum((p * bins).astype(int), bins - 1)
     return float(np.abs(np.bincount(number, weight * (p - truth), bins)).sum())
-
-
-def held_out_figures(predictions: pd.DataFrame, threshold: float) -> dict[str, float]:
-    """Until merge: what train.py calls. The integrator deletes it."""
-    from ismila.runs.find import upgraded
-
-    return reported_figures(upgraded(predictions, threshold, refit=False))

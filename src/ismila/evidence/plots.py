@@ -18,19 +18,12 @@ JITTER = 0.25
 def run_plots(
     epochs: Sequence[Mapping[str, float]],
     predictions: pd.DataFrame,
-    threshold: float | None = None,
 ) -> dict[str, Figure]:
     """`curves` (loss and accuracy by epoch) and `probabilities` (held-out photos by kind, with the
     thresholds).
 
     One that would show nothing is left out: no epoch, or no photo that was held out.
     """
-    if (
-        threshold is not None
-    ):  # until merge: what train.py calls; the integrator deletes the argument
-        from ismila.runs.find import upgraded
-
-        predictions = upgraded(predictions, threshold, refit=False)
     plots = {}
     if epochs:
         plots["curves"] = _curves(epochs)

@@ -74,8 +74,3 @@ def few(reported: pd.DataFrame, subject: str) -> str:
     if not small:
         return ""
     return f"Only {' and '.join(small)} were held out: rates on them say next to nothing."
-
-
-def verdict(held_out: pd.DataFrame, threshold: float, subject: str) -> str:
-    """Until merge: what train.py calls. The integrator deletes it."""
-    return summary(held_out.assign(threshold=threshold), subject)

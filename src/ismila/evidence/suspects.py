@@ -5,20 +5,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from pathlib import Path  # until merge
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ismila.learning.closeups import subject_shares
-from ismila.learning.features import (
-    Floats,
-    OnnxBackbone,
-    Progress,
-    encode_missing,
-    open_store,
-)
+from ismila.learning.features import Features, Floats, OnnxBackbone, Progress
 from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec, Pixels
 from ismila.photos.index import NEAR_DUPLICATE_BITS, usable
@@ -56,15 +49,13 @@ def suspects_of(
     """
     usable_rows = usable(index)
     spec = ImageSpec()
-    encoder = OnnxBackbone(spec)
-    store = open_store(album.derived, spec, encoder)
-    gone = encode_missing(album.photos(usable_rows), 1, spec, encoder, store, progress)
+    features = Features(album.derived, spec, OnnxBackbone(spec))
+    gone = features.fill(album.photos(usable_rows), 1, progress)
     rows = usable_rows[~usable_rows["sha256"].isin(list(gone))].reset_index(drop=True)
     parts = [_duplicates(rows), _far(rows, album, progress), _blurred(rows, album, progress)]
     parts += [_tiny(rows), _unreadable(index)]
     if len(rows):
-        features = store.rows([(sha256, 0) for sha256 in rows["sha256"]])
-        parts.append(_label_errors(rows, features, album.subject))
+        parts.append(_label_errors(rows, features.rows(rows["sha256"]), album.subject))
     return _worst_first(parts, index)
 
 
@@ -80,17 +71,6 @@ def _worst_first(parts: list[pd.DataFrame], index: pd.DataFrame) -> pd.DataFrame
     )
     facts = index.set_index("path").loc[worst.index, ["label", "kind", "closeup"]]
     return pd.concat([facts, worst], axis=1).reset_index()
-
-
-def find_suspects(
-    index: pd.DataFrame,
-    root: Path,
-    derived: Path,
-    subject: str,
-    progress: Progress | None = None,
-) -> pd.DataFrame:
-    """Until merge: what the web branch calls. The integrator deletes it."""
-    return suspects_of(Album(root, subject, derived), index, progress)
 
 
 def _table(rows: list[tuple[str, str, float, str, str]]) -> pd.DataFrame:
@@ -217,12 +197,12 @@ def _duplicate(this: pd.Series, other: pd.Series) -> tuple[str, str, float, str,
 def _far(rows: pd.DataFrame, album: Album, progress: Progress | None) -> pd.DataFrame:
     of_subject = rows["label"] == "subject"
     shares = rows["subject_share"].astype(float)
-    if shares[of_subject].isna().any():
+    if album.shares(rows) is None:
         groups = rows.groupby("label")["group"].nunique()
         if groups.get("subject", 0) < 2 or groups.get("things", 0) < 2:
             return _table([])  # no probe that did not see the photo's burst knows both sides
-        shares = subject_shares(rows, album.root, album.derived, progress)
-        _keep(album, rows.assign(subject_share=shares))
+        shares = subject_shares(album, rows, progress)
+        album.keep_shares(rows, shares)
     closeup = rows["closeup"].astype("boolean").fillna(False).astype(bool)
     far = of_subject & (shares < FAR_SHARE) & ~closeup
     return _table(
@@ -231,12 +211,6 @@ def _far(rows: pd.DataFrame, album: Album, progress: Progress | None) -> pd.Data
             for path, share in zip(rows.loc[far, "path"], shares[far], strict=True)
         ]
     )
-
-
-def _keep(album: Album, rows: pd.DataFrame) -> None:
-    """Put `subject_share` into the index, under its lock; until merge only where Album can."""
-    if hasattr(album, "keep_shares"):
-        album.keep_shares(dict(zip(rows["path"], rows["subject_share"], strict=True)))
 
 
 class _Sharpness:
@@ -256,13 +230,12 @@ class _Sharpness:
 
 def _blurred(rows: pd.DataFrame, album: Album, progress: Progress | None) -> pd.DataFrame:
     spec = ImageSpec(256)
-    encoder = _Sharpness()
-    store = open_store(album.derived, spec, encoder)
-    encode_missing(album.photos(rows), 1, spec, encoder, store, progress)
-    known = rows[[(sha256, 0) in store for sha256 in rows["sha256"]]]
+    features = Features(album.derived, spec, _Sharpness())
+    gone = features.fill(album.photos(rows), 1, progress)
+    known = rows[~rows["sha256"].isin(list(gone))]
     if len(known) < FEWEST_TO_BE_USUAL:
         return _table([])
-    sharpness = store.rows([(sha256, 0) for sha256 in known["sha256"]])[:, 0]
+    sharpness = features.rows(known["sha256"])[:, 0]
     middle = float(np.median(sharpness))
     deviation = 1.4826 * float(np.median(np.abs(sharpness - middle))) + 1e-6
     below = (middle - sharpness) / deviation

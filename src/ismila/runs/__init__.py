@@ -8,12 +8,3 @@ import os
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody hears of a person's runs
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-
-
-# Until the branches are merged: the old names, and the old calls of train.py. Delete from here on, with until_merge.py.
-def __getattr__(name):  # type: ignore[no-untyped-def]
-    from importlib import import_module
-
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return getattr(import_module("ismila.runs.until_merge"), name)

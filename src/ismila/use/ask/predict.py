@@ -9,7 +9,7 @@ from pathlib import Path
 from ismila.learning.decision import verdict_of
 from ismila.photos.images import PhotoError, read_image
 from ismila.photos.labels import walk
-from ismila.runs import load_classifier
+from ismila.runs.find import load_classifier
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,46 @@
+"""From a training to what its run keeps: figures, pictures, the run in a sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ismila.evidence.metrics import reported, reported_figures, selection_figures
+from ismila.evidence.plots import run_plots
+from ismila.evidence.summary import summary
+from ismila.runs.record import RunResults
+
+if TYPE_CHECKING:
+    from ismila.learning.training import Trained
+
+
+def results_of(trained: Trained, seconds: float, config_yaml: str, digest: str) -> RunResults:
+    """What `runs.record` keeps of a training; the classifier gets its figures, too.
+
+    Args:
+        seconds: from the start of the process to the end of training.
+        config_yaml: the resolved config.
+        digest: of the album.
+    """
+    classifier = trained.classifier
+    predictions = trained.predictions
+    figures = selection_figures(trained.selection) | reported_figures(predictions)
+    figures |= {
+        "threshold": classifier.threshold,
+        "temperature": classifier.temperature,
+        "best_epoch": float(trained.best_epoch),
+        "train_seconds": seconds,
+        "photos_per_second": len(predictions) / seconds,
+    }
+    epoch = trained.epochs[trained.best_epoch]
+    classifier.scores = {name: value for name, value in epoch.items() if name != "timestamp_ms"}
+    classifier.scores |= figures
+    return RunResults(
+        figures=figures,
+        predictions=predictions,
+        classifier=classifier,
+        config_yaml=config_yaml,
+        digest=digest,
+        protocol=trained.protocol,
+        summary=summary(reported(predictions), classifier.subject),
+        plots=run_plots(trained.epochs, predictions),
+    )
