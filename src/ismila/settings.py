@@ -295,7 +295,7 @@ def _refuse_unknown(config: Any, prefix: str = "") -> None:
     """Hydra's `+name=value` adds what no class has; nobody would read it."""
     from omegaconf import OmegaConf
 
-    known = [each.name for each in fields(OmegaConf.get_type(config))]
+    known = [each.name for each in fields(OmegaConf.get_type(config) or _Checked)]
     for key in config:
         if key not in known:
             raise SettingError(f"{prefix}{key}: no such setting; expected {_one_of(known)}")

@@ -28,6 +28,30 @@ def test_every_network_trains_on_the_training_fold_and_answers_for_every_photo(e
     )
 
 
+VARIANTS = ["base", "pets", "closeups", "pets_closeups"]
+NETWORKS = ["efficientnet_lite0", "pair", "mobilenet", "cnn"]
+
+
+@pytest.mark.parametrize(("model", "data"), zip(NETWORKS, VARIANTS, strict=True))
+def test_every_network_and_every_variant_of_the_configs_runs(enough, model, data):
+    trained = train_on(
+        enough, f"model={model}", f"data={data}", "model.size_px=64", "model.epochs=1"
+    )
+    used = trained.predictions[trained.predictions["used"]]
+    assert ("pets" in set(used["label"])) == data.startswith("pets")
+    of_subject = trained.predictions["label"] == "subject"
+    in_training = trained.predictions["fold"] == "train"
+    if "closeups" in data:
+        assert 0 < (used["label"] == "subject").sum() < (of_subject & in_training).sum()
+
+
+@pytest.mark.parametrize("experiment", ["article_cnn", "article_mobilenet"])
+def test_the_articles_runs_train_on_as_many_of_either_side(enough, experiment):
+    quick = ["model.size_px=64", "trainer=smoke"]
+    used = train_on(enough, f"experiment={experiment}", *quick).predictions.query("used")
+    assert used["label"].value_counts().nunique() == 1
+
+
 @pytest.mark.parametrize("model", ["mobilenet", "cnn", "hidden"])
 def test_refit_all_changes_no_reported_answer_and_no_decision(enough, model):
     """The old code chose threshold and temperature on the test fold as soon as `refit=all` was given."""

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from ismila.demo.shots import Drawing, Shot, draw_shot, plan_album
 from ismila.photos import UserError
-from ismila.photos.labels import DERIVED
+from ismila.photos.album import DERIVED
 
 if TYPE_CHECKING:
     from ismila.photos.index import Progress
