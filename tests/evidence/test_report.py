@@ -124,8 +124,9 @@ def write_page(swept, ledger, tmp_path_factory):
     def write(name, predictions, **more):
         for label, rows in predictions.groupby("label"):
             there = paths.loc[paths["label"] == label, "path"]
-            predictions.loc[rows.index, "path"] = there.to_numpy()[: len(rows)]
+            predictions.loc[rows.index, "path"] = np.resize(there.to_numpy(), len(rows))
         run_id = ledger.run(name, predictions=predictions, classifier=classifier, **more)
+        os.environ["MLFLOW_TRACKING_URI"] = ledger.uri  # `own_tracking` forgets it after the test
         album = Album.open(swept / "album", "mila")
         page = page_of(describe(read_run(run_id), album))
         path = folder / f"{name}.html"
