@@ -270,7 +270,8 @@ find("filter").addEventListener("change", showErrors);
 // --- can a probability be believed? ---
 const { error, among, temperature } = report.calibration;
 const kindName = (row) => ({ subject: report.subject, things: "things" })[row.label] ?? row.kind;
-const share = (row, value) => (row.n < report.few_below ? `${Math.round(value * row.n)} of ${row.n}` : percent(value));
+const whole = (value) => `${Math.round(100 * value)} %`;
+const share = (row, value) => (row.n < report.few_below ? `${Math.round(value * row.n)} of ${row.n}` : whole(value));
 function showBelieved() {
   const certain = photos.filter((p) => (isSubject(p) ? p.p <= 0.1 : p.p >= 0.9));
   const offBy = [["things", "things"], ["pets", "other animals"]].filter(([label]) => among[label] !== null)
@@ -286,10 +287,10 @@ function showBelieved() {
   find("believed-words").textContent = sentences.join(" ");
   if (!photos.length) return;
   find("believed").replaceChildren(...tableOf(
-    ["photos of", "photos", "mean probability", `taken for ${report.subject}`, "certain and wrong", "off by"],
-    report.calibration.kinds.map((row) => [kindName(row), row.n, percent(row.probability), share(row, row.taken),
-      share(row, row.sure_and_wrong), row.error === null ? "" : `${(100 * row.error).toFixed(0)} points`])));
-  find("believed-how").textContent = `Certain: at least 90 %, for ${report.subject} at most 10 %. Off by: expected calibration `
+    ["kind", "photos", "mean", "taken", "certain, wrong", "off by"],
+    report.calibration.kinds.map((row) => [kindName(row), row.n, whole(row.probability), share(row, row.taken),
+      share(row, row.sure_and_wrong), row.error === null ? "" : whole(row.error)])));
+  find("believed-how").textContent = `Mean: of the probabilities. Taken: for ${report.subject}. Certain: at least 90 %, for ${report.subject} at most 10 %. Off by: expected calibration `
     + `error among these photos and those of ${report.subject}, both weighing alike.`;
 }
 showBelieved();
