@@ -277,18 +277,22 @@ def _add(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from ismila.photos.labels import derived_folder
-    from ismila.use.check.review import Album
+    from ismila.photos.album import Album
+    from ismila.use.check.review import Review
 
     root = args.root_option or args.root or console.PHOTOS
-    album = Album(root, args.subject, derived_folder(root, args.cache), console.progress)
+    review = Review.of(Album.open(root, args.subject, args.cache), console.progress)
     if args.serve:
-        return album.serve(args.port)
+        from ismila.use.check.review_app import serve
+
+        return serve(review, args.port)
     if args.html:
-        album.write_page(args.html)
-        print(f"{args.html}: {len(album.suspects)} photos")
+        from ismila.use.check.still_page import write_page
+
+        write_page(review, args.html)
+        print(f"{args.html}: {len(review.suspects)} photos")
         return 0
-    console.say_suspects(album.suspects, as_json=args.json)
+    console.say_suspects(review.suspects, as_json=args.json)
     return 0
 
 

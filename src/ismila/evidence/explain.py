@@ -181,16 +181,24 @@ def derived_of(run: Recorded, root: Path) -> Path:
     return derived_folder(root, cache if cache.name != "None" and cache.is_dir() else None)
 
 
-def open_explainer(run: Recorded, classifier: Classifier, root: Path) -> Explainer:
-    """An explainer with the run's training photos, as far as they are still in the album at `root`."""
+def open_explainer(
+    run: Recorded, classifier: Classifier, root: Path, encode: bool = True
+) -> Explainer:
+    """An explainer with the run's training photos, as far as they are still in the album at `root`.
+
+    Args:
+        encode: put photos that are not in the store through the backbone; else they are left out
+            and nothing is written.
+    """
     derived = derived_of(run, root)
     rows = _training_rows(run, derived)
     spec = classifier.spec
     bundled = classifier.encoder
     encoder: Any = bundled or Identity(spec)
     store = open_store(derived, spec, encoder)
-    gone = encode_missing(photos_of(rows, root), 1, spec, encoder, store)
-    rows = rows[~rows["sha256"].isin(list(gone))].reset_index(drop=True)
+    if encode:
+        encode_missing(photos_of(rows, root), 1, spec, encoder, store)
+    rows = rows[[(str(sha), 0) in store for sha in rows["sha256"]]].reset_index(drop=True)
     keys = [(str(sha), 0) for sha in rows["sha256"]]
     if bundled or not keys:
         return Explainer(
