@@ -352,9 +352,14 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from ismila.use.export.export_run import export_run
+    from ismila.runs import find_run
+    from ismila.use.export.export_run import export_onnx, export_web
 
-    print(export_run(args.run, args.subject, args.to, args.format, args.root, args.runtime))
+    run_id = find_run(args.run, args.subject)
+    if args.format == "web":
+        print(export_web(run_id, args.to, args.root, args.runtime))
+    else:
+        print(export_onnx(run_id, args.to, args.root))
     return 0
 
 

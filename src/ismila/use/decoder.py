@@ -100,8 +100,7 @@ class Decoder:
     ) -> SmallImage:
         """Decode and fit. Raises PhotoError."""
         with self._budget.hold(pixels_of(source, spec.size_px)):
-            photo = open_photo(source, spec.size_px, max_pixels)
-            return SmallImage(fit_photo(photo, spec), photo.width, photo.height)
+            return _small_image(source, spec, max_pixels)
 
     def thumbnail(self, source: Path | bytes, size_px: int, quality: int) -> bytes:
         """A JPEG of at most `size_px` a side, upright. Raises PhotoError."""
@@ -109,6 +108,12 @@ class Decoder:
             photo = open_photo(source, size_px)
             photo.thumbnail((size_px, size_px))
         return jpeg_bytes(photo, quality)
+
+
+def _small_image(source: Path | bytes, spec: ImageSpec, max_pixels: int) -> SmallImage:
+    """The photo itself is gone when this returns, and not only when the budget is given back."""
+    photo = open_photo(source, spec.size_px, max_pixels)
+    return SmallImage(fit_photo(photo, spec), photo.width, photo.height)
 
 
 def pixels_of(source: Path | bytes, at_least_px: int) -> int:

@@ -52,15 +52,15 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""Of every answer, errors too. The last keeps other sites from showing photos as images of theirs."""
+"""Of every answer, errors too. The last keeps other sites from showing photos as theirs."""
 
 
 class Guard:
     """Lets in who may ask, and tells the browser what the page may do.
 
     A page of another site that is open in the same browser can send requests here. It can name this
-    machine's address (its Origin then gives it away), or bind a name of its own to it (DNS rebinding:
-    the Host then does).
+    machine's address: its Origin gives it away. It can bind a name of its own to this machine (DNS
+    rebinding): the Host gives it away.
 
     Args:
         loopback: only this machine can reach the server, so that no other Host is right.

@@ -24,7 +24,7 @@ class Near(BaseModel):
 
 
 class Judged(BaseModel):
-    """One photo's answer; `said` (the occlusion test), `heat`, `nearest` where they are asked for."""
+    """One photo's answer; `said` (the occlusion test), `heat`, `nearest` where asked for."""
 
     name: str
     probability: float

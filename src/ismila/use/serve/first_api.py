@@ -16,7 +16,7 @@ LOGS = ("accuracy", "loss", "val_accuracy", "val_loss")
 
 
 class FirstApiCors(CORSMiddleware):
-    """Pages of other sites may ask the first is-mila's API, as they could; for no training photos."""
+    """Lets other sites' pages ask the first is-mila's API, as they could; for no training photo."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""

@@ -1,4 +1,4 @@
-"""The runs of a subject behind the server, loaded when first asked for; their album is only read."""
+"""A subject's runs behind the server, loaded when first asked for; their album is only read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ismila.use.serve.models import Explained, Resembling
 KEPT = 3
 """Classifiers in memory at once, the last used."""
 RESOLVED_S = 5.0
-"""So long a name is taken to mean the run it meant: asking MLflow takes longer than the backbone."""
+"""So long a name is taken to mean the run it meant: MLflow takes longer than the backbone."""
 
 _importing = threading.Lock()
 """Held while something is loaded that may import torch: two threads that do so meet it half-way."""
@@ -80,7 +80,7 @@ def _album_of(run: Recorded, subject: str, root: Path | None) -> Album:
 
 
 class RunModels:
-    """The finished runs of a subject by id, a unique prefix of one, or alias; `champion` is the best.
+    """A subject's finished runs by id, a unique prefix of one, or alias; `champion` is the best.
 
     Args:
         which: the run that answers where none is named.
