@@ -158,6 +158,11 @@ def test_a_request_under_way_is_answered_before_it_ends(trained, exported, how):
         socket.create_connection((host, int(port)))
 
 
+GROWS_MIB = 600
+"""What 64 bodies of 3 MB may add to what one photo takes; 240 were measured. Before photos were
+decoded and fitted in one job within a budget, it grew by 100 in a second, without an end."""
+
+
 def flat_png(side):
     """A picture of one colour: 200 kB for 64 megapixels."""
     row = b"\0" + b"\x40" * 3 * side
@@ -193,17 +198,15 @@ def test_memory_stays_bounded_whatever_is_sent_at_once(exported):
         with_one = memory_mib(process, "VmHWM")
         for _ in range(64):
             threading.Thread(target=send, daemon=True).start()
-        seen = []
-        for _ in range(16):
+        for _ in range(20):
             time.sleep(0.5)
-            seen.append(memory_mib(process, "VmRSS"))
+            if memory_mib(process, "VmRSS") > with_one + GROWS_MIB:
+                break
         statuses = {requests.get(f"{address}/health", timeout=5).status_code for _ in range(5)}
         refused = requests.post(f"{address}/api/predict", data=small, timeout=5)
         most = memory_mib(process, "VmHWM")
     finally:
         process.kill()
         process.wait()
-    print(with_one, most, max(seen), refused.status_code)
     assert statuses == {200} and refused.status_code == 503
-    # the bodies of 64 requests, 3 MB each, beside what one photo takes
-    assert most < with_one + 64 * 3 * 3 + 200
+    assert most < with_one + GROWS_MIB
