@@ -1,6 +1,7 @@
 """The champion as MLflow's own users load and serve it."""
 
 import base64
+import io
 import json
 import os
 import pickletools
@@ -14,8 +15,14 @@ import zipfile
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
+from PIL import Image
+
+from ismila.photos.images import ImageSpec
+from ismila.runs.served import ServedClassifier
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +65,70 @@ def test_an_image_may_come_as_a_path_or_in_any_common_dress_of_base64(champion, 
     ]
     told = champion[0].predict(pd.DataFrame({"image": dressed}))
     assert told["probability"].nunique() == 1
-    assert set(told["verdict"]) in ({"mila"}, {"not mila"})
+    assert set(told["verdict"]) in ({"mila"}, {"not mila"}, {"unsure"})
     with pytest.raises(Exception, match=r"row 1: .*expected base64 of an image's bytes, or a path"):
         champion[0].predict(pd.DataFrame({"image": [plain, "nowhere.jpg"]}))
+
+
+class Half:
+    """Stands for a classifier: half sure of everything."""
+
+    spec = ImageSpec(32)
+    threshold = 0.5
+    subject = "mila"
+
+    def probabilities(self, images):
+        return np.full(len(images), 0.55)
+
+
+@pytest.fixture
+def model():
+    served_classifier = ServedClassifier()
+    served_classifier.classifier = Half()
+    return served_classifier
+
+
+def content_of(size=(32, 32)):
+    out = io.BytesIO()
+    Image.effect_noise(size, 60).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_it_says_unsure_as_predict_does(model):
+    image = base64.b64encode(content_of()).decode()
+    told = model.predict(None, pd.DataFrame({"image": [image]}))
+    assert told.to_dict("records") == [{"probability": 0.55, "verdict": "unsure"}]
+
+
+def test_base64_of_any_length_is_taken_for_no_path(model, tmp_path):
+    content = content_of()
+    plain = base64.b64encode(content).decode()
+    assert 255 < len(plain) < 4096  # too long for a file's name, which is what the disk says
+    (tmp_path / "a photo.png").write_bytes(content)
+    dressed = [
+        plain,
+        plain.rstrip("="),
+        base64.urlsafe_b64encode(content).decode(),
+        base64.encodebytes(content).decode(),
+        f"data:image/png;base64,{plain}",
+        f"data:image/png;name=a;base64,{plain}",
+        str(tmp_path / "a photo.png"),
+    ]
+    assert len(model.predict(None, pd.DataFrame({"image": dressed}))) == len(dressed)
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["", " ", "nowhere.jpg", "a\0b", "/", "x" * 300, "/" + "x/" * 3000, "data:image/png,abc",
+     "data:", "https://example.org/a.jpg", "bm9uZQ==", "None", "/dev/zero"],
+)  # fmt: skip
+def test_what_is_neither_names_its_row(model, image):
+    good = base64.b64encode(content_of()).decode()
+    with pytest.raises(
+        MlflowException, match=r"row 1: .*; expected base64 of an image's bytes"
+    ) as e:
+        model.predict(None, pd.DataFrame({"image": [good, image]}))
+    assert e.value.get_http_status_code() == 400
 
 
 @pytest.mark.slow

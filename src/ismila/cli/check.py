@@ -38,20 +38,21 @@ def add_parser(verbs: Verbs) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Look for suspects in an album, and list them, draw them or serve them."""
-    from ismila.photos.labels import derived_folder
-    from ismila.use.check.review import Album
+    from ismila.photos.album import Album
+    from ismila.use.check import review_app, still_page
+    from ismila.use.check.review import Review
 
     root = args.root_option or args.root or PHOTOS
-    album = Album(root, args.subject, derived_folder(root, args.cache), progress)
+    review = Review.of(Album.open(root, args.subject, args.cache), progress)
     if args.serve:
-        return album.serve(args.port)
+        return review_app.serve(review, args.port)
     if args.html:
-        album.write_page(args.html)
-        print(f"{args.html}: {len(album.suspects)} photos")
+        still_page.write_page(review, args.html)
+        print(f"{args.html}: {len(review.suspects)} photos")
     elif args.json:
-        print_suspects_as_json(album.suspects)
+        print_suspects_as_json(review.suspects)
     else:
-        print_suspects(album.suspects)
+        print_suspects(review.suspects)
     return 0
 
 

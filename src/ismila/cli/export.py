@@ -30,8 +30,11 @@ def add_parser(verbs: Verbs) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Write the file or the page and say how far it was checked."""
-    from ismila.use.export.export_run import export_run
+    from ismila.use.export.export_run import export_onnx, export_web
 
-    run = chosen_run(args)
-    print(export_run(run, args.subject, args.to, args.format, args.root, args.runtime))
+    run_id = chosen_run(args)
+    if args.format == "web":
+        print(export_web(run_id, args.to, args.root, args.runtime))
+    else:
+        print(export_onnx(run_id, args.to, args.root))
     return 0

@@ -90,8 +90,6 @@ class Explanation:
             f"as much elsewhere hidden {self.without_other:.1%}"
         )
 
-    said = words  # until merge: the web branch calls it so; the integrator deletes the line
-
 
 class Explainer:
     """Explains one classifier's answers.
@@ -181,13 +179,24 @@ def _moved(region: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.bool_]]:
         yield np.roll(region, (int(by[0]), int(by[1])), (0, 1))
 
 
-def open_explainer(run: Recorded, classifier: Classifier, album: Album) -> Explainer:
+def open_explainer(
+    run: Recorded, classifier: Classifier, album: Album, encode: bool = True
+) -> Explainer:
     """An explainer with the photos that the run's classifier was trained on, as far as they are
-    still in the album."""
+    still in the album.
+
+    Args:
+        encode: compute and keep the features that are not cached; False: do without these photos,
+            read no photo and write nothing.
+    """
     rows = _used(run)
     features = Features(album.derived, classifier.spec, _encoder(classifier))
-    gone = features.fill(album.photos(rows))
-    return _explainer(classifier, rows[~rows["sha256"].isin(list(gone))], features)
+    if encode:
+        gone = features.fill(album.photos(rows))
+        rows = rows[~rows["sha256"].isin(list(gone))]
+    else:
+        rows = rows[[(sha256, 0) in features.store for sha256 in rows["sha256"]]]
+    return _explainer(classifier, rows, features)
 
 
 def _used(run: Recorded) -> pd.DataFrame:

@@ -286,32 +286,3 @@ def _components(
     graph = coo_array((np.ones(len(left)), (left, right)), shape=(n, n))
     labels: npt.NDArray[np.int32] = connected_components(graph, directed=False)[1]
     return labels
-
-
-# --- Until every room asks Album. `write_index` outside the lock is no more: it keeps the shares.
-
-
-def index_album(
-    root: Path, subject: str, derived: Path, progress: Progress | None = None
-) -> pd.DataFrame:
-    """Use `Album(root, subject, derived).update(progress)`."""
-    from ismila.photos.album import Album
-
-    return Album(root, subject, derived).update(progress)
-
-
-def read_index(derived: Path) -> pd.DataFrame:
-    """Use `Album.read()`: this one does not know whose index it reads."""
-    try:
-        return pd.read_parquet(derived / "index.parquet")
-    except Exception:
-        return pd.DataFrame(columns=COLUMNS)
-
-
-def write_index(index: pd.DataFrame, derived: Path) -> None:
-    """Use `Album.keep_shares(rows, shares)`."""
-    from ismila.photos.album import Album
-
-    rows = usable(index)
-    subject = rows.loc[rows["label"] == "subject", "kind"].iloc[0]
-    Album(Path(), subject, derived).keep_shares(rows, rows["subject_share"])

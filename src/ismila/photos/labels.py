@@ -478,20 +478,3 @@ def _csv(table: Table, lines: Sequence[dict[str, str]]) -> bytes:
     writer.writerows([cells.get(column, "") for column in columns] for cells in lines)
     text = ("\ufeff" if table.marked else "") + out.getvalue()
     return text.encode("utf-8", "replace")  # a note may hold half a character
-
-
-# --- Until every room asks Album.
-
-
-def correct(root: Path, subject: str, path: str, change: Mapping[str, str]) -> dict[str, str]:
-    """Use `Album.correct`."""
-    from ismila.photos.album import Album
-
-    return Album(root, subject, root).correct(path, change)
-
-
-def derived_folder(root: Path, cache: Path | None) -> Path:
-    """Use `Album.open(root, subject, cache).derived`."""
-    from ismila.photos.album import _derived_folder
-
-    return _derived_folder(root, cache)

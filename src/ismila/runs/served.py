@@ -1,68 +1,60 @@
 """What MLflow runs when it loads a champion: `mlflow.pyfunc.load_model("models:/mila@champion")`.
 
-MLflow executes this file ("models from code"); the classifier beside it is read from safetensors and JSON, so that
-nothing is unpickled. Input: a column `image` of base64 image bytes or of paths; output: `probability` and `verdict`.
+MLflow executes this file ("models from code"); nothing is unpickled. Input: a column `image` of
+paths or base64 of an image's bytes; output: `probability` and `verdict`.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pandas as pd
-from mlflow.pyfunc.model import PythonModel
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from ismila.learning.classifier import Classifier
+from ismila.learning.decision import verdict_of
 from ismila.photos.images import PhotoError, read_image
 
 
 class ServedClassifier(PythonModel):  # type: ignore[misc]
     """A run's classifier as an MLflow model."""
 
-    def load_context(self, context: Any) -> None:
+    def load_context(self, context: PythonModelContext) -> None:
         """Read the classifier folder that was logged with the model."""
         self.classifier = Classifier.load(Path(context.artifacts["classifier"]))
 
     def predict(
-        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: object = None
     ) -> pd.DataFrame:
-        """One row for each image.
-
-        Raises:
-            ValueError: an image cannot be read; names the row.
-        """
-        rows = []
-        for number, image in enumerate(model_input["image"]):
-            try:
-                pixels = read_image(_source(str(image)), self.classifier.spec)
-            except PhotoError as error:
-                raise ValueError(
-                    f"row {number}: {error}; expected base64 of an image's bytes, or a path"
-                ) from error
-            p = float(self.classifier.probabilities(pixels[None])[0])
-            subject = self.classifier.subject
-            rows.append(
-                {
-                    "probability": p,
-                    "verdict": subject if p >= self.classifier.threshold else f"not {subject}",
-                }
-            )
+        """One row for each image. Raises MlflowException (400 over HTTP), which names the row."""
+        rows = [self._judge(row, str(image)) for row, image in enumerate(model_input["image"])]
         return pd.DataFrame(rows, columns=["probability", "verdict"])
+
+    def _judge(self, row: int, image: str) -> tuple[float, str]:
+        try:
+            pixels = read_image(_source(image), self.classifier.spec)
+        except PhotoError as error:
+            problem = f"row {row}: {error}; expected base64 of an image's bytes, or a path"
+            raise MlflowException.invalid_parameter_value(problem) from error
+        p = float(self.classifier.probabilities(pixels[None])[0])
+        return p, verdict_of(p, self.classifier.threshold, self.classifier.subject)
 
 
 def _source(image: str) -> Path | bytes:
-    if len(image) < 4096 and Path(image).is_file():
-        return Path(image)
-    _, _, content = image.rpartition(";base64,")  # a data: address, as web pages send it
+    """A file, or the bytes of base64: plain, URL-safe, with line breaks, or a data: address."""
     try:
-        return base64.b64decode(
-            "".join(content.split()), validate=True
-        )  # the `base64` command breaks lines
-    except (binascii.Error, ValueError):
-        return Path(image[:200])
+        Path(image).stat()
+        return Path(image)
+    except (OSError, ValueError):  # base64 is too long for a name, or no file has it
+        content = image.partition(",")[2] if image.startswith("data:") else image
+    try:
+        plain = "".join(content.split()).rstrip("=").replace("-", "+").replace("_", "/")
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except ValueError as error:
+        raise PhotoError("no such file, and not base64") from error
 
 
 mlflow.models.set_model(ServedClassifier())

@@ -1,177 +1,124 @@
-import csv
-import json
-import re
-import shutil
-import socket
-import subprocess
-import sys
+import io
+import os
 import threading
-import time
 
+import pandas as pd
 import pytest
-import requests
-import uvicorn
-from conftest import draw_photo
+from PIL import Image
+from wrong_album import labels, make_wrong
 
-from ismila.photos.labels import correct
-from ismila.use.check.review import Album, make_app
+from ismila.photos import UserError
+from ismila.photos.album import Album
+from ismila.use.check.review import NotListedError, Review
+
+PATH = "not_mila/wr<i>ng & ünique.jpg"
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """An album, and what is suspected in it."""
+    from conftest import draw_album
+
+    root = make_wrong(draw_album(tmp_path_factory.mktemp("reviewed") / "album"))
+    return Review.of(Album.open(root, "mila"))
 
 
 @pytest.fixture
-def wrong(album):
-    draw_photo(album / "not_mila/wr<i>ng & ünique.jpg", 700, True)
-    draw_photo(album / "mila/also.jpg", 701, False)
-    (album / ".ismila").mkdir(exist_ok=True)
-    return album
+def review(once):
+    yield Review(once.album, once.suspects, once.kinds)
+    (once.album.root / "labels.csv").unlink(missing_ok=True)
 
 
-@pytest.fixture
-def served(wrong):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    app = make_app(Album(wrong, "mila", wrong / ".ismila"), port)
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield wrong, f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(5)
-
-
-def labels(root):
-    if not (root / "labels.csv").exists():
-        return {}
-    with (root / "labels.csv").open(newline="", encoding="utf-8") as file:
-        return {row["path"]: row for row in csv.DictReader(file)}
-
-
-def check(root, *args):
-    command = [sys.executable, "-m", "ismila.cli", "check", "--root", str(root), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_the_list_comes_worst_first_as_lines_and_as_json(wrong):
-    said = check(wrong)
-    assert said.returncode == 0, said.stderr
-    assert "wr<i>ng & ünique.jpg: labelled not mila, looks like mila" in said.stdout
-    told = [json.loads(line) for line in check(wrong, "--json").stdout.splitlines()]
-    assert [row["score"] for row in told] == sorted((row["score"] for row in told), reverse=True)
-
-
-def test_the_page_in_one_file_needs_nothing_else(wrong, tmp_path):
-    assert check(wrong, "--html", tmp_path / "page.html").returncode == 0
-    page = (tmp_path / "page.html").read_text()
-    assert "data:image/jpeg;base64," in page
-    assert not re.search(r'(src|href)="(?!data:)', page)
-    assert "wr<i>ng" not in page
-
-
-def test_a_correction_is_written_at_once_and_can_be_undone(served):
-    root, address = served
-    (root / "labels.csv").write_text(
-        "path,label,closeup,note,mine\nmila/m1.jpg,drop,,old,x\n", encoding="utf-8-sig"
+def test_it_lists_the_suspects_with_what_the_page_needs(review):
+    listing = review.listing()
+    assert (listing.subject, listing.root) == ("mila", "album")
+    assert listing.kinds == ["cat", "dog", "other"]
+    first = next(photo for photo in listing.photos if photo.path == PATH)
+    assert (first.label, first.sort, first.suggested, first.closeup) == (
+        "things", "label", "mila", None
+    )  # fmt: skip
+    assert [one.score for one in listing.photos] == sorted(
+        (one.score for one in listing.photos), reverse=True
     )
-    path = "not_mila/wr<i>ng & ünique.jpg"
-    assert requests.post(f"{address}/correction", json={"path": path, "label": "mila"}).ok
-    assert requests.post(f"{address}/correction", json={"path": path, "closeup": True}).ok
-    assert labels(root)[path] == {
-        "path": path,
-        "label": "mila",
-        "closeup": "yes",
-        "note": "",
-        "mine": "",
-    }
-    assert labels(root)["mila/m1.jpg"] == {
-        "path": "mila/m1.jpg", "label": "drop", "closeup": "", "note": "old", "mine": "x"
+
+
+def test_corrections_are_undone_in_turn_to_the_line_that_was_there(review):
+    root = review.album.root
+    (root / "labels.csv").write_text(f"path,label,closeup,note\n{PATH},,no,mine\n")
+    review.correct(PATH, "pets/dog", None)
+    review.correct(PATH, None, True)
+    assert labels(root)[PATH] == {
+        "path": PATH, "label": "pets/dog", "closeup": "yes", "note": "mine"
     }  # fmt: skip
-    for left in ({"label": "mila", "closeup": ""}, None):
-        assert requests.post(f"{address}/undo", json={}).json() == {"path": path}
-        now = labels(root).get(path)
-        assert now is None if left is None else {key: now[key] for key in left} == left
-    assert requests.post(f"{address}/undo", json={}).json() == {"path": None}
+    assert [review.undo(), review.undo(), review.undo()] == [PATH, PATH, None]
+    assert labels(root)[PATH] == {"path": PATH, "label": "", "closeup": "no", "note": "mine"}
 
 
-def test_only_the_page_itself_may_ask_and_only_about_its_photos(served):
-    root, address = served
-    body = {"path": "mila/also.jpg", "label": "drop"}
-    assert (
-        requests.get(f"{address}/album.json", headers={"Host": "evil.example"}).status_code == 403
-    )
-    assert (
-        requests.post(
-            f"{address}/correction", json=body, headers={"Origin": "http://evil"}
-        ).status_code
-        == 403
-    )
-    assert requests.get(f"{address}/photo", params={"path": "../../etc/passwd"}).status_code == 404
-    assert (
-        requests.post(f"{address}/correction", json={"path": "../x", "label": "drop"}).status_code
-        == 404
-    )
-    answer = requests.post(f"{address}/correction", json={**body, "label": "../x"})
-    assert (answer.status_code, "expected mila" in answer.json()["error"]) == (400, True)
-    assert labels(root) == {}
+def test_an_undo_that_cannot_be_written_can_be_tried_again(review):
+    root = review.album.root
+    review.correct(PATH, "drop", None)
+    good = (root / "labels.csv").read_text()
+    (root / "labels.csv").write_text("not,a,table\nof,ours,x\n")
+    with pytest.raises(UserError):
+        review.undo()
+    (root / "labels.csv").write_text(good)
+    assert review.undo() == PATH
 
 
-def test_corrections_from_several_threads_are_all_there(wrong):
+@pytest.mark.parametrize("label", ["", "../x", "pets/", "pets/unicorn", "not_rex", "Mila"])
+def test_a_label_that_is_none_is_refused_with_the_choices(review, label):
+    with pytest.raises(UserError, match=r"expected mila, not_mila, pets/cat, .* or drop"):
+        review.correct(PATH, label, None)
+    assert labels(review.album.root) == {}
+
+
+def test_photos_that_are_not_listed_are_none_of_its_business(review):
+    for act in (review.thumbnail, lambda path: review.correct(path, "drop", None)):
+        with pytest.raises(NotListedError):
+            act("mila/../../secret.jpg")
+
+
+def test_thumbnails_are_kept_and_made_again_when_the_photo_changes(review):
+    first = review.thumbnail(PATH, 64)
+    assert Image.open(io.BytesIO(first)).size == (64, 48)
+    kept = list((review.album.derived / "thumbnails").iterdir())
+    assert review.thumbnail(PATH, 64) == first
+    photo = review.album.root / PATH
+    before = photo.stat()
+    os.utime(photo, ns=(before.st_atime_ns, before.st_mtime_ns + 10**9))
+    review.thumbnail(PATH, 64)
+    os.utime(photo, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert len(list((review.album.derived / "thumbnails").iterdir())) == len(kept) + 1
+
+
+def test_a_thumbnail_that_cannot_be_kept_is_shown(once, tmp_path):
+    (tmp_path / "file").write_text("")
+    album = Album(once.album.root, "mila", tmp_path / "file")
+    assert Review(album, once.suspects, once.kinds).thumbnail(PATH, 64)
+
+
+def test_many_ask_for_the_same_thumbnail_at_once(review):
+    thumbnails = []
     threads = [
-        threading.Thread(target=correct, args=(wrong, "mila", f"mila/m{i}.jpg", {"label": "drop"}))
-        for i in range(20)
+        threading.Thread(target=lambda: thumbnails.append(review.thumbnail(PATH, 48)))
+        for _ in range(16)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(labels(wrong)) == 20
+    assert len(thumbnails) == 16 and len(set(thumbnails)) == 1
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Debian's chromium")
-def test_keys_settle_photos_in_a_real_browser(served):
-    sync = pytest.importorskip("playwright.sync_api")
-    root, address = served
-    with sync.sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        page = browser.new_page(viewport={"width": 390, "height": 800})
-        problems = []
-        page.on(
-            "console",
-            lambda message: problems.append(message.text) if message.type == "error" else None,
-        )
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.goto(address)
-        page.wait_for_selector("li:focus")
-        paths = page.eval_on_selector_all("li", "items => items.map((item) => item.photo.path)")
-        for key in ("m", "n", "c", "x"):
-            page.keyboard.press(key)
-            page.wait_for_function(
-                f"document.querySelectorAll('li.settled').length === {'mncx'.index(key) + 1}"
-            )
-        page.select_option("#kind", "cat")
-        page.locator("li").nth(4).focus()
-        page.keyboard.press("p")
-        page.wait_for_function("document.querySelectorAll('li.settled').length === 5")
-        said = labels(root)
-        assert [said[path]["label"] for path in paths[:5]] == [
-            "mila",
-            "not_mila",
-            "",
-            "drop",
-            "pets/cat",
-        ]
-        assert said[paths[2]]["closeup"] == "yes"
-        page.keyboard.press("u")
-        page.wait_for_function("document.querySelectorAll('li.settled').length === 4")
-        assert paths[4] not in labels(root)
-        assert "undone" in page.inner_text("#live")
-        page.locator("li").first.get_by_role("button", name="drop").click()
-        page.wait_for_function("document.querySelector('li .now').textContent === 'now: dropped'")
-        assert labels(root)[paths[0]]["label"] == "drop"
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert problems == []
-        browser.close()
+def test_corrections_from_several_threads_are_all_there(review):
+    paths = [f"mila/m{at}.jpg" for at in range(20)]
+    table = pd.DataFrame({"path": paths})
+    several = Review(review.album, table, ["other"])
+    threads = [
+        threading.Thread(target=several.correct, args=(path, "drop", None)) for path in paths
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(labels(review.album.root)) == sorted(paths)

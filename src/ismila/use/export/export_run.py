@@ -1,107 +1,159 @@
-"""A run's classifier without ismila: one ONNX file, or a folder that any static host serves as a page."""
+"""A run's classifier without ismila: one ONNX file, or a page that any static host serves.
+
+The graph is compared with torch before anything is written.
+"""
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ismila.evidence.explain import album_of
+from ismila.evidence.metrics import reported
 from ismila.learning.classifier import Classifier
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec, PhotoError, Pixels, read_image, write_aside
-from ismila.runs import Recorded, find_run, load_classifier, load_predictions, read_run
+from ismila.runs.find import album_of, load_classifier, load_predictions, read_run
 from ismila.use.export.exported import ExportedClassifier
 from ismila.use.export.graph import graph_of, halve
 from ismila.use.export.website import other_content, runtime_files, write_website
 
-LARGEST_DIFFERENCE = {"onnx": 1e-3, "web": 3e-2}
-"""In probability, between the exported graph and torch. Half precision cost 0.9e-2 on a real album (docs/export.md)."""
+ONNX_DIFFERS = 1e-3
+"""At most, in probability, between the exported graph and torch."""
+WEB_DIFFERS = 3e-2
+"""The same for half precision, which cost 0.9e-2 on a real album (docs/export.md)."""
 FEATURES_DIFFER = 0.02
 """As a share of the features: what saturated probabilities would hide."""
 CHECKED = 64
-"""Held-out photos that the graph is checked on, half of them of the subject where there are as many."""
+"""Held-out photos that the graph is checked on, half of them the subject's, where so many are."""
+NOISE = 16
+"""Images to check on where there is no album."""
 
 
-def export_run(
-    which: str, subject: str, to: Path, kind: str, root: Path | None, runtime: Path | None
-) -> str:
-    """Write `to/SUBJECT.onnx`, or the folder `to` as a page; whole or not at all.
+@dataclass(frozen=True)
+class _Graph:
+    """A run's classifier as an ONNX file that says what torch says.
+
+    Attributes:
+        content: the file's bytes.
+        checked: how far it was compared, in words.
+    """
+
+    content: bytes
+    exported: ExportedClassifier
+    checked: str
+
+
+def export_onnx(run_id: str, to: Path, root: Path | None = None) -> str:
+    """Write `to/SUBJECT.onnx`; whole or not at all.
 
     Args:
-        kind: `onnx` or `web`.
         root: the album, when it has moved since the run.
-        runtime: onnxruntime-web as npm packs it, where npm cannot fetch it.
 
     Returns:
         What was written and how far it was checked, in words.
 
     Raises:
-        UserError: no such run, no place to write, no runtime, or the graph does not say what torch says.
+        UserError: no place to write, or the graph does not say what torch says.
     """
-    run_id = find_run(which, subject)
-    if kind == "web" and (there := other_content(to)):
-        raise UserError(f"--to {to}: {there} is no part of an earlier export; give a new folder")
-    files = runtime_files(runtime) if kind == "web" else {}
-    run, classifier = read_run(run_id), load_classifier(run_id)
-    graph = graph_of(classifier)
-    content = (halve(graph) if kind == "web" else graph).SerializeToString()
-    images, what = _checked_on(run, classifier.spec, root)
-    exported = ExportedClassifier(content, f"{subject}.onnx")
-    difference, features = _differences(exported, classifier, images)
-    if not (difference <= LARGEST_DIFFERENCE[kind] and features <= FEATURES_DIFFER):
-        raise UserError(
-            f"the graph differs from torch by {difference:.2g} in probability and {features:.2g} of the features on "
-            f"{what}, more than {LARGEST_DIFFERENCE[kind]:g} and {FEATURES_DIFFER:g}: nothing was written; this run "
-            f"cannot be exported as {kind}"
-        )
-    path = to if kind == "web" else to / f"{subject}.onnx"
+    graph = _checked_graph(run_id, root, half=False)
+    file = to / f"{graph.exported.subject}.onnx"
+    with _writing(to):
+        write_aside(file, graph.content)
+    return f"{file}: {graph.checked}"
+
+
+def export_web(run_id: str, to: Path, root: Path | None = None, runtime: Path | None = None) -> str:
+    """Write the folder `to` as a page; whole or not at all. Otherwise as `export_onnx`.
+
+    Args:
+        runtime: onnxruntime-web as npm packs it, where npm cannot fetch it.
+    """
+    if foreign := other_content(to):
+        raise UserError(f"--to {to}: {foreign} is no part of an earlier export; give a new folder")
+    files = runtime_files(runtime)
+    graph = _checked_graph(run_id, root, half=True)
+    with _writing(to):
+        write_website(to, graph.content, graph.exported, files)
+    return f"{to}: {graph.checked}"
+
+
+@contextmanager
+def _writing(to: Path) -> Iterator[None]:
     try:
-        if kind == "web":
-            write_website(to, content, exported, files)
-        else:
-            write_aside(path, content)
+        yield
     except OSError as error:
         raise UserError(
             f"--to {to}: {error.strerror}; give a folder that may be written"
         ) from error
-    return f"{path}: run {run_id[:8]}; differs from torch by at most {difference:.1e} in probability on {what}"
 
 
-def _checked_on(run: Recorded, spec: ImageSpec, root: Path | None) -> tuple[Pixels, str]:
-    """Images `[N, size_px, size_px, 3]` to compare on, and what they are. Raises UserError when `root` is no folder."""
-    images: list[Pixels] = []
-    with nullcontext() if root else suppress(UserError):  # the album may have gone since
-        album, table = album_of(run, root), load_predictions(run.run_id)
-        held_out = table[table["held_out"]] if table["held_out"].any() else table
-        of_subject = held_out["label"] == "subject"
-        some = [held_out[of_subject].head(CHECKED // 2)]
-        some.append(
-            held_out[~of_subject].sample(frac=1, random_state=0).head(CHECKED - len(some[0]))
+def _checked_graph(run_id: str, root: Path | None, half: bool) -> _Graph:
+    """Raises UserError when the graph differs from torch."""
+    classifier = load_classifier(run_id)
+    model = halve(graph_of(classifier)) if half else graph_of(classifier)
+    exported = ExportedClassifier(model.SerializeToString(), f"{classifier.subject}.onnx")
+    images = _album_images(run_id, classifier.spec, root)
+    compared_on = f"{len(images)} photos of the album"
+    if not len(images):
+        images = _noise_images(classifier.spec)
+        compared_on = f"{NOISE} images of noise (the album is gone; --root says where it is)"
+    difference, of_features = _differences(exported, classifier, images)
+    allowed = WEB_DIFFERS if half else ONNX_DIFFERS
+    if not (difference <= allowed and of_features <= FEATURES_DIFFER):  # NaN is no agreement
+        raise UserError(
+            f"the graph differs from torch by {difference:.2g} in probability and "
+            f"{of_features:.2g} of the features on {compared_on}, more than {allowed:g} and "
+            f"{FEATURES_DIFFER:g}: nothing was written; this run cannot be exported like this"
         )
-        for path in pd.concat(some)["path"]:
-            with suppress(PhotoError):  # gone, too
-                images.append(read_image(album / str(path), spec))
-    if images:
-        return np.stack(images), f"{len(images)} photos of the album"
-    noise = np.random.default_rng(0).integers(
-        0, 256, (16, spec.size_px, spec.size_px, 3), dtype=np.uint8
+    checked = (
+        f"run {run_id[:8]}; differs from torch by at most {difference:.1e} in probability "
+        f"on {compared_on}"
     )
-    return noise, f"{len(noise)} images of noise (the album is gone; --root says where it is)"
+    return _Graph(model.SerializeToString(), exported, checked)
+
+
+def _album_images(run_id: str, spec: ImageSpec, root: Path | None) -> Pixels:
+    """Held-out photos `[N, size_px, size_px, 3]`; none when the album has gone.
+
+    Raises:
+        UserError: `root` is no folder.
+    """
+    images: list[Pixels] = []
+    with nullcontext() if root else suppress(UserError):
+        album = album_of(read_run(run_id), root)
+        for path in _paths_to_check(load_predictions(run_id)):
+            with suppress(PhotoError):  # gone, too
+                images.append(read_image(album.root / path, spec))
+    return np.stack(images) if images else np.zeros((0, spec.size_px, spec.size_px, 3), np.uint8)
+
+
+def _paths_to_check(predictions: pd.DataFrame) -> list[str]:
+    held_out = reported(predictions)
+    rows = held_out if len(held_out) else predictions
+    of_subject = rows["label"] == "subject"
+    with_subject = rows[of_subject].head(CHECKED // 2)
+    others = rows[~of_subject].sample(frac=1, random_state=0)
+    return [*with_subject["path"], *others.head(CHECKED - len(with_subject))["path"]]
+
+
+def _noise_images(spec: ImageSpec) -> Pixels:
+    """`[NOISE, size_px, size_px, 3]`."""
+    shape = (NOISE, spec.size_px, spec.size_px, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
 def _differences(
     exported: ExportedClassifier, classifier: Classifier, images: Pixels
 ) -> tuple[float, float]:
-    """The largest in probability, and that of the features, root mean square, as a share of theirs."""
-    by_torch = replace(
-        classifier, backbone={**classifier.backbone, "digest": ""}
-    )  # not the bundled ONNX graph
-    expected, found = by_torch.features(images), exported.features(images)
-    probabilities = np.abs(exported.probabilities(images) - by_torch.probabilities(images))
-    return float(probabilities.max()), float(
-        np.linalg.norm(found - expected) / np.linalg.norm(expected)
-    )
+    """The largest in probability; the root mean square of the features', as a share of theirs."""
+    # without its digest the backbone is no bundled one: torch answers, not the bundled ONNX graph
+    by_torch = replace(classifier, backbone=classifier.backbone.with_own_weights())
+    expected = by_torch.features(images)
+    of_features = np.linalg.norm(exported.features(images) - expected) / np.linalg.norm(expected)
+    difference = np.abs(exported.probabilities(images) - by_torch.probabilities(images)).max()
+    return float(difference), float(of_features)

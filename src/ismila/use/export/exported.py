@@ -34,19 +34,18 @@ class ExportedClassifier:
 
     def __init__(self, content: bytes, name: str) -> None:
         self._session = _open_session(content, name)
+        properties = self._session.get_modelmeta().custom_metadata_map
         try:
-            props = self._session.get_modelmeta().custom_metadata_map
-            told = {name: json.loads(text) for name, text in props.items()}
-            if told["format"] != FORMAT:
+            described = {key: json.loads(text) for key, text in properties.items()}
+            if described["format"] != FORMAT:
                 raise UserError(
-                    f"{name}: format {told['format']}, expected {FORMAT}; export the run again"
+                    f"{name}: format {described['format']}, expected {FORMAT}; export the run again"
                 )
-            self.spec, self.scores = ImageSpec(**told["image"]), dict(told["scores"])
-            self.subject, self.threshold, self.run = (
-                str(told["subject"]),
-                float(told["threshold"]),
-                str(told["run"]),
-            )
+            self.spec = ImageSpec(**described["image"])
+            self.scores = dict(described["scores"])
+            self.subject = str(described["subject"])
+            self.threshold = float(described["threshold"])
+            self.run = str(described["run"])
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{name}: an ONNX file, but not one that `ismila export` wrote ({error})"
@@ -56,29 +55,25 @@ class ExportedClassifier:
     @classmethod
     def load(cls, file: Path) -> ExportedClassifier:
         """Read the file, or the only ONNX file of a folder. Raises UserError."""
-        found = sorted(file.glob("*.onnx")) if file.is_dir() else [file]
-        if len(found) != 1:
-            raise UserError(f"--model {file}: {len(found)} ONNX files in this folder; name one")
+        files = sorted(file.glob("*.onnx")) if file.is_dir() else [file]
+        if len(files) != 1:
+            raise UserError(f"--model {file}: {len(files)} ONNX files in this folder; name one")
         try:
-            return cls(found[0].read_bytes(), str(found[0]))
+            content = files[0].read_bytes()
         except OSError as error:
-            raise UserError(
-                f"--model {found[0]}: {error.strerror}; make one with: ismila export --format onnx --to DIR"
-            ) from error
+            remedy = "make one with: ismila export --format onnx --to DIR"
+            raise UserError(f"--model {files[0]}: {error.strerror}; {remedy}") from error
+        return cls(content, str(files[0]))
 
     def probabilities(self, images: Pixels, batch_size: int = BATCH) -> Floats:
         """`[N, size_px, size_px, 3]` uint8 -> `[N]` probability of the subject."""
-        parts = [
-            self._ask("probability", images[i : i + batch_size])
-            for i in range(0, len(images), batch_size)
-        ]
-        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        if not len(images):
+            return np.zeros(0, np.float32)
+        return self._ask("probability", images, batch_size)
 
     def features(self, images: Pixels) -> Floats:
-        """`[N, size_px, size_px, 3]` uint8 -> `[N, D]`, what its backbone makes of them; N at least 1."""
-        return np.concatenate(
-            [self._ask("features", images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
-        )
+        """`[N, size_px, size_px, 3]` -> `[N, D]`, what its backbone makes of them; N at least 1."""
+        return self._ask("features", images, BATCH)
 
     def heat(self, image: Pixels) -> Floats:
         """What speaks for the subject, as `ismila explain` draws it.
@@ -89,25 +84,27 @@ class ExportedClassifier:
         Returns:
             `[size_px, size_px]` in 0..1.
         """
-        return stretched(self._ask("heat", image[None])[0], self.spec.size_px)
+        return stretched(self._ask("heat", image[None], 1)[0], self.spec.size_px)
 
-    def _ask(self, output: str, images: Pixels) -> Floats:
-        answer: Floats = self._session.run([output], {"photos": np.ascontiguousarray(images)})[0]
-        return answer
+    def _ask(self, output: str, images: Pixels, batch_size: int) -> Floats:
+        batches = [images[at : at + batch_size] for at in range(0, len(images), batch_size)]
+        answers: list[Floats] = [
+            self._session.run([output], {"photos": np.ascontiguousarray(batch)})[0]
+            for batch in batches
+        ]
+        return np.concatenate(answers)
 
 
-def _open_session(content: bytes, name: str) -> Any:
+def _open_session(content: bytes, name: str) -> Any:  # onnxruntime has no types
     from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
     from onnxruntime.capi.onnxruntime_pybind11_state import SessionOptions
 
     options = SessionOptions()
     options.log_severity_level = 4
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0"
-    )  # waiting threads leave their core
+    # threads that wait leave their core to others
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a class of its own for each way to be wrong
-        raise UserError(
-            f"{name}: not an ONNX model ({str(error).splitlines()[0][:120]})"
-        ) from error
+        reason = str(error).splitlines()[0][:120]
+        raise UserError(f"{name}: not an ONNX model ({reason})") from error

@@ -1,7 +1,8 @@
 """A classifier as one ONNX graph: photos as bytes in, probability and heat out.
 
-Four parts, merged: preprocessing | backbone | head | answers. The bundled backbones bring graphs of their own, which
-onnxruntime fuses; every other backbone, and every head, goes through torch's exporter.
+Four parts, merged: preprocessing | backbone | head | answers. The bundled backbones bring graphs of
+their own, which onnxruntime fuses; every other backbone, and every head, goes through torch's
+exporter.
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from __future__ import annotations
 import io
 import json
 import warnings
-from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, compose, helper, numpy_helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, compose, helper, numpy_helper
 from torch import Tensor, nn
 
 from ismila.learning.backbones import CNN
@@ -22,7 +22,9 @@ from ismila.learning.classifier import Classifier
 from ismila.learning.features import Floats
 from ismila.use.export.exported import FORMAT
 
-OPSET, IR = 18, 9
+OPSET = 18
+IR = 9
+"""Version of the file format: what browsers of today read."""
 PRODUCER = "ismila"
 
 
@@ -33,46 +35,46 @@ class _Backbone(nn.Module):
         super().__init__()
         self.backbone = backbone
 
-    def forward(self, images: Tensor) -> Any:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         if isinstance(self.backbone, CNN):
-            grid = self.backbone.features(images)
+            grid: Tensor = self.backbone.features(images)
             return grid.flatten(1), grid
-        return self.backbone(images)
+        features, grid = self.backbone(images)
+        return features, grid
 
 
 def graph_of(classifier: Classifier) -> onnx.ModelProto:
     """The graph of a classifier, with all that is needed to ask it in its metadata.
 
-    Input `photos` uint8 `[N, size_px, size_px, 3]`; outputs `probability` `[N]`, `features` `[N, D]` and, where the
-    head is one linear layer, `heat` `[N, h, w]`: what each cell of the last grid adds to the logit, as
-    `Explainer.contributions` has it, 0 where nothing speaks for the subject.
+    Input `photos` uint8 `[N, size_px, size_px, 3]`. Outputs `probability` `[N]`, `features`
+    `[N, D]` and, where the head is one linear layer, `heat` `[N, h, w]`: what each cell of the last
+    grid adds to the logit, as `Explainer.contributions` has it, 0 where nothing speaks for the
+    subject.
     """
     classifier.network.eval()
-    backbone, head = _backbone(classifier), _head(classifier)
-    body = compose.merge_models(_preprocessing(classifier), backbone, [("images", "images")])
-    outputs = [output.name for output in body.graph.output]
-    merged = compose.merge_models(
-        body, head, [("features", "features")], outputs=[*outputs, "logit"]
+    body = compose.merge_models(
+        _preprocessing(classifier), _backbone(classifier), [("images", "images")]
     )
-    model = _answers(merged, classifier)
+    outputs = [*(output.name for output in body.graph.output), "logit"]
+    joint = [("features", "features")]
+    model = compose.merge_models(body, _head(classifier), joint, outputs=outputs)
+    _add_answers(model, classifier)
     _describe(model, classifier)
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
 def halve(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with its kernels stored in half precision and cast to float32 when it is opened."""
+    """The same graph with kernels in half precision, cast to float32 when it is opened."""
     halved = onnx.ModelProto()
     halved.CopyFrom(model)
-    graph, casts = halved.graph, []
+    graph = halved.graph
+    casts = []
     for tensor in graph.initializer:
         if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1:
             name = tensor.name
-            tensor.CopyFrom(
-                numpy_helper.from_array(
-                    numpy_helper.to_array(tensor).astype(np.float16), f"{name}_half"
-                )
-            )
+            half = numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(numpy_helper.from_array(half, f"{name}_half"))
             casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
     del graph.node[:]
@@ -81,71 +83,69 @@ def halve(model: onnx.ModelProto) -> onnx.ModelProto:
     return halved
 
 
-def _model(
-    nodes: list[Any], name: str, inputs: list[Any], outputs: list[Any], tensors: list[Any]
-) -> onnx.ModelProto:
-    graph = helper.make_graph(nodes, name, inputs, outputs, tensors)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
-
-
 def _preprocessing(classifier: Classifier) -> onnx.ModelProto:
+    """Photos as bytes -> normalised images, as `photos.images.normalise` does it."""
     spec = classifier.spec
     std = np.asarray(spec.std, np.float32).reshape(3, 1, 1)
-    scale, shift = (
-        np.float32(1) / (255 * std),
-        np.asarray(spec.mean, np.float32).reshape(3, 1, 1) / std,
-    )
-    nodes = [
+    mean = np.asarray(spec.mean, np.float32).reshape(3, 1, 1)
+    nodes: list[NodeProto] = [
         helper.make_node("Transpose", ["photos"], ["upright"], perm=[0, 3, 1, 2]),
         helper.make_node("Cast", ["upright"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["floats", "pixel_scale"], ["scaled"]),
         helper.make_node("Sub", ["scaled", "pixel_shift"], ["images"]),
     ]
     tensors = [
-        numpy_helper.from_array(scale, "pixel_scale"),
-        numpy_helper.from_array(shift, "pixel_shift"),
+        numpy_helper.from_array(np.float32(1) / (255 * std), "pixel_scale"),
+        numpy_helper.from_array(mean / std, "pixel_shift"),
     ]
     side = spec.size_px
     photos = helper.make_tensor_value_info("photos", TensorProto.UINT8, ["n", side, side, 3])
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, side, side])
-    return _model(nodes, "preprocessing", [photos], [images], tensors)
+    graph = helper.make_graph(nodes, "preprocessing", [photos], [images], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
 
 
 def _backbone(classifier: Classifier) -> onnx.ModelProto:
-    if (graph := classifier.graph) is not None:
+    if (graph := classifier.backbone.graph) is not None:
         model = onnx.load(str(graph.with_suffix(".onnx")))
         for tensor in model.graph.initializer:
             tensor.ClearField("external_data")
             tensor.data_location = TensorProto.DEFAULT
         return compose.add_prefix(model, "backbone_", rename_inputs=False, rename_outputs=False)
     side = classifier.spec.size_px
-    return _by_torch(
-        _Backbone(classifier.network.backbone), torch.zeros(2, 3, side, side), "images", "backbone_"
+    written = _write_by_torch(
+        _Backbone(classifier.network.backbone),
+        torch.zeros(2, 3, side, side),
+        given="images",
+        outputs=["features", "grid"],
     )
+    return compose.add_prefix(written, "backbone_", rename_inputs=False, rename_outputs=False)
 
 
 def _head(classifier: Classifier) -> onnx.ModelProto:
-    first = next(classifier.network.head.parameters())
-    return _by_torch(
-        classifier.network.head, torch.zeros(2, first.shape[1]), "features", "head_", ["logit"]
-    )
+    head = classifier.network.head
+    n_features = next(head.parameters()).shape[1]
+    written = _write_by_torch(head, torch.zeros(2, n_features), given="features", outputs=["logit"])
+    return compose.add_prefix(written, "head_", rename_inputs=False, rename_outputs=False)
 
 
-def _by_torch(
-    module: nn.Module, example: Tensor, given: str, prefix: str, outputs: list[str] | None = None
+def _write_by_torch(
+    module: nn.Module, example: Tensor, given: str, outputs: list[str]
 ) -> onnx.ModelProto:
-    with torch.no_grad():
-        found = module.eval()(example[:1])
-    outputs = outputs or (["features", "grid"] if isinstance(found, tuple) else ["features"])
-    written: Any = io.BytesIO()
+    """A module as torch's exporter writes it, for any number of photos.
+
+    Args:
+        example: what the module takes, of two photos.
+        given, outputs: names of what it takes and gives.
+    """
+    written = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # the newer exporter needs onnxscript and folds BatchNorm no better
+        # the newer exporter needs onnxscript and folds BatchNorm no better
+        warnings.simplefilter("ignore")
         torch.onnx.export(
-            module,
+            module.eval(),
             (example,),
-            written,
+            written,  # type: ignore[arg-type]
             dynamo=False,
             opset_version=OPSET,
             input_names=[given],
@@ -154,45 +154,44 @@ def _by_torch(
         )
     model = onnx.load_from_string(written.getvalue())
     model.ir_version = IR
-    return compose.add_prefix(model, prefix, rename_inputs=False, rename_outputs=False)
-
-
-def _answers(model: onnx.ModelProto, classifier: Classifier) -> onnx.ModelProto:
-    """Logit -> probability; grid -> heat."""
-    graph = model.graph
-    temperature = np.float32(classifier.temperature)
-    graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "second_axis"))
-    graph.initializer.append(numpy_helper.from_array(np.asarray(temperature), "temperature"))
-    graph.node.append(helper.make_node("Squeeze", ["logit", "second_axis"], ["logits"]))
-    graph.node.append(helper.make_node("Div", ["logits", "temperature"], ["tempered"]))
-    graph.node.append(helper.make_node("Sigmoid", ["tempered"], ["probability"]))
-    kept = {output.name: output for output in graph.output}
-    outputs = [
-        helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["n"]),
-        kept["features"],
-    ]
-    weights = _heat_weights(classifier)
-    if weights is not None:
-        graph.initializer.append(numpy_helper.from_array(weights, "heat_weights"))
-        graph.node.append(helper.make_node("Mul", ["grid", "heat_weights"], ["parts"]))
-        graph.node.append(
-            helper.make_node("ReduceSum", ["parts", "second_axis"], ["speaks"], keepdims=0)
-        )
-        graph.node.append(helper.make_node("Relu", ["speaks"], ["heat"]))
-        outputs.insert(
-            1, helper.make_tensor_value_info("heat", TensorProto.FLOAT, ["n", "heat_h", "heat_w"])
-        )
-    del graph.output[:]
-    graph.output.extend(outputs)
     return model
 
 
+def _add_answers(model: onnx.ModelProto, classifier: Classifier) -> None:
+    """Logit -> probability; grid -> heat."""
+    graph = model.graph
+    temperature = np.asarray(np.float32(classifier.temperature))
+    graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "second_axis"))
+    graph.initializer.append(numpy_helper.from_array(temperature, "temperature"))
+    graph.node.append(helper.make_node("Squeeze", ["logit", "second_axis"], ["logits"]))
+    graph.node.append(helper.make_node("Div", ["logits", "temperature"], ["tempered"]))
+    graph.node.append(helper.make_node("Sigmoid", ["tempered"], ["probability"]))
+    features = next(output for output in graph.output if output.name == "features")
+    probability = helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["n"])
+    outputs: list[ValueInfoProto] = [probability, *_add_heat(model, classifier), features]
+    del graph.output[:]
+    graph.output.extend(outputs)
+
+
+def _add_heat(model: onnx.ModelProto, classifier: Classifier) -> list[ValueInfoProto]:
+    """The output `heat`; none under a hidden layer."""
+    weights = _heat_weights(classifier)
+    if weights is None:
+        return []
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(weights, "heat_weights"))
+    graph.node.append(helper.make_node("Mul", ["grid", "heat_weights"], ["parts"]))
+    speaks = helper.make_node("ReduceSum", ["parts", "second_axis"], ["speaks"], keepdims=0)
+    graph.node.append(speaks)
+    graph.node.append(helper.make_node("Relu", ["speaks"], ["heat"]))
+    return [helper.make_tensor_value_info("heat", TensorProto.FLOAT, ["n", "heat_h", "heat_w"])]
+
+
 def _heat_weights(classifier: Classifier) -> Floats | None:
-    """The logit's gradient for each cell and channel of the grid, `[1, C, h, w]` or `[1, C, 1, 1]` where all cells
-    have the same; None under a hidden layer."""
-    linear = [
-        module for module in classifier.network.head.modules() if isinstance(module, nn.Linear)
-    ]
+    """The logit's gradient for each cell and channel of the grid, `[1, C, h, w]` or `[1, C, 1, 1]`
+    where all cells have the same; None under a hidden layer."""
+    modules = classifier.network.head.modules()
+    linear = [module for module in modules if isinstance(module, nn.Linear)]
     if len(linear) != 1:
         return None
     side = classifier.spec.size_px
@@ -206,8 +205,9 @@ def _heat_weights(classifier: Classifier) -> Floats | None:
 
 
 def _describe(model: onnx.ModelProto, classifier: Classifier) -> None:
-    model.producer_name, model.graph.name = PRODUCER, f"is it {classifier.subject}?"
-    told = {
+    model.producer_name = PRODUCER
+    model.graph.name = f"is it {classifier.subject}?"
+    described = {
         "format": FORMAT,
         "opset": OPSET,
         "labels": [f"not_{classifier.subject}", classifier.subject],
@@ -217,4 +217,4 @@ def _describe(model: onnx.ModelProto, classifier: Classifier) -> None:
         "scores": classifier.scores,
         "run": classifier.run,
     }
-    helper.set_model_props(model, {name: json.dumps(value) for name, value in told.items()})
+    helper.set_model_props(model, {name: json.dumps(value) for name, value in described.items()})

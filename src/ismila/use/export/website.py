@@ -1,4 +1,4 @@
-"""A folder that any static host serves: the page of `ismila serve`, which answers in the browser instead."""
+"""A folder for any static host: the page of `ismila serve`, answering in the browser instead."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from ismila.learning.decision import UNSURE
 from ismila.photos import UserError
 from ismila.photos.images import MIN_SIDE_PX, write_aside
 from ismila.use.export.exported import ExportedClassifier
+from ismila.use.web import content_policy
 
-PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
+PACKAGE = "onnxruntime-web"
+VERSION = "1.30.0"
 SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
 """Of the package, as npm names it (`npm view onnxruntime-web@VERSION dist.integrity`)."""
 TAKEN = {"ort.js": "dist/ort.wasm.bundle.min.mjs", "ort.wasm": "dist/ort-wasm-simd-threaded.wasm"}
 """The smallest that work. `.js`, since some hosts do not know `.mjs`."""
 CACHE = Path("data/cache")
+NPM_S = 600
 
 USE = resources.files("ismila.use")
 SHARED = ("index.html", "page.css", "page.js")
@@ -35,10 +38,14 @@ ICONS_PX = (192, 512)
 MARK = "model.json"
 """An export holds this file, and what it says `made_by`."""
 MADE_BY = "ismila export --format web"
-POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
-    "img-src 'self' blob: data:; style-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'"
+HEAT = {"colours": INFERNO.tolist(), "strength": STRENGTH}
+"""How the page draws heat."""
+POLICY = content_policy(
+    script_src="'self' 'wasm-unsafe-eval'", worker_src="'self'", manifest_src="'self'"
 )
+"""In the page itself, where no header may be set; so it cannot say who may frame the page."""
+ICON = b'<link rel="icon" href="data:,">'
+"""Of the page that `ismila serve` shows; what stands there instead:"""
 HEAD = f"""<meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <meta name="theme-color" content="#b3541e">
 <link rel="manifest" href="site.webmanifest">
@@ -47,60 +54,76 @@ HEAD = f"""<meta http-equiv="Content-Security-Policy" content="{POLICY}">
 
 
 def other_content(folder: Path) -> str:
-    """The name of something in the folder that is not of an earlier export; empty when it may be written."""
+    """Something in the folder that is of no earlier export; empty when it may be written."""
     if not folder.exists():
         return ""
     if not folder.is_dir():
         return folder.name
     try:
-        told = json.loads((folder / MARK).read_bytes())
-        known = set(told["files"]) if told.get("made_by") == MADE_BY else set()
+        settings = json.loads((folder / MARK).read_bytes())
+        known = set(settings["files"]) if settings.get("made_by") == MADE_BY else set()
     except (OSError, ValueError, KeyError, AttributeError):
         known = set()
     return next((path.name for path in sorted(folder.iterdir()) if path.name not in known), "")
 
 
 def runtime_files(package: Path | None) -> dict[str, bytes]:
-    """onnxruntime-web's files under the names they get in the export: from `package`, the cache, or npm.
+    """onnxruntime-web's files by their names in the export: from `package`, the cache, or npm.
 
     Raises:
         UserError: it is not the pinned package, or npm cannot fetch it.
     """
-    cached = CACHE / f"{PACKAGE}-{VERSION}.tgz"
-    try:
-        content = (package or cached).read_bytes() if package or cached.is_file() else _fetch()
-    except OSError as error:
-        raise UserError(f"--runtime {package or cached}: {error.strerror}") from error
-    if base64.b64encode(hashlib.sha512(content).digest()).decode() != SHA512:
-        remedy = "give the file that `npm pack` makes" if package else "delete it"
-        raise UserError(
-            f"{package or cached}: not {PACKAGE}@{VERSION} (its SHA-512 differs); {remedy}"
-        )
-    if not package and not cached.is_file():
-        write_aside(cached, content)
     files: dict[str, bytes] = {}
-    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+    with tarfile.open(fileobj=io.BytesIO(_package_content(package))) as archive:
         for name, member in TAKEN.items():
-            found = archive.extractfile(f"package/{member}")
-            assert found is not None
-            files[name] = found.read()
-    files["onnxruntime-licence.txt"] = _licence()
-    return files
+            packed = archive.extractfile(f"package/{member}")
+            assert packed is not None  # the digest was right
+            files[name] = packed.read()
+    return files | {"onnxruntime-licence.txt": _licence()}
+
+
+def _package_content(package: Path | None) -> bytes:
+    """The pinned package; one that npm fetched is kept."""
+    cached = CACHE / f"{PACKAGE}-{VERSION}.tgz"
+    file = package or cached
+    if not package and not cached.is_file():
+        content = _fetch()
+        _require_pinned(content, file, "try again")
+        write_aside(cached, content)
+        return content
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"--runtime {file}: {error.strerror}") from error
+    remedy = "give the file that `npm pack` makes" if package else "delete it"
+    _require_pinned(content, file, remedy)
+    return content
+
+
+def _require_pinned(content: bytes, file: Path, remedy: str) -> None:
+    if base64.b64encode(hashlib.sha512(content).digest()).decode() != SHA512:
+        raise UserError(f"{file}: not {PACKAGE}@{VERSION} (its SHA-512 differs); {remedy}")
 
 
 def _fetch() -> bytes:
     spec = f"{PACKAGE}@{VERSION}"
-    remedy = f"run `npm pack {spec}` where there is npm and a network, and name its file with --runtime FILE.tgz"
+    remedy = (
+        f"run `npm pack {spec}` where there is npm and a network, "
+        "and name its file with --runtime FILE.tgz"
+    )
     with tempfile.TemporaryDirectory() as folder:
+        command = ["npm", "pack", spec, "--silent", "--pack-destination", folder]
         try:
-            command = ["npm", "pack", spec, "--silent", "--pack-destination", folder]
             done = subprocess.run(
-                command, cwd=folder, capture_output=True, check=False, timeout=600
+                command, cwd=folder, capture_output=True, check=False, timeout=NPM_S
             )
         except FileNotFoundError as error:
             raise UserError(f"npm is not here to fetch {spec}; {remedy}") from error
         except subprocess.TimeoutExpired as error:
-            raise UserError(f"npm took more than 10 minutes to fetch {spec}; {remedy}") from error
+            minutes = NPM_S // 60
+            raise UserError(
+                f"npm took more than {minutes} minutes to fetch {spec}; {remedy}"
+            ) from error
         packed = next(Path(folder).glob("*.tgz"), None)
         if done.returncode or packed is None:
             raise UserError(f"npm could not fetch {spec}; {remedy}")
@@ -124,12 +147,12 @@ def write_website(
     to.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{to.name}.", suffix=".part", dir=to.resolve().parent))
     try:
-        new, old = aside / "new", aside / "old"
+        new = aside / "new"
         new.mkdir()
         for name, content in files.items():
             (new / name).write_bytes(content)
         if to.exists():
-            to.resolve().rename(old)
+            to.resolve().rename(aside / "old")
         new.rename(to.resolve())
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -140,27 +163,29 @@ def _files(
 ) -> dict[str, bytes]:
     files = {name: (USE / "serve" / "page" / name).read_bytes() for name in SHARED}
     files |= {name: (USE / "export" / "web_page" / name).read_bytes() for name in OWN}
-    files["index.html"] = files["index.html"].replace(
-        b'<link rel="icon" href="data:,">', HEAD.encode()
-    )
-    files |= {**runtime, "model.onnx": model, "site.webmanifest": _manifest(exported.subject)}
+    files["index.html"] = files["index.html"].replace(ICON, HEAD.encode())
+    files |= runtime
+    files["model.onnx"] = model
+    files["site.webmanifest"] = _manifest(exported.subject)
     files |= {f"icon-{side}.png": _icon(side) for side in ICONS_PX}
     files[MARK] = _settings(exported, [*files, MARK])
+    files["service.js"] = _service(files)
+    return files
+
+
+def _service(files: dict[str, bytes]) -> bytes:
+    """The service worker, which keeps all files under a version that their content makes."""
     digests = [
         f"{name} {hashlib.sha256(content).hexdigest()}" for name, content in sorted(files.items())
     ]
     version = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
-    cached = json.dumps(
-        ["./", *sorted(set(files) - {"index.html", "service.js", "onnxruntime-licence.txt"})]
-    )
-    service = (
-        files["service.js"].decode().replace("@VERSION@", version).replace('["@FILES@"]', cached)
-    )
-    return files | {"service.js": service.encode()}
+    kept = ["./", *sorted(set(files) - {"index.html", "service.js", "onnxruntime-licence.txt"})]
+    script = files["service.js"].decode().replace("@VERSION@", version)
+    return script.replace('["@FILES@"]', json.dumps(kept)).encode()
 
 
 def _settings(exported: ExportedClassifier, names: list[str]) -> bytes:
-    told = {
+    settings = {
         "made_by": MADE_BY,
         "subject": exported.subject,
         "run": exported.run,
@@ -168,12 +193,10 @@ def _settings(exported: ExportedClassifier, names: list[str]) -> bytes:
         "unsure": UNSURE,
         "image": exported.spec.as_dict(),
         "min_side_px": MIN_SIDE_PX,
-        "heat": {"colours": INFERNO.tolist(), "strength": STRENGTH}
-        if exported.tells_heat
-        else None,
+        "heat": HEAT if exported.tells_heat else None,
         "files": sorted(names),
     }
-    return json.dumps(told, indent=1).encode()
+    return json.dumps(settings, indent=1).encode()
 
 
 def _manifest(subject: str) -> bytes:
@@ -187,7 +210,7 @@ def _manifest(subject: str) -> bytes:
         }
         for side in ICONS_PX
     ]
-    told = {
+    manifest = {
         "name": name,
         "short_name": name,
         "start_url": "./",
@@ -197,22 +220,21 @@ def _manifest(subject: str) -> bytes:
         "theme_color": "#b3541e",
         "icons": icons,
     }
-    return json.dumps(told, indent=1).encode()
+    return json.dumps(manifest, indent=1).encode()
+
+
+PAW = ((50, 62, 30, 26), (27, 46, 13, 18), (42, 31, 13, 19), (58, 31, 13, 19), (73, 46, 13, 18))
+"""Middle x, y, width, height of its pads, in hundredths of the icon."""
 
 
 def _icon(side: int) -> bytes:
     """A paw, drawn four times as large and shrunk."""
-    icon = Image.new("RGB", (4 * side, 4 * side), "#b3541e")
+    large = 4 * side
+    icon = Image.new("RGB", (large, large), "#b3541e")
     pen = ImageDraw.Draw(icon)
-    for x, y, width, height in (
-        (50, 62, 30, 26),
-        (27, 46, 13, 18),
-        (42, 31, 13, 19),
-        (58, 31, 13, 19),
-        (73, 46, 13, 18),
-    ):
-        box = [(x - width / 2), (y - height / 2), (x + width / 2), (y + height / 2)]
-        pen.ellipse([v * 4 * side / 100 for v in box], fill="#fbfaf7")
+    for x, y, width, height in PAW:
+        box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        pen.ellipse([edge * large / 100 for edge in box], fill="#fbfaf7")
     out = io.BytesIO()
     icon.resize((side, side), Image.Resampling.LANCZOS).save(out, "PNG", optimize=True)
     return out.getvalue()

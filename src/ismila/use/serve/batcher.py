@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import NamedTuple, TypeVar, TypeVarTuple
 
 import numpy as np
 
@@ -16,22 +16,31 @@ from ismila.photos.images import Pixels
 from ismila.use.serve.models import Asked
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class BusyError(Exception):
-    """More requests wait than the queue holds."""
+    """More waits than the server holds: try again in a second."""
+
+
+class _Waiting(NamedTuple):
+    classifier: Asked
+    image: Pixels
+    answer: asyncio.Future[float]
 
 
 class Batcher:
     """Runs classifiers in one thread, on as many images at once as happen to wait (16 at most).
 
     Args:
-        places: requests that may be under way at once; each further one is refused, so that memory stays bounded.
+        places: requests that may be under way at once; each further one is refused, so that memory
+            stays bounded.
     """
 
     def __init__(self, places: int) -> None:
-        self.places, self.taken = places, 0
-        self._waiting: deque[tuple[Asked, Pixels, asyncio.Future[float]]] = deque()
+        self.places = places
+        self.taken = 0
+        self._waiting: deque[_Waiting] = deque()
         self._something = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "backbone")
 
@@ -48,12 +57,12 @@ class Batcher:
 
     async def probability(self, classifier: Asked, image: Pixels) -> float:
         """Probability of the subject in `[size_px, size_px, 3]`."""
-        future: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self._waiting.append((classifier, image, future))
+        answer: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(classifier, image, answer))
         self._something.set()
-        return await future
+        return await answer
 
-    async def alone(self, call: Callable[..., T], *args: Any) -> T:
+    async def alone(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run something else in the backbone's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
 
@@ -61,21 +70,25 @@ class Batcher:
         """Answer until cancelled."""
         while True:
             await self._something.wait()
-            classifier = self._waiting[0][0]
-            batch: list[tuple[Asked, Pixels, asyncio.Future[float]]] = []
-            while self._waiting and self._waiting[0][0] is classifier and len(batch) < BATCH:
-                batch.append(self._waiting.popleft())
-            if not self._waiting:
-                self._something.clear()
+            batch = self._next_batch()
             try:
-                found = await self.alone(
-                    classifier.probabilities, np.stack([image for _, image, _ in batch])
-                )
+                images = np.stack([one.image for one in batch])
+                probabilities = await self.alone(batch[0].classifier.probabilities, images)
             except Exception as error:
-                for *_, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
+                for one in batch:
+                    if not one.answer.done():
+                        one.answer.set_exception(error)
                 continue
-            for (*_, future), p in zip(batch, found, strict=True):
-                if not future.done():  # its client may have gone
-                    future.set_result(float(p))
+            for one, p in zip(batch, probabilities, strict=True):
+                if not one.answer.done():  # its client may have gone
+                    one.answer.set_result(float(p))
+
+    def _next_batch(self) -> list[_Waiting]:
+        """The first that wait, as far as they ask the same classifier."""
+        classifier = self._waiting[0].classifier
+        batch: list[_Waiting] = []
+        while self._waiting and self._waiting[0].classifier is classifier and len(batch) < BATCH:
+            batch.append(self._waiting.popleft())
+        if not self._waiting:
+            self._something.clear()
+        return batch

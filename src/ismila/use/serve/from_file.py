@@ -9,18 +9,23 @@ from ismila.photos.images import Pixels
 from ismila.use.export.exported import ExportedClassifier
 from ismila.use.serve.models import Explained
 
+SHORTEST_PREFIX = 6
+"""Characters of a run id that are enough to mean it."""
+
 
 class FileModel:
     """An exported classifier that answers under its run's id and as `champion`."""
 
     def __init__(self, classifier: ExportedClassifier) -> None:
-        self.classifier, self.run_id = classifier, classifier.run
+        self.classifier = classifier
+        self.run_id = classifier.run
+
+    def prepare(self) -> None:
+        """The file is all there is."""
 
     def explain(self, image: Pixels) -> Explained:
         """The heat that the file tells; it knows no training photo."""
-        return Explained(
-            self.classifier.heat(image) if self.classifier.tells_heat else None, "", []
-        )
+        return Explained(self.classifier.heat(image) if self.classifier.tells_heat else None)
 
 
 class FileModels:
@@ -38,13 +43,10 @@ class FileModels:
 
     def get(self, name: str) -> FileModel:
         """Raises KeyError for another name."""
-        if (
-            name
-            and name != "champion"
-            and not (len(name) >= 6 and self.default.run_id.startswith(name))
-        ):
-            raise KeyError(name)
-        return self.default
+        is_run = len(name) >= SHORTEST_PREFIX and self.default.run_id.startswith(name)
+        if name in ("", "champion") or is_run:
+            return self.default
+        raise KeyError(name)
 
     def correct(self, content: bytes, label: str) -> str:
         """There is no album to correct."""

@@ -1,4 +1,4 @@
-"""The runs of a subject behind the server, loaded when they are first asked for."""
+"""A subject's runs behind the server, loaded when first asked for; their album is only read."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ismila.evidence.explain import Explainer, album_of, derived_of, open_explainer
+from ismila.evidence.explain import Explainer, open_explainer
 from ismila.photos import UserError
-from ismila.photos.images import Pixels, open_photo, write_aside
-from ismila.photos.index import read_index
-from ismila.photos.labels import correct
-from ismila.runs import aliases, find_run, finished_runs, load_classifier, read_run
-from ismila.use.serve.models import Explained
-from ismila.use.serve.upload import LARGEST_PIXELS
+from ismila.photos.album import Album
+from ismila.photos.images import Pixels, write_aside
+from ismila.runs.find import album_of, find_run, finished_runs, load_classifier, read_run
+from ismila.runs.registry import aliases
+from ismila.use.serve.models import Explained, Resembling
 
 KEPT = 3
 """Classifiers in memory at once, the last used."""
 RESOLVED_S = 5.0
-"""So long a name is taken to mean the run it meant: asking MLflow costs several times what the backbone does."""
+"""So long a name is taken to mean the run it meant: MLflow takes longer than the backbone."""
+
+_importing = threading.Lock()
+"""Held while something is loaded that may import torch: two threads that do so meet it half-way."""
 
 
 class RunModel:
@@ -35,29 +37,46 @@ class RunModel:
     """
 
     def __init__(self, run_id: str, root: Path | None) -> None:
-        self.run_id, self._root = run_id, root
-        self.run, self.classifier = read_run(run_id), load_classifier(run_id)
+        self.run_id = run_id
+        self._root = root
+        self.run = read_run(run_id)
+        with _importing:
+            self.classifier = load_classifier(run_id)
         self._explainer: Explainer | None = None
 
-    def album(self) -> Path:
-        """Where the run's album lies. Raises UserError when it is not there."""
+    def album(self) -> Album:
+        """The run's album. Raises UserError when it is not there."""
         return album_of(self.run, self._root)
+
+    def prepare(self) -> None:
+        """Import torch, and open the features of the training photos that are cached already."""
+        if self._explainer is not None:
+            return
+        with _importing:
+            try:
+                album = self.album()
+                self._explainer = open_explainer(self.run, self.classifier, album, encode=False)
+            except (UserError, OSError):  # the album has gone
+                nothing = pd.DataFrame({"path": [], "kind": []})
+                self._explainer = Explainer(self.classifier, nothing, np.zeros((0, 1), np.float32))
 
     def explain(self, image: Pixels) -> Explained:
         """Heat, its test and the nearest photos; without these when the album is gone."""
-        if self._explainer is None:
-            try:
-                self._explainer = open_explainer(self.run, self.classifier, self.album())
-            except UserError:
-                nothing = pd.DataFrame({"path": [], "kind": []})
-                self._explainer = Explainer(self.classifier, nothing, np.zeros((0, 1), np.float32))
-        found = self._explainer.explain(image)
-        nearest = [(self.album() / near.path, vars(near)) for near in found.nearest]
-        return Explained(found.heat, found.said(self.classifier.subject), nearest)
+        assert self._explainer is not None  # `prepare` comes first
+        explanation = self._explainer.explain(image)
+        words = explanation.words(self.classifier.subject)
+        if not explanation.nearest:
+            return Explained(explanation.heat, words)
+        root = self.album().root
+        nearest = [
+            Resembling(root / near.path, near.path, near.kind, near.similarity)
+            for near in explanation.nearest
+        ]
+        return Explained(explanation.heat, words, nearest)
 
 
 class RunModels:
-    """The finished runs of a subject by id, by a unique prefix of one, or by alias; `champion` is the best.
+    """A subject's finished runs by id, a unique prefix of one, or alias; `champion` is the best.
 
     Args:
         which: the run that answers where none is named.
@@ -70,10 +89,12 @@ class RunModels:
     takes_corrections = True
 
     def __init__(self, subject: str, which: str, root: Path | None) -> None:
-        self.subject, self._root = subject, root
+        self.subject = subject
+        self._root = root
         self._loaded: OrderedDict[str, RunModel] = OrderedDict()
         self._resolved: dict[str, tuple[str, float]] = {}
-        self._lock = threading.Lock()
+        self._naming = threading.Lock()
+        self._loading = threading.Lock()
         self.default = self._model(find_run(which, subject))
 
     def names(self) -> list[str]:
@@ -86,53 +107,64 @@ class RunModels:
             return self.default
         if not re.fullmatch(r"[\w.-]{1,64}", name, re.ASCII):
             raise KeyError(name)
-        with self._lock:
+        try:
+            return self._model(self._run_id(name))
+        except UserError as error:
+            raise KeyError(name) from error
+
+    def _run_id(self, name: str) -> str:
+        with self._naming:
             run_id, known_until = self._resolved.get(name, ("", 0.0))
-            try:
-                if time.monotonic() > known_until:
-                    run_id = find_run(name, self.subject)
-                    self._resolved[name] = run_id, time.monotonic() + RESOLVED_S
-                return self._model(run_id)
-            except UserError as error:
-                raise KeyError(name) from error
+            if time.monotonic() > known_until:
+                run_id = find_run(name, self.subject)
+                self._resolved[name] = (run_id, time.monotonic() + RESOLVED_S)
+            return run_id
 
     def _model(self, run_id: str) -> RunModel:
-        if run_id not in self._loaded:
-            self._loaded[run_id] = RunModel(run_id, self._root)
-        self._loaded.move_to_end(run_id)
-        while len(self._loaded) > KEPT:
-            self._loaded.popitem(last=False)
-        return self._loaded[run_id]
+        model = self._loaded.get(run_id)  # one that is loaded does not wait for one that is not
+        if model is None:
+            with self._loading:
+                model = self._loaded.get(run_id) or RunModel(run_id, self._root)
+                self._loaded[run_id] = model
+        with self._naming:
+            self._loaded[run_id] = model
+            self._loaded.move_to_end(run_id)
+            while len(self._loaded) > KEPT:
+                self._loaded.popitem(last=False)
+        return model
 
     def correct(self, content: bytes, label: str) -> str:
-        """Write the correction to the album's labels.csv; a photo that is not in the album is put in `feedback/` first.
+        """Write the correction to the album's labels.csv; a new photo is put in `feedback/` first.
 
         Returns:
             The photo's path in the album.
         """
-        root, subject = self.default.album(), self.subject
-        open_photo(content, 64, LARGEST_PIXELS)  # only a photo is kept
-        if label not in (subject, f"not_{subject}", "pets/other", "drop"):
-            raise UserError(
-                f"label={label[:40]}: expected {subject}, not_{subject}, pets/other or drop"
-            )
-        sha = hashlib.sha256(content).hexdigest()
-        index = read_index(derived_of(self.default.run, root))
-        known: list[str] = list(index.loc[index["sha256"] == sha, "path"]) if len(index) else []
-        path = next(iter(known), "") or f"feedback/{sha[:16]}.{_suffix(content)}"
-        if not (root / path).is_file():
-            write_aside(root / path, content)
-        correct(root, subject, path, {"label": label})
+        labels = (self.subject, f"not_{self.subject}", "pets/other", "drop")
+        if label not in labels:
+            raise UserError(f"label={label[:40]}: expected {', '.join(labels[:-1])} or drop")
+        album = self.default.album()
+        sha256 = hashlib.sha256(content).hexdigest()
+        index = album.read()
+        known: list[str] = list(index.loc[index["sha256"] == sha256, "path"])
+        path = known[0] if known else f"feedback/{sha256[:16]}.{_suffix(content)}"
+        if not (album.root / path).is_file():
+            _keep(album.root / path, content)
+        album.correct(path, {"label": label})
         return path
 
 
+def _keep(file: Path, content: bytes) -> None:
+    try:
+        write_aside(file, content)
+    except OSError as error:
+        raise UserError(
+            f"{file}: {error.strerror}; corrections need an album that may be written"
+        ) from error
+
+
 def _suffix(content: bytes) -> str:
-    for begins, suffix in (
-        (b"\xff\xd8", "jpg"),
-        (b"\x89PNG", "png"),
-        (b"GIF8", "gif"),
-        (b"BM", "bmp"),
-    ):
+    beginnings = {b"\xff\xd8": "jpg", b"\x89PNG": "png", b"GIF8": "gif", b"BM": "bmp"}
+    for begins, suffix in beginnings.items():
         if content.startswith(begins):
             return suffix
     if content[4:8] == b"ftyp":

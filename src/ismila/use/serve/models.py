@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ismila.learning.features import Floats
 from ismila.photos.images import ImageSpec, Pixels
@@ -15,10 +15,28 @@ class Asked(Protocol):
 
     spec: ImageSpec
     subject: str
-    threshold: float
+
+    @property
+    def threshold(self) -> float: ...
+
     scores: dict[str, float]
 
     def probabilities(self, images: Pixels, batch_size: int = ..., /) -> Floats: ...
+
+
+@dataclass(frozen=True)
+class Resembling:
+    """A training photo that resembles the one asked about.
+
+    Attributes:
+        path: in the album; `file` is where that lies on this disk.
+        similarity: cosine of their features, at most 1.
+    """
+
+    file: Path
+    path: str
+    kind: str
+    similarity: float
 
 
 @dataclass(frozen=True)
@@ -27,13 +45,13 @@ class Explained:
 
     Attributes:
         heat: `[size_px, size_px]` in 0..1; None where nobody can say.
-        said: the occlusion test in words, or nothing.
-        nearest: (file, what is told of it) of the training photos most like it.
+        words: the occlusion test, or nothing.
+        nearest: the training photos most like it, the most alike first.
     """
 
-    heat: Floats | None
-    said: str
-    nearest: list[tuple[Path, dict[str, Any]]]
+    heat: Floats | None = None
+    words: str = ""
+    nearest: list[Resembling] = field(default_factory=list)
 
 
 class Model(Protocol):
@@ -44,8 +62,11 @@ class Model(Protocol):
     @property
     def classifier(self) -> Asked: ...
 
+    def prepare(self) -> None:
+        """Load what `explain` needs, which may take seconds; in a thread that nothing waits for."""
+
     def explain(self, image: Pixels) -> Explained:
-        """Called in the backbone's thread."""
+        """Called in the backbone's thread, after `prepare`."""
 
 
 class Models(Protocol):
@@ -68,4 +89,4 @@ class Models(Protocol):
         """Raises KeyError when no model is called this."""
 
     def correct(self, content: bytes, label: str) -> str:
-        """Write a photo's right label down; returns its path in the album. Raises PhotoError, UserError."""
+        """Write a photo's right label down; returns its path in the album. Raises UserError."""

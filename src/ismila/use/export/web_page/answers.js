@@ -26,7 +26,7 @@ const asked = (photo) => new Promise((resolve, reject) => {
 
 const logit = (p) => { const q = Math.min(1 - 1e-7, Math.max(1e-7, p)); return Math.log(q / (1 - q)); };
 
-// As use/verdict.py says it.
+// As learning/decision.py says it.
 function verdict(p, { threshold, unsure, subject }) {
   if (Math.abs(logit(p) - logit(threshold)) < unsure) return "unsure";
   return p > threshold ? subject : `not ${subject}`;

@@ -1,0 +1,137 @@
+"""Photos of any size, decoded in threads, with a bound on what that holds in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, TypeVarTuple
+
+from PIL import Image
+
+from ismila.photos.images import (
+    FORMATS,
+    MAX_PIXELS,
+    ImageSpec,
+    Pixels,
+    fit_photo,
+    jpeg_bytes,
+    open_photo,
+)
+
+AT_ONCE = 64_000_000
+"""Pixels that are decoded at the same time; each takes up to 12 bytes (Pillow keeps 4 for RGB, and
+a photo is copied when it is turned upright and when it becomes RGB)."""
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+@dataclass(frozen=True)
+class SmallImage:
+    """What is left of a photo once it is decoded.
+
+    Attributes:
+        pixels: `[size_px, size_px, 3]`.
+        width_px, height_px: of the upright photo as decoded, a large JPEG at a reduced scale: what
+            counts is their ratio.
+    """
+
+    pixels: Pixels
+    width_px: int
+    height_px: int
+
+
+class PixelBudget:
+    """Lets threads in, one after another, while what they hold together stays below a bound."""
+
+    def __init__(self, pixels: int) -> None:
+        self.pixels = pixels
+        self._free = pixels
+        self._queue: deque[object] = deque()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def hold(self, pixels: int) -> Iterator[None]:
+        """Wait for `pixels`, or for all there are when it is more.
+
+        First come, first served: a large photo is not overtaken by small ones for ever.
+        """
+        share = min(pixels, self.pixels)
+        turn = object()
+        with self._changed:
+            self._queue.append(turn)
+            self._changed.wait_for(lambda: self._queue[0] is turn and self._free >= share)
+            self._queue.popleft()
+            self._free -= share
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += share
+                self._changed.notify_all()
+
+
+class Decoder:
+    """Decodes photos: from the file's bytes to something small in one job.
+
+    Args:
+        pixels: decoded at the same time, by all threads together.
+    """
+
+    def __init__(self, pixels: int = AT_ONCE) -> None:
+        self._budget = PixelBudget(pixels)
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "decode")
+
+    async def run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Call one of the methods below, or something else that takes a while, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+
+    def small_image(
+        self, source: Path | bytes, spec: ImageSpec, max_pixels: int = MAX_PIXELS
+    ) -> SmallImage:
+        """Decode and fit. Raises PhotoError."""
+        with self._budget.hold(pixels_of(source, spec.size_px)):
+            return _small_image(source, spec, max_pixels)
+
+    def thumbnail(self, source: Path | bytes, size_px: int, quality: int) -> bytes:
+        """A JPEG of at most `size_px` a side, upright. Raises PhotoError."""
+        with self._budget.hold(pixels_of(source, size_px)):
+            photo = open_photo(source, size_px)
+            photo.thumbnail((size_px, size_px))
+        return jpeg_bytes(photo, quality)
+
+
+def _small_image(source: Path | bytes, spec: ImageSpec, max_pixels: int) -> SmallImage:
+    """The photo itself is gone when this returns, and not only when the budget is given back."""
+    photo = open_photo(source, spec.size_px, max_pixels)
+    return SmallImage(fit_photo(photo, spec), photo.width, photo.height)
+
+
+def pixels_of(source: Path | bytes, at_least_px: int) -> int:
+    """How many pixels are decoded for an image of `at_least_px` a side, as the header has it.
+
+    A JPEG is decoded at a reduced scale, unless it is progressive: those are held whole. Where the
+    header says nothing, more than any budget.
+    """
+    if isinstance(source, Path) and not source.is_file():
+        return 0
+    Image.init()
+    formats = [name for name in FORMATS if name in Image.OPEN]
+    try:
+        with Image.open(
+            io.BytesIO(source) if isinstance(source, bytes) else source, "r", formats
+        ) as photo:
+            if not photo.info.get("progressive"):
+                photo.draft("RGB", (at_least_px, at_least_px))
+            return photo.width * photo.height
+    except Exception:  # Pillow's plug-ins raise almost anything; `open_photo` says what is wrong
+        return MAX_PIXELS

@@ -1,0 +1,32 @@
+"""Classifiers with drawn weights, and images to ask them about."""
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ismila.learning.backbones import make_network, weights_of
+from ismila.learning.classifier import Classifier
+from ismila.learning.features import bundled_digest
+from ismila.photos.images import ImageSpec
+
+
+def classifier_of(name, size_px, hidden=0, **backbone):
+    torch.manual_seed(0)
+    described = {"name": name, "hidden": hidden, "dropout": 0.2, "weights": "bundled", **backbone}
+    spec = ImageSpec(size_px, "squash", (0.5, 0.4, 0.3), (0.5, 0.6, 0.7))
+    network = make_network(described, spec).eval()
+    for parameter in network.head.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return Classifier(
+        weights_of(network), described, spec, "rex", 0.7, {"accuracy": 0.5}, "abcdef12"
+    )
+
+
+def bundled_classifier():
+    return classifier_of("mobilenet", 96, digest=bundled_digest())
+
+
+def images_of(classifier, count=6):
+    side = classifier.spec.size_px
+    noise = np.random.default_rng(1).integers(0, 256, (count, 4, 4, 3), dtype=np.uint8)
+    return np.stack([np.asarray(Image.fromarray(one).resize((side, side))) for one in noise])

@@ -1,0 +1,129 @@
+"""Recorded runs behind a real server, which writes nothing but a correction."""
+
+import csv
+import io
+import shutil
+import threading
+import time
+
+import pytest
+import requests
+from conftest import draw_photo
+from server import start
+
+from ismila.use.serve.from_runs import _suffix
+
+pytestmark = pytest.mark.slow
+
+
+def contents(*folders):
+    """Every file and folder below, with what would change if it was written."""
+    return {
+        str(path): path.stat().st_mtime_ns if path.is_file() else None
+        for folder in folders
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.fixture
+def features_gone(trained):
+    """The album as somebody left it who deleted half of what is derived."""
+    features = trained / "album/.ismila/features"
+    aside = trained / "features-aside"
+    shutil.copytree(features, aside)
+    for shard in list(features.rglob("*.npy")):
+        shard.unlink()
+    yield trained
+    shutil.rmtree(features)
+    aside.rename(features)
+
+
+def ask(address, content, **wanted):
+    return requests.post(f"{address}/api/predict", params=wanted, data=content, timeout=60).json()
+
+
+def test_it_writes_nothing_and_knows_the_neighbours_that_are_cached(trained):
+    process, address = start(trained)
+    try:
+        requests.get(f"{address}/model")
+        before = contents(trained)
+        [photo] = ask(address, (trained / "album/mila/m0.jpg").read_bytes(), heat=1, nearest=3)[
+            "photos"
+        ]
+        assert len(photo["nearest"]) == 3
+        assert all(near["src"].startswith("data:image/jpeg") for near in photo["nearest"])
+        assert contents(trained) == before
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_without_cached_features_there_are_no_neighbours_and_the_album_is_not_read(features_gone):
+    process, address = start(features_gone)
+    try:
+        requests.get(f"{address}/model")
+        before = contents(features_gone)
+        content = (features_gone / "album/mila/m0.jpg").read_bytes()
+        [photo] = ask(address, content, heat=1, nearest=3)["photos"]
+        assert photo["nearest"] == [] and photo["heat"]
+        assert contents(features_gone) == before
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_photos_are_answered_while_the_first_explanation_is_loaded(trained):
+    process, address = start(trained)
+    content = (trained / "album/mila/m0.jpg").read_bytes()
+    explained = []
+
+    def explain():
+        explained.append((ask(address, content, heat=1), time.perf_counter()))
+
+    try:
+        asking = threading.Thread(target=explain)
+        asking.start()
+        time.sleep(0.1)
+        ask(address, content)
+        answered = time.perf_counter()
+        asking.join(60)
+        assert answered < explained[0][1] and explained[0][0]["photos"][0]["heat"]
+        assert ask(address, content, run="champion")["photos"] == ask(address, content)["photos"]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_new_photo_is_kept_as_what_it_is_and_a_known_one_is_only_named(trained, tmp_path):
+    process, address = start(trained)
+    root = trained / "album"
+    new = draw_photo(tmp_path / "new.jpg", 7000, True).read_bytes()
+    where = f"{address}/api/feedback?label"
+    try:
+        known = requests.post(f"{where}=drop", data=(root / "mila/m3.jpg").read_bytes()).json()
+        path = requests.post(f"{where}=mila", data=new).json()["path"]
+        assert known == {"path": "mila/m3.jpg"} and path.startswith("feedback/")
+        assert (root / path).read_bytes() == new
+        rows = list(csv.DictReader(io.StringIO((root / "labels.csv").read_text())))
+        assert {row["path"]: row["label"] for row in rows} == {"mila/m3.jpg": "drop", path: "mila"}
+        shutil.rmtree(root / "feedback")
+        (root / "feedback").write_text("in the way")
+        refused = requests.post(f"{where}=mila", data=new)
+        assert refused.status_code == 400 and "may be written" in refused.json()["error"]
+    finally:
+        process.kill()
+        process.wait()
+        (root / "feedback").unlink(missing_ok=True)
+        (root / "labels.csv").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix"),
+    [
+        (b"\xff\xd8\xff\xe0", "jpg"), (b"\x89PNG\r\n", "png"), (b"GIF89a", "gif"), (b"BM12", "bmp"),
+        (b"\0\0\0\x1cftypheic", "heic"), (b"\0\0\0\x1cftypavif", "avif"),
+        (b"RIFF\0\0\0\0WEBPVP8", "webp"), (b"II*\0", "tif"),
+    ],
+)  # fmt: skip
+def test_a_kept_photo_is_named_by_its_content(content, suffix):
+    assert _suffix(content) == suffix
