@@ -19,7 +19,8 @@ from PIL import Image
 from ismila.demo.drawn import BROKEN, LOCK, demo_root, draw_album
 from ismila.demo.shots import COUNTS
 from ismila.photos import UserError
-from ismila.photos.index import index_album, usable
+from ismila.photos.album import Album
+from ismila.photos.index import usable
 
 SHARE = 0.08
 
@@ -67,7 +68,7 @@ def test_an_album_that_is_there_is_not_drawn_again(album: Path) -> None:
 
 
 def test_the_index_names_the_broken_files_and_takes_all_others(album: Path, tmp_path: Path) -> None:
-    index = index_album(album, "mila", tmp_path)
+    index = Album(album, "mila", tmp_path).update()
     broken = index[index["problem"] != ""]
     assert set(broken["path"]) == {path.format(subject="mila") for path in BROKEN}
     rows = usable(index)
@@ -78,7 +79,7 @@ def test_the_index_names_the_broken_files_and_takes_all_others(album: Path, tmp_
 
 
 def test_groups_are_the_bursts_and_nothing_else(album: Path, tmp_path: Path) -> None:
-    rows = usable(index_album(album, "mila", tmp_path))
+    rows = usable(Album(album, "mila", tmp_path).update())
     scene = rows["path"].str.replace(r"[abc]?\.jpg$", "", regex=True)
     assert (scene.groupby(rows["group"]).nunique() == 1).all()
     assert (rows["group"].groupby(scene).nunique() == 1).all()

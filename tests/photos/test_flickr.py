@@ -82,11 +82,11 @@ def test_photos_are_sorted_by_tag_and_their_records_kept(tmp_path):
 
 
 def test_the_date_taken_reaches_the_index(tmp_path):
-    from ismila.photos.index import index_album
+    from ismila.photos.album import Album
 
     with FlickrServer(some_photos(8)) as server:
         fetch(server, tmp_path / "a")
-    index = index_album(tmp_path / "a", "mila", tmp_path / "a/.ismila")
+    index = Album.open(tmp_path / "a", "mila").update()
     assert index["taken_at"].notna().all()
 
 

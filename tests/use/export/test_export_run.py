@@ -8,7 +8,7 @@ import pytest
 
 from ismila.photos import UserError
 from ismila.photos.images import read_image
-from ismila.runs import find_run
+from ismila.runs.find import find_run
 from ismila.use.export import export_run as export
 from ismila.use.export.exported import ExportedClassifier
 from ismila.use.export.graph import graph_of

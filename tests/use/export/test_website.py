@@ -15,7 +15,7 @@ from PIL import Image
 
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec, fit_photo, open_photo
-from ismila.runs import find_run
+from ismila.runs.find import find_run
 from ismila.use.export import website
 from ismila.use.export.export_run import export_web
 

@@ -4,22 +4,27 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ismila.learning.architecture import Architecture, bundled_digest
 from ismila.learning.backbones import make_network, weights_of
 from ismila.learning.classifier import Classifier
-from ismila.learning.features import bundled_digest
+from ismila.learning.decision import Decision
 from ismila.photos.images import ImageSpec
 
 
-def classifier_of(name, size_px, hidden=0, **backbone):
+def classifier_of(name, size_px, hidden=0, digest=""):
     torch.manual_seed(0)
-    described = {"name": name, "hidden": hidden, "dropout": 0.2, "weights": "bundled", **backbone}
+    weights = "" if name == "cnn" else "bundled"
+    dropout = 0.2 if hidden or name == "cnn" else 0.0
+    described = Architecture(
+        name=name, hidden=hidden, dropout=dropout, weights=weights, digest=digest
+    )
     spec = ImageSpec(size_px, "squash", (0.5, 0.4, 0.3), (0.5, 0.6, 0.7))
     network = make_network(described, spec).eval()
     for parameter in network.head.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    return Classifier(
-        weights_of(network), described, spec, "rex", 0.7, {"accuracy": 0.5}, "abcdef12"
-    )
+    decision = Decision(threshold=0.7)
+    scores = {"accuracy": 0.5}
+    return Classifier(weights_of(network), described, spec, "rex", decision, scores, "abcdef12")
 
 
 def bundled_classifier():
