@@ -222,7 +222,8 @@ def _far(rows: pd.DataFrame, album: Album, progress: Progress | None) -> pd.Data
         if groups.get("subject", 0) < 2 or groups.get("things", 0) < 2:
             return _table([])  # no probe that did not see the photo's burst knows both sides
         shares = subject_shares(rows, album.root, album.derived, progress)
-        _keep(album, rows.assign(subject_share=shares))
+        if hasattr(album, "keep_shares"):  # until merge
+            album.keep_shares(rows, shares)
     closeup = rows["closeup"].astype("boolean").fillna(False).astype(bool)
     far = of_subject & (shares < FAR_SHARE) & ~closeup
     return _table(
@@ -231,12 +232,6 @@ def _far(rows: pd.DataFrame, album: Album, progress: Progress | None) -> pd.Data
             for path, share in zip(rows.loc[far, "path"], shares[far], strict=True)
         ]
     )
-
-
-def _keep(album: Album, rows: pd.DataFrame) -> None:
-    """Put `subject_share` into the index, under its lock; until merge only where Album can."""
-    if hasattr(album, "keep_shares"):
-        album.keep_shares(dict(zip(rows["path"], rows["subject_share"], strict=True)))
 
 
 class _Sharpness:
