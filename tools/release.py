@@ -131,7 +131,7 @@ def git(*args: str) -> str:
     done = subprocess.run(["git", "-C", ROOT, *args], capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"git {args[0]}: {done.stderr.strip()}")
-    return done.stdout.strip()
+    return done.stdout.rstrip("\n")
 
 
 if __name__ == "__main__":
