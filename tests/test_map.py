@@ -29,18 +29,7 @@ def test_every_module_has_its_test():
 
 
 def test_what_is_tested_elsewhere_has_no_test_of_its_own():
-    assert TESTED_ELSEWHERE <= set(measure_code.without_test())
-
-
-def test_every_test_mirrors_a_module():
-    """A test whose module moved is moved with it."""
-    package = ROOT / "src/ismila"
-    mirrors = {
-        measure_code.mirror(ROOT / "tests", path.relative_to(package))
-        for path in package.rglob("*.py")
-    }
-    tests = {path for path in (ROOT / "tests").glob("*/**/test_*.py")}
-    assert tests - mirrors == set()
+    assert set(measure_code.without_test()) >= TESTED_ELSEWHERE
 
 
 def test_the_picture_shows_todays_imports():
@@ -59,8 +48,9 @@ def test_the_picture_is_the_same_in_every_process(tmp_path):
 def test_files_that_a_document_names_exist(document):
     text = document.read_text(encoding="utf-8")
     words = set(re.findall(r"`((?:src|tests|tools|docs|benchmarks|conf)/[\w./*]+)`", text))
-    links = {link for link in re.findall(r"\]\(([\w./-]+)\)", text)}
-    assert not [word for word in words if not list(ROOT.glob(word))]
+    links = set(re.findall(r"\]\(([\w./-]+)\)", text))
+    named = [word for word in words if "NAME" not in word]  # a recipe's new file
+    assert not [word for word in named if not list(ROOT.glob(word))]
     assert not [link for link in links if not (document.parent / link).exists()]
 
 

@@ -82,10 +82,16 @@ def without_test(package: Path = PACKAGE) -> list[str]:
     missing = []
     for module in modules(package):
         at = module.path.relative_to(package)
-        says_nothing = all(isinstance(node, ast.Expr | ast.ImportFrom) for node in module.tree.body)
+        says_nothing = all(map(only_gathers, module.tree.body))
         if not says_nothing and not mirror(tests, at).is_file():
             missing.append(at.as_posix())
     return missing
+
+
+def only_gathers(node: ast.stmt) -> bool:
+    """A docstring, an import or `__all__`: what a package's file has that only names what lies in others."""
+    is_all = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    return is_all or isinstance(node, ast.Expr | ast.Import | ast.ImportFrom)
 
 
 def mirror(tests: Path, at: Path) -> Path:
