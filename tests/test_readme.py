@@ -32,7 +32,7 @@ def test_training_overrides_exist(words):
     overrides = [
         f"{name}={values.split(',')[0]}" for name, values in (word.split("=", 1) for word in given)
     ]
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with initialize_config_dir(str(ROOT / "src/ismila/conf"), version_base="1.3"):
         assert compose("train", overrides, return_hydra_config=True).subject
 
 
