@@ -14,7 +14,7 @@ import hydra
 from ismila.cli.border import call_hydra, past_hydra
 from ismila.cli.progress import progress
 from ismila.cli.terminal import leave
-from ismila.cli.training import choose_root, print_album, print_run, print_sweep
+from ismila.cli.training import choose_root, end_sweep, print_album, print_run
 from ismila.settings import RunSettings, flat, register, settings_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def run(config: DictConfig) -> float:
         results = results_of(trained, seconds, OmegaConf.to_yaml(config), digest)
         record_epochs(run_id, trained.epochs)
         record_results(run_id, results)
-    is_champion = crown(settings.subject) == run_id
+    # each seed of a sweep would be the newest in its turn: it is crowned once, at its end
+    is_champion = SWEEP not in os.environ and crown(settings.subject) == run_id
     print_run(trained, results.summary, seconds, is_champion)
     return results.figures.get("select_loss", float("inf"))
 
@@ -114,7 +115,9 @@ def described(settings: RunSettings, album: Album, digest: str) -> RunDescriptio
     from ismila.runs.record import RunDescription
     from ismila.runs.sweep import open_sweep
 
-    model, data, subject = settings.model.name, settings.data.name, settings.subject
+    model = settings.model.name
+    data = settings.data.name
+    subject = settings.subject
     is_swept = HydraConfig.get().mode == RunMode.MULTIRUN
     return RunDescription(
         subject=subject,
@@ -135,7 +138,7 @@ def main() -> None:
     """Run Hydra; what a person can put right is said in one line."""
     code = call_hydra(run, CONF)
     if SWEEP in os.environ:
-        print_sweep()
+        end_sweep()
     leave(code)
 
 

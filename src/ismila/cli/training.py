@@ -129,9 +129,10 @@ def _run_table(trained: Trained) -> Table:
     return table
 
 
-def print_sweep() -> None:
-    """Compare the runs of the multirun that just ended, and keep the table in its parent run."""
+def end_sweep() -> None:
+    """Compare the runs of the multirun that just ended, keep the table in its parent run, crown."""
     from ismila.evidence.compare import compare_runs, figures_of
+    from ismila.runs.registry import crown
     from ismila.runs.sweep import close_sweep, finished_sweep
 
     runs = finished_sweep()
@@ -140,3 +141,4 @@ def print_sweep() -> None:
     table = compare_runs(figures_of(runs)[0])
     close_sweep(table, [reading for reading in table["reading"] if reading])
     print_table(table)
+    crown(runs[0].tags["subject"])

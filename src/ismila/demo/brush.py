@@ -99,7 +99,9 @@ class Brush:
     """Draws in a figure's own coordinates; `sub` gives a brush for a part (a head, a trunk) with its own."""
 
     def __init__(self, figure: Figure, matrix: Points, origin: Points) -> None:
-        self.figure, self.matrix, self.origin = figure, matrix, origin
+        self.figure = figure
+        self.matrix = matrix
+        self.origin = origin
 
     def sub(
         self, x: float, y: float, scale: float = 1.0, turn: float = 0.0, flip: bool = False

@@ -25,10 +25,12 @@ class CNN(nn.Module):
     def __init__(self, size_px: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        channels, side = 3, size_px
+        channels = 3
+        side = size_px
         for width in (32, 32, 64):
             layers += [nn.Conv2d(channels, width, 3), nn.ReLU(), nn.MaxPool2d(2)]
-            channels, side = width, (side - 2) // 2
+            channels = width
+            side = (side - 2) // 2
         if side < 1:
             raise ValueError(f"size_px={size_px}: three convolutions need at least 22 px")
         self.features = nn.Sequential(*layers)
@@ -195,7 +197,8 @@ class Network(nn.Module):
 
     def __init__(self, backbone: nn.Module, head: nn.Module, spec: ImageSpec) -> None:
         super().__init__()
-        self.backbone, self.head = backbone, head
+        self.backbone = backbone
+        self.head = head
         self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
 

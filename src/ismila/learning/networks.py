@@ -77,7 +77,9 @@ def augment(images: Tensor) -> Tensor:
     mirror = torch.where(torch.rand(n) < 0.5, -1.0, 1.0)
     shift = (torch.rand(n, 2) * 2 - 1) * (1 - scale)[:, None]
     theta = torch.zeros(n, 2, 3)
-    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = scale * mirror, scale, shift
+    theta[:, 0, 0] = scale * mirror
+    theta[:, 1, 1] = scale
+    theta[:, :, 2] = shift
     x = images.permute(0, 3, 1, 2).float() / 255
     grid = nn.functional.affine_grid(theta, list(x.shape), align_corners=False)
     x = nn.functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False)

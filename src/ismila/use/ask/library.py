@@ -195,7 +195,8 @@ class Scan:
 
     def results(self) -> Iterator[Judged]:
         """What is known of each photo that is there, by path."""
-        threshold, subject = self.classifier.threshold, self.classifier.subject
+        threshold = self.classifier.threshold
+        subject = self.classifier.subject
         for row in self.library.unchanged(self.run):
             verdict = ""
             if row.probability is not None:
