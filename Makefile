@@ -24,7 +24,7 @@ lint: env
 
 # Coverage of src, also in the processes that tests start; fails under the floor in pyproject.toml.
 test: lint
-	PYTHONPATH="$(CURDIR)/tests/untraced$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/pytest -n 2 --dist loadfile --cov
+	PYTHONPATH="$(CURDIR)/tests/untraced$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/pytest -n 2 --dist loadgroup --cov
 
 # What the Dockerfile says, without Docker: a clean environment, the server in it, its health check, one photo.
 test-image: env

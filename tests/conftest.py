@@ -17,6 +17,18 @@ from ismila.settings import register, settings_of
 CONF = Path(ismila.__file__).with_name("conf")
 
 
+DEAR = ("trained", "swept")
+"""Fixtures that train in a process of their own."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests that share a dear fixture go to one process (`--dist loadgroup`), the others by file."""
+    for item in items:
+        dear = next((name for name in DEAR if name in item.fixturenames), "")
+        item.add_marker(pytest.mark.xdist_group(dear or str(item.path)))
+
+
 def draw_photo(path: Path, seed: int, subject: bool, size=(160, 120)) -> Path:
     """A noisy photo; the subject is a large orange blob."""
     rng = np.random.default_rng(seed)
@@ -106,16 +118,11 @@ def swept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("swept")
     album = draw_album(folder / "album")
     for i in range(12):
-        draw_photo(album / f"not_mila/<img src=x onerror=alert(1)>{i}.jpg", 600 + i, i % 2 == 0)
-    said = call(
-        folder,
-        "ismila.train",
-        "-m",
-        "data=base,pets",
-        "seed=0,1",
-        "model.C=0.01,1",
-        f"data.root={album}",
-    )
+        draw_photo(album / f"mila/more{i}.jpg", 400 + i, True)
+        odd = f"not_mila/<img src=x onerror=alert(1)>{i}.jpg"
+        draw_photo(album / odd, 600 + i, i % 2 == 0)
+    overrides = ["model=mobilenet", "data=base,pets", "seed=0,1", "model.C=0.01,1"]
+    said = call(folder, "ismila.train", "-m", *overrides, "data.root=album")
     assert said.returncode == 0, said.stderr
     return folder
 

@@ -9,6 +9,7 @@ from conftest import draw_photo
 
 from ismila.cli import training
 from ismila.demo import drawn
+from ismila.learning.architecture import Architecture
 from ismila.learning.classifier import Classifier
 from ismila.learning.training import Trained
 from ismila.photos.images import ImageSpec
@@ -71,12 +72,14 @@ def test_a_run_in_a_table(capsys):
             "kind": ["mila", "things", "things", "mila"],
             "closeup": [True, None, None, False],
             "probability": np.array([0.9, 0.1, 0.8, 0.7]),
-            "fold": ["test", "test", "test", "train"],
-            "held_out": [True, True, True, False],
+            "threshold": 0.5,
+            "held_out_by": ["test", "test", "test", ""],
         }
     )
-    classifier = Classifier({}, {}, ImageSpec(), "mila", run="0123456789")
-    trained = Trained(classifier, predictions, [{"accuracy": 0.75, "val_accuracy": 0.5}])
+    cnn = Architecture(name="cnn")
+    classifier = Classifier({}, cnn, ImageSpec(), "mila", run="0123456789")
+    epochs = [{"accuracy": 0.75, "val_accuracy": 0.5}]
+    trained = Trained(classifier, predictions, predictions, epochs, 0, "fold")
     training.print_run(trained, "Recognises [her] well.", 1.25, champion=True)
     shown = capsys.readouterr().out
     assert "run 01234567: is it mila?" in shown

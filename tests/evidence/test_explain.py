@@ -16,18 +16,17 @@ from ismila.evidence.explain import (
     open_explainer,
     picture_name,
 )
+from ismila.learning.architecture import Architecture, bundled_digest
 from ismila.learning.backbones import make_network, weights_of
 from ismila.learning.classifier import Classifier
-from ismila.learning.features import bundled_digest
 from ismila.photos.images import ImageSpec
 from ismila.runs.find import album_of, choose_run, load_classifier, load_predictions, read_run
 
 
 def classifier_of(name):
     torch.manual_seed(0)
-    backbone = {"name": name, "dropout": 0.0, "hidden": 0, "weights": "bundled"}
-    if name == "mobilenet":
-        backbone["digest"] = bundled_digest()
+    digest = bundled_digest() if name == "mobilenet" else ""
+    backbone = Architecture(name=name, weights="bundled" if digest else "", digest=digest)
     spec = ImageSpec(96)
     network = make_network(backbone, spec)
     torch.nn.init.normal_(network.head[-1].weight, std=0.1)

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from conftest import draw_photo, draw_sides
@@ -34,9 +36,10 @@ NETWORKS = ["efficientnet_lite0", "pair", "mobilenet", "cnn"]
 
 @pytest.mark.parametrize(("model", "data"), zip(NETWORKS, VARIANTS, strict=True))
 def test_every_network_and_every_variant_of_the_configs_runs(enough, model, data):
-    trained = train_on(
-        enough, f"model={model}", f"data={data}", "model.size_px=64", "model.epochs=1"
-    )
+    quick = ["model.size_px=64", "model.epochs=1"]
+    if "closeups" in data:
+        quick.append("data.closeups_above=0.98")  # the drawn blobs are all large
+    trained = train_on(enough, f"model={model}", f"data={data}", *quick)
     used = trained.predictions[trained.predictions["used"]]
     assert ("pets" in set(used["label"])) == data.startswith("pets")
     of_subject = trained.predictions["label"] == "subject"
@@ -157,3 +160,14 @@ def test_a_photo_that_cannot_be_read_after_all_takes_no_part(own, monkeypatch):
     table = train_on(own, *QUICK["mobilenet"]).predictions
     assert len(table) == 120
     assert "mila/gone.jpg" not in set(table["path"])
+
+
+@pytest.mark.parametrize("model", ["cnn", "pair"])
+def test_the_same_seed_gives_the_same_and_a_deleted_cache_changes_nothing(own, model):
+    overrides = [f"model={model}", "model.size_px=64", "model.epochs=2", "data=pets_closeups"]
+    before = train_on(own, *overrides)
+    shutil.rmtree(own / ".ismila")
+    after = train_on(own, *overrides)
+    assert after.predictions.equals(before.predictions)
+    assert after.selection.equals(before.selection)
+    assert after.classifier.decision == before.classifier.decision

@@ -67,11 +67,17 @@ def call_hydra(entry: Callable[[], object], conf: Path) -> int:
 
 
 def _in_one_line(error: BaseException, conf: Path) -> str:
-    text = " ".join(str(error).split())
-    text = text.split(" To append to your")[0].split(" full_key:")[0]
+    # of a wrong value Hydra says only that it cannot be merged, and OmegaConf why
+    text = ": ".join(_first_words(one) for one in (error, error.__cause__) if one)
     groups = sorted(path for path in conf.iterdir() if path.is_dir())
     choices = "; ".join(f"{group.name}={_choices(group)}" for group in groups)
     return f"{text} (choices: {choices}; and subject=, seed=, data.root=, ...)"
+
+
+def _first_words(error: BaseException) -> str:
+    """Without the lines that only a programmer can use."""
+    text = " ".join(str(error).split())
+    return text.split(" To append to your")[0].split(" full_key:")[0]
 
 
 def _choices(group: Path) -> str:

@@ -14,5 +14,5 @@ def make_wrong(album):
 def labels(root):
     if not (root / "labels.csv").exists():
         return {}
-    with (root / "labels.csv").open(newline="", encoding="utf-8") as file:
+    with (root / "labels.csv").open(newline="", encoding="utf-8-sig") as file:
         return {row["path"]: row for row in csv.DictReader(file)}

@@ -7,6 +7,7 @@ import torch
 from untrained import bundled_classifier, classifier_of, images_of
 
 from ismila.evidence.explain import Explainer
+from ismila.learning.decision import Decision
 from ismila.use.export.exported import ExportedClassifier
 from ismila.use.export.graph import graph_of, halve
 
@@ -28,7 +29,7 @@ def bundled():
 def test_the_graph_says_what_torch_says(bundled, name, size_px, hidden, temperature):
     classifier = bundled if name == "bundled" else classifier_of(name, size_px, hidden)
     classifier = copy.copy(classifier)
-    classifier.temperature = temperature
+    classifier.decision = Decision(classifier.threshold, temperature)
     images = images_of(classifier)
     exported = ExportedClassifier(graph_of(classifier).SerializeToString(), "rex.onnx")
     with torch.inference_mode():
