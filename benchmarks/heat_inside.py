@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/heat_inside.py [--work DIR] [--seeds 0,1,2]
 
-Trains cnn and mobilenet on base and on pets with each seed on the demo album (in DIR, which is kept and not trained in
+Trains cnn and pair on base and on pets with each seed on the demo album (in DIR, which is kept and not trained in
 again), and explains every held-out drawing of the dog. Two figures for each run: the share of the heat inside her
 outline (energy), and whether the hottest point lies inside it (pointing game, Zhang et al. 2018,
 https://arxiv.org/abs/1608.00507, without its tolerance of 15 pixels). Beside them what costs no explanation: the share
@@ -47,7 +47,7 @@ def main() -> None:
         work.mkdir(parents=True, exist_ok=True)
         os.chdir(work)
         if not Path("mlruns").exists():
-            for model in ("mobilenet", "cnn"):
+            for model in ("pair", "cnn"):
                 _train(model, args.seeds)
         table = pd.concat([_measured(run) for run in finished_runs("mila")])
     for (model, data), rows in table.groupby(["model", "data"], sort=True):

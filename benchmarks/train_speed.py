@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/train_speed.py ALBUM [--repeats 3]
 
 `floor`: bare imports of torch, Lightning and MLflow, plus one plain pass of decode + resize + backbone over the same
-photos in onnxruntime. `cold`: `model=mobilenet` from process start to recorded run, nothing cached. `warm`: the same
+photos in onnxruntime. `cold`: `model=pair` from process start to recorded run, nothing cached. `warm`: the same
 command again, features cached, against the imports alone. Rounds alternate so that a drifting machine drifts for all.
 """
 
@@ -65,7 +65,7 @@ def main() -> None:
             sys.executable,
             "-m",
             "ismila.train",
-            "model=mobilenet",
+            "model=pair",
             "data=pets",
             f"data.root={album}",
         ]

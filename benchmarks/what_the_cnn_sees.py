@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/what_the_cnn_sees.py FOLDER... [--seeds 0,1] [--worst 12]
 
-Each FOLDER holds an mlruns of `ismila.train -m model=cnn,mobilenet data=base,pets seed=0,1 data.root=ALBUM`. Prints for
+Each FOLDER holds an mlruns of `ismila.train -m model=cnn,pair data=base,pets seed=0,1 data.root=ALBUM`. Prints for
 each model and variant, over the held-out photos of all seeds:
 
 - the worst false positives, with what occlusion says of their heat;

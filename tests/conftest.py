@@ -1,17 +1,23 @@
 """Draws small photos: nothing is downloaded, nothing is shipped."""
 
+import contextlib
+import io
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
-import ismila
+import ismila.train
+from ismila.cli.border import call_hydra
+from ismila.cli.main import main
+from ismila.cli.training import end_sweep
 from ismila.settings import register, settings_of
 
 CONF = Path(ismila.__file__).with_name("conf")
@@ -99,17 +105,51 @@ def album(tmp_path):
     return draw_album(tmp_path / "album")
 
 
-def call(folder: Path, module: str, *args: object) -> subprocess.CompletedProcess[str]:
-    """`python -m module args` in a folder."""
-    command = [sys.executable, "-m", module, *map(str, args)]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "120"},
-    )
+class Said(NamedTuple):
+    """What a command printed, and its exit code; as `subprocess.run` gives it."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def call(folder: Path, module: str, *args: object) -> Said:
+    """`python -m module args` in a folder, by the module's own entry but in this process.
+
+    torch, Lightning and MLflow take ten seconds to import: a process of its own is for tests of
+    processes. MLflow keeps a store for each address, so that the address says which folder is meant.
+    """
+    out = io.StringIO()
+    err = io.StringIO()
+    (folder / "mlruns").mkdir(exist_ok=True)
+    changed = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlruns/mlflow.db", "COLUMNS": "120"}
+    words = [str(arg) for arg in args]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patch.chdir(folder)
+        for name, value in changed.items():
+            patch.setenv(name, value)
+        code = _train(patch, words) if module == "ismila.train" else _ismila(words)
+    return Said(code, out.getvalue(), err.getvalue())
+
+
+def _train(patch: pytest.MonkeyPatch, words: list[str]) -> int:
+    GlobalHydra.instance().clear()
+    patch.setattr(sys, "argv", ["ismila.train", *words])
+    code = call_hydra(ismila.train.run, CONF)
+    if ismila.train.SWEEP in os.environ:
+        end_sweep()
+    return code
+
+
+def _ismila(words: list[str]) -> int:
+    try:
+        return main(words)
+    except SystemExit as error:
+        return int(error.code or 0)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 import base64
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,17 +7,17 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
+from conftest import call
 
 
 def run(folder, *args, module="ismila.train"):
-    return subprocess.run(
-        [sys.executable, "-m", module, *map(str, args)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "120"},
-    )
+    return call(folder, module, *args)
+
+
+def run_apart(folder, *args):
+    """In a process of its own, as a person does."""
+    command = [sys.executable, "-m", "ismila.train", *map(str, args)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def runs_of(folder):
@@ -68,8 +67,9 @@ def test_a_run_is_recorded_and_its_classifier_answers(album, tmp_path):
         module="ismila.cli",
     )
     first, second = map(json.loads, answer.stdout.splitlines())
-    recorded_p = predictions.set_index("path").loc["mila/m0.jpg", "probability"]
-    assert abs(first["probability"] - recorded_p) < 1e-3
+    # cross-validated: what is recorded was said without the photo's group, but not much else
+    held_out = predictions.set_index("path").loc["mila/m0.jpg", "probability"]
+    assert first["is_subject"] and abs(first["probability"] - held_out) < 0.2
     assert second["error"] == "file not found"
     listed = subprocess.run(
         [sys.executable, "-m", "ismila.cli", "predict", "-"],
@@ -125,7 +125,7 @@ def test_a_sweep_is_compared_and_leaves_nothing_where_one_stands(enough, tmp_pat
 def test_two_processes_train_one_network_and_record_one_run(enough, tmp_path):
     """`trainer=ddp` on two CPU processes; before, it ended in a traceback."""
     two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
-    said = run(
+    said = run_apart(
         tmp_path, "model=cnn", "model.size_px=32", "model.epochs=2", f"data.root={enough}", *two
     )
     assert said.returncode == 0, said.stderr
@@ -160,7 +160,7 @@ def test_what_a_person_can_put_right_is_said_in_one_line(args, remedy, tmp_path)
     (tmp_path / "empty").mkdir()
     for i in range(4):
         draw_photo(tmp_path / f"one/mila/{i}.jpg", i, True)
-    said = run(tmp_path, *args)
+    said = run_apart(tmp_path, *args)
     assert said.returncode == 1
     *before, error = said.stderr.splitlines()
     assert error.startswith("error:")

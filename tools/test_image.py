@@ -61,7 +61,7 @@ def exported_demo(folder: Path) -> tuple[Path, Path]:
     ismila = [sys.executable, "-m", "ismila.cli"]
     for command in (
         [*ismila, "demo", "album"],
-        [sys.executable, "-m", "ismila.train", "model=mobilenet", "data=pets", "data.root=album"],
+        [sys.executable, "-m", "ismila.train", "data=pets", "data.root=album"],
         [*ismila, "export", "--format", "onnx", "--to", "exported"],
     ):
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)

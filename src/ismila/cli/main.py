@@ -37,7 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The verbs and their options."""
     parser = argparse.ArgumentParser(
         prog="ismila",
-        description="Is it Mila? Train with: python -m ismila.train model=mobilenet data=pets",
+        description="Is it Mila? Train with: python -m ismila.train data=pets",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb in VERBS:

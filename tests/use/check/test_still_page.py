@@ -2,10 +2,9 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import pytest
+from conftest import call
 from wrong_album import make_wrong
 
 from ismila.photos import UserError
@@ -20,8 +19,7 @@ def wrong(album):
 
 
 def check(root, *args):
-    command = [sys.executable, "-m", "ismila.cli", "check", "--root", str(root), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return call(root.parent, "ismila.cli", "check", "--root", root, *args)
 
 
 def test_the_list_comes_worst_first_as_lines_and_as_json(wrong):

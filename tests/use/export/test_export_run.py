@@ -1,10 +1,9 @@
 import json
 import re
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
+from conftest import call
 
 from ismila.photos import UserError
 from ismila.photos.images import read_image
@@ -14,9 +13,8 @@ from ismila.use.export.exported import ExportedClassifier
 from ismila.use.export.graph import graph_of
 
 
-def ismila(folder, *args, env=None):
-    command = [sys.executable, "-m", "ismila.cli", *map(str, args)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=env)
+def ismila(folder, *args):
+    return call(folder, "ismila.cli", *args)
 
 
 def test_an_export_says_how_far_it_was_checked_and_agrees_with_predict(trained, exported):
@@ -40,6 +38,7 @@ def test_an_export_says_how_far_it_was_checked_and_agrees_with_predict(trained, 
 @pytest.fixture
 def in_process(trained, monkeypatch):
     monkeypatch.chdir(trained)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{trained}/mlruns/mlflow.db")
     return trained
 
 

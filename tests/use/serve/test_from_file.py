@@ -18,7 +18,7 @@ from server import start
 
 pytestmark = pytest.mark.slow
 ABSENT = ("torch", "torchvision", "mlflow", "pandas", "captum", "sklearn", "scipy", "matplotlib", "safetensors", "rich",
-          "onnx", "filelock", "lxml", "requests")  # fmt: skip
+          "onnx", "filelock", "requests")  # fmt: skip
 BLOCK = f"""import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
