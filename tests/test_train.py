@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
-from conftest import call
+from conftest import SMALL, call
 
 
 def run(folder, *args, module="ismila.train"):
@@ -27,7 +27,7 @@ def runs_of(folder):
 
 @pytest.mark.slow
 def test_a_run_is_recorded_and_its_classifier_answers(album, tmp_path):
-    said = run(tmp_path, "model=mobilenet", "data=pets", f"data.root={album}", "refit=all")
+    said = run(tmp_path, *SMALL, "data=pets", f"data.root={album}", "refit=all")
     assert said.returncode == 0, said.stderr
     assert "mila recognised" in said.stdout
     client, [recorded] = runs_of(tmp_path)
@@ -101,9 +101,7 @@ def test_a_run_is_recorded_and_its_classifier_answers(album, tmp_path):
 
 @pytest.mark.slow
 def test_a_sweep_is_compared_and_leaves_nothing_where_one_stands(enough, tmp_path):
-    said = run(
-        tmp_path, "-m", "model=mobilenet", "data=base,pets", "seed=0,1", f"data.root={enough}"
-    )
+    said = run(tmp_path, "-m", *SMALL, "data=base,pets", "seed=0,1", f"data.root={enough}")
     assert said.returncode == 0, said.stderr
     assert "pets against base" in said.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"mlruns"}

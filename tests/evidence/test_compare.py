@@ -201,7 +201,7 @@ def test_the_table_is_what_an_independent_script_recomputes(swept):
     assert checked.returncode == 0, checked.stdout + checked.stderr
     *rows, last = checked.stdout.splitlines()
     assert rows == [
-        f"mobilenet {data}: 2 seeds" for data in ("base", "base C=1", "pets", "pets C=1")
+        f"mobilenet {data}: 2 seeds" for data in ("base", "base C=1.0", "pets", "pets C=1.0")
     ]
     assert int(last.split()[0]) > 50  # figures compared
 

@@ -47,7 +47,7 @@ def test_a_client_of_the_first_is_mila_is_answered(served):
         ).json()
         assert told["network"] == {
             "batch_size": 1,
-            "image": {"rows": 256, "cols": 256, "color_channels": 3},
+            "image": {"rows": 128, "cols": 128, "color_channels": 3},
         }
         assert told["meta"]["classes"] == ["mila", "not_mila"]
         assert all(

@@ -77,7 +77,7 @@ def test_a_client_of_the_first_is_mila_is_answered_by_a_file(trained, served):
     assert requests.get(f"{served}/model").json() == {"models": ["champion", run]}
     for name in ("champion", run):
         told = requests.get(f"{served}/model/{name}").json()
-        assert told["network"]["image"] == {"rows": 256, "cols": 256, "color_channels": 3}
+        assert told["network"]["image"] == {"rows": 128, "cols": 128, "color_channels": 3}
         assert told["meta"]["latest_logs"]["val_accuracy"] > 0.5
         [answer] = requests.post(f"{served}/model/{name}/prediction", data=photo_of(trained)).json()
         assert answer["mila"] > 0.5
