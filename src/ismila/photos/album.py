@@ -273,22 +273,14 @@ def _derived_folder(root: Path, cache: Path | None) -> Path:
     own = root / DERIVED
     if not root.is_dir():
         return own
-    if os.access(own if own.is_dir() else root, os.W_OK | os.X_OK) and _can_be_made(own):
-        return own
+    if os.access(own if own.is_dir() else root, os.W_OK | os.X_OK):
+        return own  # made by who first writes into it: an album that is only read gets none
     digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
     elsewhere = Path("data/cache") / digest
     return _made(
         elsewhere,
         f"neither {own} nor {elsewhere} can be written; give data.cache=DIR, a folder that may be",
     )
-
-
-def _can_be_made(folder: Path) -> bool:
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError:
-        return False
-    return True
 
 
 def _made(folder: Path, otherwise: str) -> Path:
