@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +19,17 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ismila.learning.training import Trained
+    from ismila.photos.album import Album
+    from ismila.settings import RunSettings
 
 FEW = 10
+IMPORTED_MEANWHILE = (
+    "torch",
+    "ismila.runs.registry",
+    "ismila.learning.training",
+    "mlflow.store.tracking.sqlalchemy_store",
+)
+"""They take seconds, on one core: meanwhile photos go through the backbone on the other."""
 
 
 def choose_root(given: str | None, subject: str) -> Path:
@@ -41,6 +53,43 @@ def choose_root(given: str | None, subject: str) -> Path:
     )
     draw_album(root, subject, progress=progress)
     return root
+
+
+def is_first_process() -> bool:
+    """Lightning starts the others of a distributed training by the same command, numbered."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def read_album(settings: RunSettings) -> tuple[Album, pd.DataFrame]:
+    """The album and its usable rows with their fold; what a backbone makes of them is cached."""
+    from ismila.learning.encoders import encode_ahead
+    from ismila.photos.album import Album
+    from ismila.photos.folds import assign_folds
+    from ismila.photos.index import require_both_labels, usable
+
+    root = choose_root(settings.data.root, settings.subject)
+    cache = settings.data.cache
+    album = Album.open(root, settings.subject, Path(cache) if cache else None)
+    index = album.update(progress)
+    require_both_labels(index, root, settings.subject)
+    if is_first_process():
+        print_album(index, root, settings.subject)
+    imports = threading.Thread(target=_import_slow_ones, daemon=True)
+    imports.start()
+    rows = usable(index)
+    if album.shares(rows) is None:
+        from ismila.learning.closeups import subject_shares
+
+        rows = album.keep_shares(rows, subject_shares(album, rows, progress))
+    rows["fold"] = assign_folds(rows, settings.seed)
+    encode_ahead(album, rows, settings.model, progress)
+    imports.join()
+    return album, rows
+
+
+def _import_slow_ones() -> None:
+    for name in IMPORTED_MEANWHILE:
+        importlib.import_module(name)
 
 
 def print_album(index: pd.DataFrame, root: Path, subject: str) -> None:

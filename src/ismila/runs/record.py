@@ -20,6 +20,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFL
 
 from ismila.photos import UserError
 from ismila.runs.store import answering, connect, experiment_of, first_line
+from ismila.settings import RunSettings, flat
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,6 +51,25 @@ class RunDescription:
     params: Mapping[str, object]
     tags: Mapping[str, str]
     parent: str = ""
+
+
+def describe(settings: RunSettings, root: Path, digest: str, parent: str) -> RunDescription:
+    """What is known of a run on the album at `root`, whose photos `digest` names."""
+    model = settings.model.name
+    data = settings.data.name
+    return RunDescription(
+        subject=settings.subject,
+        name=f"{model} {data} {settings.seed}",
+        params={**flat(settings), "album.root": str(root.resolve())},
+        tags={
+            "model": model,
+            "data": data,
+            "subject": settings.subject,
+            "album": digest,
+            "refit": settings.refit or "",
+        },
+        parent=parent,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
