@@ -38,7 +38,8 @@ def site(trained, tmp_path_factory):
     to = tmp_path_factory.mktemp("web") / "site"
     with contextlib.chdir(trained):
         for _ in range(2):  # the second takes the place of the first
-            said = export_web(find_run("best", "mila"), to, runtime=RUNTIME)
+            run_id = find_run("best", "mila", f"sqlite:///{trained}/mlruns/mlflow.db")
+            said = export_web(run_id, to, runtime=RUNTIME)
             assert "differs from torch" in said
     assert [path.name for path in to.parent.iterdir()] == ["site"]
     return to
