@@ -13,14 +13,13 @@ from ismila.cli.border import call_hydra, past_hydra
 from ismila.cli.progress import progress
 from ismila.cli.terminal import leave
 from ismila.cli.training import end_sweep, is_first_process, print_run, read_album
+from ismila.runs import SWEEP
 from ismila.settings import register, settings_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 CONF = Path(__file__).with_name("conf")
-SWEEP = "ISMILA_SWEEP_RUN"
-"""As in `runs.sweep`, which imports MLflow: a misspelt setting should not wait for that."""
 register()
 
 

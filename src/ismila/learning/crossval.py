@@ -95,12 +95,14 @@ def group_folds(stratum: Objects, group: Objects, trains: Bools, seed: int) -> I
     """
     of_subject = stratum == "subject"
     sides = [set(group[trains & side]) for side in (of_subject, ~of_subject)]
-    kept = {
-        name for side in sides if len(side) == 1 for name in side
-    }  # without it nothing could train
+    # without it nothing could train
+    kept = {name for side in sides if len(side) == 1 for name in side}
     folds = min([FOLDS, *(len(side) for side in sides if len(side) > 1)])
-    # a burst of several kinds counts where the subject is, since her photos are the rarest
-    rank = {name: min(stratum[group == name], key=lambda s: s != "subject") for name in set(group)}
+    rank: dict[str, str] = {}
+    for name, of in zip(group, stratum, strict=True):
+        # a burst of several kinds counts where the subject is, since her photos are the rarest
+        if name not in rank or of == "subject":
+            rank[name] = of
     drawn = {name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest() for name in rank}
     order = sorted(set(rank) - kept, key=lambda name: (rank[name], drawn[name]))
     number = {name: at % folds for at, name in enumerate(order)}

@@ -8,3 +8,7 @@ import os
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody hears of a person's runs
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+SWEEP = "ISMILA_SWEEP_RUN"
+"""Environment variable that holds the parent run's id while a multirun goes on: its jobs may be
+processes. It stands here so that asking for it imports no MLflow."""

@@ -10,13 +10,10 @@ import pandas as pd
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from ismila.photos import UserError
+from ismila.runs import SWEEP
 from ismila.runs.find import Recorded, finished_runs
 from ismila.runs.record import SOURCE
 from ismila.runs.store import answering, connect, experiment_of, tracking_uri
-
-SWEEP = "ISMILA_SWEEP_RUN"
-"""Environment variable that holds the parent run's id while a multirun goes on: its jobs may be
-processes."""
 
 
 def open_sweep(subject: str, uri: str | None = None) -> str:
