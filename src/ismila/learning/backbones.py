@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy.typing as npt
@@ -262,3 +263,9 @@ def weights_of(network: nn.Module) -> dict[str, Array]:
         name: tensor.detach().cpu().contiguous().numpy()
         for name, tensor in network.state_dict().items()
     }
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Array]) -> None:
+    """Put weights into a network by name; those that are not named stay as they are."""
+    state = {name: torch.from_numpy(array) for name, array in weights.items()}
+    network.load_state_dict(state, strict=False)

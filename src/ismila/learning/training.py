@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 import pytorch_lightning as pl
-import torch
 
 from ismila.learning.architecture import architecture_of
-from ismila.learning.backbones import make_network, weights_of
+from ismila.learning.backbones import load_weights, make_network, weights_of
 from ismila.learning.classifier import Classifier
 from ismila.learning.dataset import AlbumRows, album_rows
 from ismila.learning.encoders import encoder_of, image_spec_of, views_of
@@ -106,8 +105,7 @@ def _classifier(outcome: Outcome, settings: RunSettings) -> Classifier:
     spec = image_spec_of(settings.model)
     architecture = architecture_of(settings.model)
     network = make_network(architecture, spec)
-    state = {name: torch.from_numpy(array) for name, array in outcome.weights.items()}
-    network.load_state_dict(state, strict=False)
+    load_weights(network, outcome.weights)
     if isinstance(settings.model, FrozenSettings) and settings.model.finetune_blocks:
         architecture = architecture.with_own_weights()
     return Classifier(weights_of(network), architecture, spec, settings.subject, outcome.decision)

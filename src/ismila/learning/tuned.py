@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ismila.learning.architecture import Architecture
-from ismila.learning.backbones import Network, make_network, weights_of
+from ismila.learning.backbones import Network, load_weights, make_network, weights_of
 from ismila.learning.dataset import AlbumRows, CachedRows, batches
 from ismila.learning.decision import DecisionAnswers, decide
 from ismila.learning.encoders import views_of
@@ -73,10 +73,7 @@ class TunedRun:
         if isinstance(model, FrozenSettings) and not model.hidden:
             penalty = Penalty(model.C, model.shrink, self.rows.balanced)
             head, fitted = solve_head(rows, validation, penalty, trainer)
-            network.load_state_dict(
-                {name: torch.from_numpy(array) for name, array in head_weights(head).items()},
-                strict=False,
-            )
+            load_weights(network, head_weights(head))
             return fitted
         optimisation = self._optimisation(rows, epochs or model.epochs)
         return fit_network(network, (rows, validation), optimisation, trainer, self.settings.seed)
