@@ -53,11 +53,16 @@ def draw_photo(path: Path, seed: int, subject: bool, size=(160, 120)) -> Path:
     return path
 
 
-def settings(*overrides: str):
-    """The settings of `python -m ismila.train OVERRIDES`."""
+def config_of(*overrides: str):
+    """The config of `python -m ismila.train OVERRIDES`, as Hydra composes it."""
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return settings_of(compose("train", list(overrides)))
+        return compose("train", list(overrides))
+
+
+def settings(*overrides: str):
+    """The settings of `python -m ismila.train OVERRIDES`."""
+    return settings_of(config_of(*overrides))
 
 
 @pytest.fixture(autouse=True)

@@ -109,3 +109,9 @@ def test_code_is_counted_as_the_style_means_it(tmp_path):
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/test_one.py").touch()
     assert dict(measure_code.measured(package))["modules without a test"] == "0"
+
+
+def test_groups_of_tests_stay_together(request):
+    """Else each process sets up the dear fixtures for itself."""
+    if getattr(request.config.option, "loadgroup", False):
+        assert "@" in request.node.nodeid

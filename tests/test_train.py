@@ -158,7 +158,7 @@ def test_what_a_person_can_put_right_is_said_in_one_line(args, remedy, tmp_path)
     (tmp_path / "empty").mkdir()
     for i in range(4):
         draw_photo(tmp_path / f"one/mila/{i}.jpg", i, True)
-    said = run_apart(tmp_path, *args)
+    said = run(tmp_path, *args)
     assert said.returncode == 1
     *before, error = said.stderr.splitlines()
     assert error.startswith("error:")

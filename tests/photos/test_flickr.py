@@ -10,6 +10,7 @@ from flickr_server import NSID, FlickrServer, some_photos
 
 from ismila.photos.fetch import read_records
 from ismila.photos.flickr import Flickr, Keys, choose_url
+from ismila.photos.images import aside_path
 
 
 def command(server, root, *args):
@@ -258,13 +259,27 @@ def test_the_size_is_the_smallest_with_320_px():
     assert choose_url({"url_m": "file:///etc/passwd"}) == ""
 
 
+def test_what_a_killed_fetch_was_writing_is_removed_and_nothing_else(tmp_path):
+    """The pattern once lacked what `write_aside` had come to put into the name."""
+    root = tmp_path / "a"
+    (root / "mila").mkdir(parents=True)
+    mine = root / "mila/.holiday.jpg.part"
+    left = [aside_path(root / name) for name in ("mila/1000.jpg", "flickr.parquet")]
+    for path in [mine, *left]:
+        path.write_bytes(b"half")
+    with FlickrServer(some_photos(8)) as server:
+        assert fetch(server, root).returncode == 0
+    assert mine.exists()
+    assert not [path for path in left if path.exists()]
+
+
 @pytest.mark.slow
-def test_killed_twenty_times_the_album_ends_the_same(tmp_path):
-    with FlickrServer(some_photos(400)) as server:
+def test_killed_eight_times_the_album_ends_the_same(tmp_path):
+    with FlickrServer(some_photos(160)) as server:
         fetch(server, tmp_path / "whole")
         server.slow_s = 0.3
         draw = random.Random(0)
-        for _ in range(20):
+        for _ in range(8):
             process = subprocess.Popen(
                 command(server, tmp_path / "killed"),
                 env=env(server),

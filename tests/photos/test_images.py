@@ -9,6 +9,7 @@ from ismila.photos import images
 from ismila.photos.images import (
     ImageSpec,
     PhotoError,
+    aside_path,
     clear_aside,
     normalise,
     open_photo,
@@ -174,11 +175,9 @@ def test_a_file_written_by_many_at_once_is_whole(tmp_path):
 
 
 def test_what_killed_writers_left_is_cleared_and_nothing_else(tmp_path):
-    for name in (".a.jpg.1-00.part", ".b.jpg.1-00.part", ".a.jpg.swp", "a.jpg"):
-        (tmp_path / name).write_bytes(b"")
+    left = [aside_path(tmp_path / name) for name in ("a.jpg", "b.jpg")]
+    others = [tmp_path / name for name in (".a.jpg.swp", ".a.jpg.part", "a.jpg")]
+    for path in [*left, *others]:
+        path.write_bytes(b"")
     clear_aside(tmp_path / "a.jpg")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        ".a.jpg.swp",
-        ".b.jpg.1-00.part",
-        "a.jpg",
-    ]
+    assert sorted(tmp_path.iterdir()) == sorted([left[1], *others])

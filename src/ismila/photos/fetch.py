@@ -27,7 +27,7 @@ from ismila.photos.flickr import (
     Record,
     normal_tag,
 )
-from ismila.photos.images import MAX_PIXELS, write_aside
+from ismila.photos.images import MAX_PIXELS, write_aside, written_aside
 
 THREADS = 8
 WAITING = 4 * THREADS
@@ -42,8 +42,8 @@ SUFFIX = {
     "TIFF": ".tif",
     "BMP": ".bmp",
 }
-LEFTOVER = re.compile(r"\.(?:[0-9]+\.(?:jpg|png|gif|webp|tif|bmp)|flickr\.parquet)\.[0-9]+\.part")
-"""Name of a file that a killed fetch was writing. Others write aside, too, under other names."""
+FETCHED = re.compile(r"[0-9]+\.(?:jpg|png|gif|webp|tif|bmp)|flickr\.parquet")
+"""Name of a file that a fetch writes."""
 Advance = Callable[[int, int], None]
 
 
@@ -365,7 +365,7 @@ def _remove_leftovers(root: Path, subject: str) -> None:
     kinds = [path for path in pets.iterdir() if path.is_dir()] if pets.is_dir() else []
     for folder in (root, root / subject, root / f"not_{subject}", *kinds):
         for path in folder.glob(".*.part"):
-            if LEFTOVER.fullmatch(path.name):
+            if FETCHED.fullmatch(written_aside(path.name)):
                 path.unlink(missing_ok=True)
 
 

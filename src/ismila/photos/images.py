@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
 import warnings
 from collections.abc import Iterator
@@ -81,6 +82,9 @@ def pixels_digest(spec: ImageSpec) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+LONGEST_NAME = 50
+"""Characters of a file's name that its name aside keeps: a file name has at most 255 bytes."""
+ASIDE = re.compile(r"\.(?P<name>.+)\.[0-9]+-[0-9a-f]{8}\.part", re.DOTALL)
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "PPM")
 """What Pillow may take the bytes for: its other readers see little use and few eyes."""
 
@@ -291,8 +295,7 @@ def jpeg_bytes(image: Image.Image, quality: int) -> bytes:
 def write_aside(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, whenever the process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # the process id alone is not enough: threads, and containers that are all number 1
-    aside = path.with_name(f"{_aside_prefix(path)}{os.getpid()}-{secrets.token_hex(4)}.part")
+    aside = aside_path(path)
     try:
         aside.write_bytes(content)
         aside.replace(path)
@@ -300,12 +303,21 @@ def write_aside(path: Path, content: bytes) -> None:
         aside.unlink(missing_ok=True)
 
 
+def aside_path(path: Path) -> Path:
+    """Where a file is written before it is renamed: beside itself, under a name that is nobody else's."""
+    # the process id alone is not enough: threads, and containers that are all number 1
+    writer = f"{os.getpid()}-{secrets.token_hex(4)}"
+    return path.with_name(f".{path.name[:LONGEST_NAME]}.{writer}.part")
+
+
+def written_aside(name: str) -> str:
+    """Which file `name` was to become, if a killed writer left it behind; otherwise empty."""
+    left = ASIDE.fullmatch(name)
+    return left["name"] if left else ""
+
+
 def clear_aside(path: Path) -> None:
     """Delete what killed writers of this file left behind; only for who holds the file's lock."""
     for left in path.parent.iterdir():
-        if left.name.startswith(_aside_prefix(path)) and left.name.endswith(".part"):
+        if written_aside(left.name) == path.name[:LONGEST_NAME]:
             left.unlink(missing_ok=True)
-
-
-def _aside_prefix(path: Path) -> str:
-    return f".{path.name[:50]}."  # short: a file name has at most 255 bytes

@@ -36,12 +36,16 @@ def site(trained, tmp_path_factory):
             f"needs {RUNTIME}: npm pack {website.PACKAGE}@{website.VERSION} --pack-destination data/cache"
         )
     to = tmp_path_factory.mktemp("web") / "site"
+    to.mkdir()
+    of_before = {"made_by": website.MADE_BY, "files": ["old.js", website.MARK]}
+    (to / website.MARK).write_text(json.dumps(of_before))
+    (to / "old.js").write_text("of an earlier export")
     with contextlib.chdir(trained):
-        for _ in range(2):  # the second takes the place of the first
-            run_id = find_run("best", "mila", f"sqlite:///{trained}/mlruns/mlflow.db")
-            said = export_web(run_id, to, runtime=RUNTIME)
-            assert "differs from torch" in said
+        run_id = find_run("best", "mila", f"sqlite:///{trained}/mlruns/mlflow.db")
+        said = export_web(run_id, to, runtime=RUNTIME)
+        assert "differs from torch" in said
     assert [path.name for path in to.parent.iterdir()] == ["site"]
+    assert not (to / "old.js").exists()
     return to
 
 
