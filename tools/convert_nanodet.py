@@ -110,7 +110,9 @@ class Graph:
 
     def convolve(self, x: str, parts: tuple[str, str], size: int, stride: int) -> str:
         pads = [size // 2] * 4
-        return self.node("Conv", x, *parts, strides=[stride] * 2, pads=pads, kernel_shape=[size] * 2)
+        return self.node(
+            "Conv", x, *parts, strides=[stride] * 2, pads=pads, kernel_shape=[size] * 2
+        )
 
     def active(self, x: str, number: int, stride: int = 1) -> str:
         return self.node("LeakyRelu", self.conv(x, number, stride), alpha=SLOPE)
