@@ -60,7 +60,8 @@ KINDS = (
     "giraffe",
 )
 """COCO's animals, in the order of the graph's scores."""
-SIZE_PX = 352
+SIZE_PX = 416
+"""What the network was trained on; docs/animals.md compares smaller ones."""
 MULTIPLE_PX = 32
 """The graph's coarsest cells are so large."""
 MIN_SCORE = 0.25
