@@ -183,7 +183,7 @@ def distinct(boxes: Floats, scores: Floats) -> Ints:
     order = order[: min(int(has_area.sum()), CANDIDATES)]
     same = _same_animal(boxes[order])
     left = np.ones(len(order), np.bool_)
-    kept = []
+    kept: list[np.int64] = []
     for at, row in enumerate(order):
         if left[at] and len(kept) < MOST:
             kept.append(row)
