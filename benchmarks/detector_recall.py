@@ -3,9 +3,9 @@
     .venv/bin/python benchmarks/detector_recall.py ALBUM
 
 ALBUM holds `mila`, `pets/dog`, `pets/cat`, `pets/wild` and `not_mila` (things). "Far": each animal's photo is pasted
-at a half, a third and a quarter of the height into a random photo of things. It counts as found when a box's centre lies
-in what was pasted, and as found in place when a box overlaps (IoU > 0.5) the best one of the whole photo, which must
-have had one at the network's own 416 px.
+at a half, a third and a quarter of the height into a random photo of things. It counts as found when a box's centre
+lies in what was pasted, and as found in place when a box overlaps (IoU > 0.5) the best one of the whole photo, which
+must have had one at the network's own 416 px.
 """
 
 from __future__ import annotations
