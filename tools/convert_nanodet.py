@@ -194,7 +194,7 @@ def head(graph: Graph, x: str, number: int) -> str:
 
 
 def decode(graph: Graph, x: str) -> tuple[str, str]:
-    """A head's output -> boxes `[n, h * w, 4]` in fractions of the image, scores `[n, h * w, 10]`."""
+    """A head's output -> boxes `[n, h * w, 4]` in fractions, scores `[n, h * w, 10]`."""
     flat = graph.node("Reshape", x, graph.ints(0, 0, -1))
     cells = graph.node("Transpose", flat, perm=[0, 2, 1])
     logits = graph.node("Slice", cells, graph.ints(0), graph.ints(len(ANIMALS)), graph.ints(2))
@@ -232,7 +232,7 @@ def numbers(graph: Graph, count: str) -> str:
 
 
 def build(weights: dict[str, Halves]) -> onnx.ModelProto:
-    """Input `images` `[n, 3, s, s]`, RGB in 0..255; outputs `boxes` and `scores`, cells in the middle."""
+    """Input `images` `[n, 3, s, s]`, RGB in 0..255; outputs `boxes`, `scores`."""
     graph = Graph(weights)
     maps = neck(graph, backbone(graph))
     heads = [head(graph, x, 28 + 2 * at) for at, x in enumerate(maps)]
@@ -256,7 +256,7 @@ def build(weights: dict[str, Halves]) -> onnx.ModelProto:
 
 
 def draw_image(seed: int, size_px: int = 416) -> npt.NDArray[np.uint8]:
-    """`[size_px, size_px, 3]`: a dark animal of three ellipses on a mosaic; numpy alone draws it."""
+    """`[size_px, size_px, 3]`: a dark animal of three ellipses on a mosaic."""
     rng = np.random.default_rng(seed)
     mosaic = rng.integers(120, 256, (8, 8, 3), dtype=np.uint8)
     image = mosaic.repeat(size_px // 8, 0).repeat(size_px // 8, 1)
@@ -273,7 +273,7 @@ def draw_image(seed: int, size_px: int = 416) -> npt.NDArray[np.uint8]:
 
 
 def write_reference(original: Path, to: Path = REFERENCE) -> None:
-    """What the plain conversion makes of drawn images: boxes and animals' scores of every 7th cell."""
+    """What the plain conversion makes of drawn images: of every 7th cell."""
     from onnxruntime import InferenceSession
 
     session = InferenceSession(str(original), providers=["CPUExecutionProvider"])

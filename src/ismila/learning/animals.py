@@ -138,7 +138,7 @@ class Detector:
         self._session = graph_session(NANODET, threads)
 
     def __call__(self, images: Pixels) -> list[list[Animal]]:
-        """`[N, S, S, 3]` uint8, whole photos squashed to the square -> animals of each, best first."""
+        """`[N, S, S, 3]` uint8, whole photos squashed -> animals of each, best first."""
         found: list[list[Animal]] = []
         for at in range(0, len(images), CHUNK):
             chunk = images[at : at + CHUNK].transpose(0, 3, 1, 2)
@@ -309,7 +309,7 @@ def _animals_in(table: pd.DataFrame) -> dict[str, list[Animal]]:
 
 
 def _as_table(seen: Mapping[str, list[Animal]], digest: str) -> pd.DataFrame:
-    """A row for each animal; a photo without any has one, with n = 0, so that it is not asked again."""
+    """A row for each animal; a photo without any has one with n = 0: it is not asked again."""
     rows: list[tuple[object, ...]] = []
     for sha, animals in seen.items():
         for animal in animals:
