@@ -18,6 +18,8 @@ TESTED_ELSEWHERE = {
     "learning/weights/__init__.py": "learning/test_backbones.py",
     # An exception without code, raised and said in every room.
     "photos/__init__.py": "photos/test_labels.py",
+    # test_animals.py is that of demo/: names of test files must differ.
+    "learning/animals.py": "learning/test_learning_animals.py",
     # test_metrics.py is that of evidence/: names of test files must differ.
     "use/serve/metrics.py": "use/serve/test_serve_metrics.py",
     # Each parses, makes one call and prints: asked as a person does, one after another.

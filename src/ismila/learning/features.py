@@ -271,7 +271,7 @@ class OnnxBackbone:
     def __init__(self, spec: ImageSpec, graph: Path = BUNDLED, threads: int = 0) -> None:
         self.spec = spec
         self.digest = bundled_digest(graph)
-        self._session = _session(graph.with_suffix(".onnx"), threads)
+        self._session = graph_session(graph.with_suffix(".onnx"), threads)
         self.shape = (int(self._session.get_outputs()[0].shape[1]),)
 
     def __call__(self, images: Pixels) -> Floats:
@@ -291,7 +291,8 @@ _session_lock = threading.Lock()
 
 
 @lru_cache
-def _session(graph: Path, threads: int) -> Any:
+def graph_session(graph: Path, threads: int) -> Any:
+    """A graph in onnxruntime, opened once; 0 threads are as many as there are cores."""
     from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
     from onnxruntime.capi.onnxruntime_pybind11_state import SessionOptions
 

@@ -8,3 +8,5 @@ LITE0 = BUNDLED.with_name("efficientnet_lite0.safetensors")
 """EfficientNet-Lite0 (float32), likewise."""
 BOTH = BUNDLED.with_name("both.onnx")
 """The two graphs as one, the channels of their grids side by side; it reads both weights files."""
+NANODET = BUNDLED.with_name("nanodet.onnx")
+"""NanoDet-g for the ten animals of COCO, weights inside (float16, computed in float32)."""
