@@ -4,7 +4,8 @@
     python benchmarks/browser_difference.py SITE ALBUM [--photos 100] [--large 20]
 
 Asks `ismila predict` (the best run of the working folder) and the page in Debian's chromium about the same photos, then
-about some of them enlarged to 12 megapixels, which Pillow's JPEG decoder scales down and the browser's does not.
+about some of them enlarged to 12 megapixels, which Pillow's JPEG decoder scales down and the browser's does not. Boxes
+are compared where both see as many animals in a photo: by the largest difference of an edge, as a share of the photo.
 """
 
 from __future__ import annotations
@@ -16,40 +17,53 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from ismila.photos.labels import walk
 
 ASK = """async ([name, content]) => {
   const { answer } = await import("./answers.js");
   const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
-  return (await answer(new File([bytes], name))).probability; }"""
+  const photo = new File([bytes], name), started = performance.now();
+  const { probability, animals } = await answer(photo);
+  return { probability, animals: animals ?? [], ms: performance.now() - started }; }"""
+DETECT = """async (times) => {
+  const { detector } = await (await fetch("model.json")).json();
+  if (!detector) return null;
+  const ort = await import("./ort.js"), size = detector.size_px;
+  ort.env.wasm.numThreads = 1;
+  ort.env.wasm.wasmPaths = { wasm: new URL("ort.wasm", location.href).href };
+  const session = await ort.InferenceSession.create("animals.onnx", { executionProviders: ["wasm"] });
+  const images = new ort.Tensor("float32", new Float32Array(3 * size * size).fill(128), [1, 3, size, size]);
+  await session.run({ images });
+  const took = [];
+  for (let i = 0; i < times; i++) {
+    const started = performance.now();
+    await session.run({ images });
+    took.push(performance.now() - started);
+  }
+  return took.sort((a, b) => a - b); }"""
+"""Milliseconds that the detector's network takes alone, the fastest run first."""
+TIMES = 10
 
 
-def by_predict(photos: list[Path]) -> tuple[np.ndarray, float]:
+def by_predict(photos: list[Path]) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "ismila.cli", "predict", "--json", *map(str, photos)]
-    told = [json.loads(line) for line in subprocess.check_output(command, text=True).splitlines()]
-    return np.array([one["probability"] for one in told]), told[0]["threshold"]
+    return [json.loads(line) for line in subprocess.check_output(command, text=True).splitlines()]
 
 
-def by_browser(site: Path, photos: list[Path]) -> tuple[np.ndarray, float]:
+@contextmanager
+def page_of(site: Path) -> Iterator[Page]:
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
     server = subprocess.Popen(
-        [
-            sys.executable,
-            "-u",
-            "-m",
-            "http.server",
-            "0",
-            "--bind",
-            "127.0.0.1",
-            "--directory",
-            str(site),
-        ],
+        [*command, "--directory", str(site)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -62,31 +76,51 @@ def by_browser(site: Path, photos: list[Path]) -> tuple[np.ndarray, float]:
             )
             page = browser.new_page()
             page.goto(address)
-            found, started = [], 0.0
-            for at, photo in enumerate(photos):
-                if at == 1:
-                    started = time.perf_counter()  # the first waits for the model
-                found.append(
-                    page.evaluate(ASK, [photo.name, base64.b64encode(photo.read_bytes()).decode()])
-                )
-            seconds = (time.perf_counter() - started) / max(len(photos) - 1, 1)
+            yield page
             browser.close()
     finally:
         server.kill()
         server.wait()
-    return np.array(found), seconds
 
 
-def compare(site: Path, photos: list[Path], what: str) -> None:
-    (here, threshold), (there, seconds) = by_predict(photos), by_browser(site, photos)
-    difference = np.abs(here - there)
-    flips = int(((here >= threshold) != (there >= threshold)).sum())
+def by_browser(page: Page, photos: list[Path]) -> list[dict[str, Any]]:
+    return [
+        page.evaluate(ASK, [photo.name, base64.b64encode(photo.read_bytes()).decode()])
+        for photo in photos
+    ]
+
+
+def say_boxes(here: list[dict[str, Any]], there: list[dict[str, Any]]) -> None:
+    alike = []
+    for one, other in zip(here, there, strict=True):
+        boxes = [sorted(animal["box"] for animal in told["animals"]) for told in (one, other)]
+        if len(boxes[0]) == len(boxes[1]):
+            alike.append(np.abs(np.array(boxes[0]) - np.array(boxes[1])).max(initial=0))
+    print(
+        f"  {sum(len(one['animals']) for one in here)} animals; as many in {len(alike)} of {len(here)} "
+        f"photos; difference of an edge in those: mean {np.mean(alike):.5f}, "
+        f"95 % below {np.quantile(alike, 0.95):.5f}, max {np.max(alike):.5f}"
+    )
+
+
+def compare(page: Page, photos: list[Path], what: str) -> None:
+    here = by_predict(photos)
+    there = by_browser(page, photos)
+    ours, theirs = (np.array([one["probability"] for one in told]) for told in (here, there))
+    difference = np.abs(ours - theirs)
+    threshold = here[0]["threshold"]
+    flips = int(((ours >= threshold) != (theirs >= threshold)).sum())
+    ms = np.array([one["ms"] for one in there[1:]])  # the first waits for the model
     print(
         f"{what}: {len(photos)} photos, difference in probability mean {difference.mean():.5f}, "
-        f"95 % below {np.quantile(difference, 0.95):.5f}, max {difference.max():.5f}; {flips} verdicts differ; "
-        f"{seconds:.2f} s a photo in the browser",
-        flush=True,
+        f"95 % below {np.quantile(difference, 0.95):.5f}, max {difference.max():.5f}; "
+        f"{flips} verdicts differ; {ms.min():.0f} ms a photo in the browser at best, {np.median(ms):.0f} (median)"
     )
+    say_boxes(here, there)
+    for at in np.argsort(-difference)[:3]:
+        print(
+            f"  {photos[at].name}: {ours[at]:.4f} here, {theirs[at]:.4f} in the browser", flush=True
+        )
 
 
 def enlarged(photo: Path, to: Path) -> Path:
@@ -108,10 +142,14 @@ def main() -> None:
     args = parser.parse_args()
     every = [args.album / name for name in sorted(walk(args.album))]
     some = [every[i] for i in np.linspace(0, len(every) - 1, args.photos).astype(int)]
-    compare(args.site, some, "as they are")
-    with tempfile.TemporaryDirectory() as folder:
-        few = [some[i] for i in np.linspace(0, len(some) - 1, args.large).astype(int)]
-        compare(args.site, [enlarged(photo, Path(folder)) for photo in few], "12 megapixels")
+    few = [some[i] for i in np.linspace(0, len(some) - 1, args.large).astype(int)]
+    with page_of(args.site) as page, tempfile.TemporaryDirectory() as folder:
+        if ms := page.evaluate(DETECT, TIMES):
+            print(
+                f"the detector's network: {ms[0]:.0f} ms at best, {np.median(ms):.0f} ms (median)"
+            )
+        compare(page, some, "as they are")
+        compare(page, [enlarged(photo, Path(folder)) for photo in few], "12 megapixels")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ismila.learning.animals import Detector
-from ismila.learning.features import graph_session
+from ismila.learning.graphs import graph_session
 
 SIZES_PX = (416, 352, 320)
 BATCHES = (1, 4, 16)

@@ -18,6 +18,7 @@ import ismila.train
 from ismila.cli.border import call_hydra
 from ismila.cli.main import main
 from ismila.cli.training import end_sweep
+from ismila.learning.features import OnnxBackbone
 from ismila.settings import register, settings_of
 
 CONF = Path(ismila.__file__).with_name("conf")
@@ -25,7 +26,7 @@ CONF = Path(ismila.__file__).with_name("conf")
 
 SMALL = ("model=mobilenet", "model.size_px=128")
 """Real features in a tenth of the time that the default takes."""
-DEAR = ("trained", "swept")
+DEAR = ("trained", "swept", "both_trained")
 """Fixtures that train in a process of their own."""
 
 
@@ -37,8 +38,12 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(dear or str(item.path)))
 
 
-def draw_photo(path: Path, seed: int, subject: bool, size=(160, 120)) -> Path:
-    """A noisy photo; the subject is a large orange blob."""
+ORANGE = (250, 140, 20)
+BLUE = (20, 90, 250)
+
+
+def draw_photo(path: Path, seed: int, subject: bool, size=(160, 120), colour=ORANGE) -> Path:
+    """A noisy photo; the subject is a large blob, orange, or in the colour of another pet."""
     rng = np.random.default_rng(seed)
     pixels = np.asarray(
         Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(size), np.int16
@@ -47,7 +52,7 @@ def draw_photo(path: Path, seed: int, subject: bool, size=(160, 120)) -> Path:
     if subject:
         y, x = np.ogrid[: size[1], : size[0]]
         blob = ((x - rng.integers(50, 110)) / 45) ** 2 + ((y - rng.integers(45, 75)) / 38) ** 2 < 1
-        pixels[blob] = (250, 140, 20)
+        pixels[blob] = colour
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, quality=90)
     return path
@@ -183,6 +188,35 @@ def trained(tmp_path_factory):
     said = call(folder, "ismila.train", *SMALL, "data=pets", "data.root=album")
     assert said.returncode == 0, said.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def both_trained(tmp_path_factory):
+    """A folder with an album of two pets, mila and rex, and a run of each from one sweep; do not change it."""
+    folder = tmp_path_factory.mktemp("pets")
+    draw_album(folder / "album")
+    for i in range(24):
+        draw_photo(folder / f"album/rex/r{i}.jpg", 3000 + i, True, colour=BLUE)
+    encoded = count_encoded(folder, "subject=mila,rex")
+    (folder / "encoded.txt").write_text(str(encoded))
+    return folder
+
+
+def count_encoded(folder: Path, subjects: str) -> int:
+    """Train for subjects in a sweep; how many images went through the backbone."""
+    encoded = []
+    encode = OnnxBackbone.__call__
+
+    def counted(self, images):
+        encoded.append(len(images))
+        return encode(self, images)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OnnxBackbone, "__call__", counted)
+        overrides = [*SMALL, "data=pets", "data.root=album", subjects]
+        said = call(folder, "ismila.train", "-m", *overrides)
+    assert said.returncode == 0, said.stderr
+    return sum(encoded)
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,7 @@ class Ledger:
             results = RunResults(
                 figures=figures,
                 predictions=table,
+                strangers=None,
                 classifier=classifier or NoClassifier(),
                 config_yaml="seed: 0\n",
                 digest=tags["album"],

@@ -20,6 +20,7 @@ TESTED_ELSEWHERE = {
     "photos/__init__.py": "photos/test_labels.py",
     # test_animals.py is that of demo/: names of test files must differ.
     "learning/animals.py": "learning/test_learning_animals.py",
+    "learning/animal_table.py": "learning/test_learning_animals.py",
     # test_metrics.py is that of evidence/: names of test files must differ.
     "use/serve/metrics.py": "use/serve/test_serve_metrics.py",
     # Each parses, makes one call and prints: asked as a person does, one after another.

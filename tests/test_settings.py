@@ -10,7 +10,14 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ismila.photos import UserError
-from ismila.settings import CNNSettings, FrozenSettings, RunSettings, SettingError, flat, settings_of
+from ismila.settings import (
+    CNNSettings,
+    FrozenSettings,
+    RunSettings,
+    SettingError,
+    flat,
+    settings_of,
+)
 
 GROUPS = {
     path.name: sorted(p.stem for p in path.glob("*.yaml"))
@@ -31,7 +38,7 @@ def test_every_config_file_gives_settings(choice):
     assert isinstance(settings(choice), RunSettings)
 
 
-def test_model_mobilenet_is_mobilenetv2_alone_and_the_default_is_the_pair():
+def test_model_mobilenet_is_mobilenetv2_alone_and_the_default_finds_the_animal():
     alone = settings("model=mobilenet").model
     assert (alone.name, alone.size_px, alone.hidden, alone.weights) == (
         "mobilenet",
@@ -39,8 +46,10 @@ def test_model_mobilenet_is_mobilenetv2_alone_and_the_default_is_the_pair():
         0,
         "bundled",
     )
-    pair = settings().model
-    assert (pair.name, pair.size_px) == ("pair", 256)
+    pair = settings("model=pair").model
+    assert (pair.name, pair.size_px, pair.detector) == ("pair", 256, None)
+    default = settings().model
+    assert (default.name, default.backbone, default.detector) == ("reid", "pair", "nanodet")
     article = settings("experiment=article_mobilenet").model
     assert (article.name, article.size_px, article.hidden) == ("mobilenet", 224, 128)
     assert isinstance(settings("model=cnn").model, CNNSettings)
@@ -76,13 +85,15 @@ def test_the_same_is_refused_on_the_command_line():
         ("model.C=0", "model.C=0.0: expected a number above 0"),
         ("model.size_px=-5", "at least 32"),
         ("model.weights=imagenet", "bundled or torchvision"),
-        ("model.name=resnet", "mobilenet, efficientnet_lite0 or pair"),
+        ("model.backbone=resnet", "mobilenet, efficientnet_lite0 or pair"),
+        ("model.detector=yolo", "nanodet or null"),
         ("data.balance=even", "weights, equal or none"),
         ("refit=some", "expected all or null"),
         ("seed=-1", "seed=-1"),
         ("trainer.devices=0", "a number from 1 or auto"),
         ("trainer.accelerator=abacus", "cpu, gpu or auto"),
         ("subject=not_mila", "does not begin with not_"),
+        ("subject='mila,rex'", "several subjects are a run each"),
         ("subject=a/b", "the name of a folder"),
         ("subject=..", "the name of a folder"),
         ("subject=pets", "the name of a folder"),
@@ -101,6 +112,10 @@ def test_what_was_expected_is_said(override, expected):
 def test_settings_that_do_not_go_together():
     with pytest.raises(SettingError, match="leave one of them out"):
         settings("model=mobilenet", "model.finetune_blocks=1", "refit=all")
+    with pytest.raises(SettingError, match="expected null with model"):
+        settings("model=reid", "model.hidden=16")
+    with pytest.raises(SettingError, match="take model=reid or model=mobilenet"):
+        settings("model=cnn", "data=strangers")
     with pytest.raises(SettingError, match="but for mobilenet"):
         settings("model=pair", "model.weights=torchvision")
 

@@ -83,6 +83,7 @@ class DataSettings(_Checked):
         root: the album's folder; None: data/photos, or else the drawn demo album.
         cache: where derived files go; None: beside the photos where that can be written.
         pets: other animals are among the negatives.
+        strangers: and thousands of animals and things that the package knows.
         closeups_above: only photos of the subject whose `subject_share` is above this; labels.csv decides before it.
         balance: `weights` lets both sides weigh the same in the loss, `equal` draws as many negatives as there are
             positives, `none` does nothing.
@@ -93,6 +94,7 @@ class DataSettings(_Checked):
     root: str | None
     cache: str | None
     pets: bool
+    strangers: bool
     closeups_above: float | None = number(low=0, high=1)
     balance: str = choice("weights", "equal", "none")
 
@@ -134,7 +136,8 @@ class FrozenSettings(ModelSettings):
     """A pretrained backbone, frozen, with a head.
 
     Attributes:
-        name: `pair` is MobileNetV2 and EfficientNet-Lite0 side by side.
+        backbone: `pair` is MobileNetV2 and EfficientNet-Lite0 side by side.
+        detector: what finds the animals that are cut out and asked about; None: the whole photo is asked.
         weights: `bundled`, or `torchvision` (its newest for MobileNetV2, downloaded).
         C: inverse strength of the linear head's L2 penalty, as scikit-learn's.
         shrink: how far the penalty's units go from the other photos' spread to the same for all features.
@@ -143,7 +146,9 @@ class FrozenSettings(ModelSettings):
         finetune_blocks: train the backbone's last blocks, too, after the head.
     """
 
-    name: str = choice("mobilenet", "efficientnet_lite0", "pair")
+    name: str
+    backbone: str = choice("mobilenet", "efficientnet_lite0", "pair")
+    detector: str | None = choice("nanodet", None)
     weights: str = choice("bundled", "torchvision")
     C: float = number(above=0, high=1e6)
     shrink: float = number(low=0, high=1e6)
@@ -155,9 +160,14 @@ class FrozenSettings(ModelSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.weights == "torchvision" and self.name != "mobilenet":
+        if self.weights == "torchvision" and self.backbone != "mobilenet":
             raise SettingError("model.weights=torchvision: expected bundled, but for mobilenet")
-        if self.finetune_blocks and self.name == "pair":
+        if self.detector and not self.is_linear:
+            raise SettingError(
+                f"model.detector={self.detector}: expected null with model.hidden or "
+                "model.finetune_blocks; take model=mobilenet"
+            )
+        if self.finetune_blocks and self.backbone == "pair":
             raise SettingError("model.finetune_blocks: expected 0 for pair; take model=mobilenet")
 
     @property
@@ -226,9 +236,20 @@ class RunSettings(_Checked):
             raise SettingError(
                 f"subject={self.subject}: expected the name of a folder, such as mila"
             )
+        if "," in self.subject:
+            raise SettingError(
+                f"subject={self.subject}: expected one name; several subjects are a run each, with: "
+                "python -m ismila.train -m subject=mila,rex"
+            )
         if self.subject.startswith("not_"):
             raise SettingError(
                 f"subject={self.subject}: expected a name that does not begin with not_"
+            )
+        is_linear = isinstance(self.model, FrozenSettings) and self.model.is_linear
+        if self.data.strangers and not is_linear:
+            raise SettingError(
+                f"data={self.data.name}: strangers are known to a linear head on a bundled backbone "
+                "only; take model=reid or model=mobilenet"
             )
         finetuned = isinstance(self.model, FrozenSettings) and self.model.finetune_blocks
         if self.refit and finetuned:

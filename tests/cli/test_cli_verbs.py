@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from conftest import draw_photo
 
-from ismila.cli import check, compare, fetch, make_parser, scan
+from ismila.cli import check, compare, fetch, make_parser, predict, scan
 from ismila.cli.main import VERBS, main
 from ismila.photos.fetch import Fetched
 from ismila.use.ask.library import Scanned
+from ismila.use.ask.pets import PetAnswer, Together
+from ismila.use.ask.predict import AnswerOfPets
 
 
 def test_every_verb_has_a_file_of_its_name():
@@ -42,6 +44,8 @@ def test_every_verb_explains_itself(verb, capsys):
         ["add", "x", "--as", "mila", "--copy", "--link"],
         ["export", "--to", "x", "--format", "exe"],
         ["serve", "--run", "latest", "--model", "x.onnx"],
+        ["predict", "--subject", "mila,../rex", "a.jpg"],
+        ["scan", "--subject", "mila,", "library"],
     ],
     ids=" ".join,
 )
@@ -50,6 +54,44 @@ def test_wrong_usage_exits_with_2(words, capsys):
         main(words)
     assert end.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["serve"],
+        ["report"],
+        ["explain", "a.jpg"],
+        ["export", "--to", "x", "--format", "onnx"],
+        ["index"],
+    ],
+    ids=" ".join,
+)
+def test_a_verb_that_asks_about_one_subject_refuses_several(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--subject", "mila,rex"])
+    assert end.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"ismila {words[0]}: error: argument --subject: 'mila,rex': expected one subject" in last
+
+
+def test_several_subjects_are_each_named_once():
+    parsed = make_parser().parse_args(["predict", "--subject", "mila, rex,mila", "a.jpg"])
+    assert parsed.subjects == ("mila", "rex")
+
+
+def test_who_is_in_a_photo_in_words(tmp_path):
+    def line(**verdicts):
+        answers = {
+            name: PetAnswer(0.5, verdict == name, 0.5, "r", verdict)
+            for name, verdict in verdicts.items()
+        }
+        return predict._as_line(AnswerOfPets(tmp_path, Together(answers))).split("  mila ")[0]
+
+    assert line(mila="mila", rex="rex").strip() == "mila, rex"
+    assert line(mila="not mila", rex="rex").strip() == "rex"
+    assert line(mila="not mila", rex="not rex").strip() == "not mila, not rex"
+    assert line(mila="mila", rex="unsure").strip() == "mila, rex unsure"
 
 
 def test_index_and_add(tmp_path, capsys):

@@ -141,7 +141,7 @@ def test_neighbours_are_the_photos_that_were_trained_on_and_no_others(trained, l
 @pytest.mark.slow
 def test_a_picture_and_a_line_for_each_photo(album, tmp_path):
     cache = tmp_path / "elsewhere"
-    how = ["model=cnn", "data=closeups", "model.epochs=2", "refit=all"]
+    how = ["model=cnn", "data=pets", "model.epochs=2", "refit=all"]
     said = call(tmp_path, "ismila.train", *how, f"data.root={album}", f"data.cache={cache}")
     assert said.returncode == 0, said.stderr
     (tmp_path / "half.jpg").write_bytes((album / "mila/m0.jpg").read_bytes()[:900])

@@ -16,6 +16,7 @@ from ismila.evidence.metrics import (
     reported,
     reported_figures,
     selection_figures,
+    stranger_figures,
     wilson,
 )
 
@@ -56,6 +57,31 @@ def test_rates_count_photos():
         "fpr_cat": (0, 1),
         "fpr_dog": (1, 1),
     }
+
+
+def test_far_is_counted_where_the_share_is_known():
+    rows = [
+        ("subject", "mila", 0.05, 0.9),
+        ("subject", "mila", 0.05, 0.1),
+        ("subject", "mila", 0.5, 0.1),
+    ]
+    rows += [("subject", "mila", np.nan, 0.9), ("things", "things", np.nan, 0.9)]
+    table = pd.DataFrame(rows, columns=["label", "kind", "subject_share", "probability"])
+    table = table.assign(closeup=False, threshold=0.5)
+    assert rates(table)["recall_far"] == (1, 2)
+    assert "recall_far" not in rates(table.drop(columns="subject_share"))
+
+
+def test_strangers_are_counted_by_kind():
+    kinds = ["dog", "dog", "cat", "things"]
+    table = pd.DataFrame({"kind": kinds, "probability": [0.9, 0.1, 0.1, 0.9], "threshold": 0.5})
+    assert stranger_figures(table) == {
+        "test_fpr_strangers": 1 / 3,
+        "test_fpr_strangers_dog": 0.5,
+        "test_fpr_strangers_cat": 0.0,
+        "test_fpr_strangers_things": 1.0,
+    }
+    assert stranger_figures(None) == {}
 
 
 def test_each_row_is_judged_by_its_own_threshold():

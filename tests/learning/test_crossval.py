@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from ismila.learning.crossval import Examples, group_folds, out_of_fold, splits
+from ismila.learning.crossval import Examples, group_folds, most_alike, out_of_fold, splits
 from ismila.learning.heads import Penalty
 
 PENALTY = Penalty(0.02, 5, True)
@@ -16,7 +18,8 @@ def drawn(n_subject, n_things, n_pets=0, seed=0, per_group=1):
     x = rng.gamma(2, 1, (1, len(stratum), 30)).astype(np.float32)
     x += (stratum == "subject")[:, None].astype(np.float32)
     group = np.array([f"g{i // per_group}" for i in range(len(stratum))], object)
-    return Examples(x, stratum, group, np.asarray(stratum != "pets/dog"))
+    trains = np.asarray(stratum != "pets/dog")
+    return Examples(x, stratum, group, trains, trains, np.arange(len(stratum)))
 
 
 def test_a_group_is_never_on_both_sides_and_every_row_is_held_out():
@@ -36,6 +39,8 @@ def test_a_row_that_does_not_train_is_held_out_with_its_burst_mates():
         np.append(examples.stratum, "subject"),
         np.append(examples.group, "g0"),
         np.append(examples.trains, False),
+        np.append(examples.in_variant, False),
+        np.arange(len(examples) + 1),
     )
     logits = out_of_fold(with_twin, PENALTY, 0).logits
     assert logits[-1] == pytest.approx(logits[0], abs=1e-4)
@@ -75,11 +80,57 @@ def test_small_and_lopsided_sides_raise_nothing(sides):
 def test_a_head_that_saw_the_row_would_be_surer():
     rng = np.random.default_rng(0)
     noise = drawn(20, 20)
-    noise = Examples(
-        rng.normal(size=(1, 40, 60)).astype(np.float32), noise.stratum, noise.group, noise.trains
-    )
+    noise = replace(noise, x=rng.normal(size=(1, 40, 60)).astype(np.float32))
     out = out_of_fold(noise, PENALTY, 0)
     right = (out.logits > 0) == noise.is_subject
     assert (
         right.mean() < 0.75
     )  # nothing to learn: answers of heads that saw the rows would be all right
+
+
+def herd(n_alone, n_with_another, seed=0):
+    """Photos of the subject, some with another animal that stands first in its photo."""
+    rng = np.random.default_rng(seed)
+    she = rng.normal(size=40)
+    alone = she + rng.normal(size=(n_alone, 40)) / 3
+    pairs = [
+        row
+        for _ in range(n_with_another)
+        for row in (rng.normal(size=40), she + rng.normal(size=40) / 3)
+    ]
+    x = np.concatenate([alone, *[row[None] for row in pairs]]).astype(np.float32)
+    photo = np.r_[np.arange(n_alone), n_alone + np.repeat(np.arange(n_with_another), 2)]
+    return x, photo
+
+
+@pytest.mark.parametrize(("n_alone", "n_with_another"), [(8, 5), (2, 10), (0, 9), (6, 0)])
+def test_of_several_animals_the_one_that_all_photos_share_is_taken(n_alone, n_with_another):
+    x, photo = herd(n_alone, n_with_another)
+    taken = most_alike(x, photo)
+    assert taken.sum() == n_alone + n_with_another
+    if n_alone:
+        assert taken.tolist() == [True] * n_alone + [False, True] * n_with_another
+
+
+def test_another_animal_in_her_photo_is_nobodys_label():
+    x, photo = herd(8, 5)
+    n = len(photo)
+    other = Examples(
+        np.concatenate([x, -x])[None],
+        np.array(["subject"] * n + ["pets/dog"] * n, object),
+        np.array([f"g{number}" for number in np.r_[photo, photo + 100]], object),
+        np.ones(2 * n, bool),
+        np.ones(2 * n, bool),
+        np.r_[photo, photo + 100],
+    )
+    rows, is_subject = other.training()
+    assert (is_subject.sum(), (~is_subject).sum()) == (13, n)
+    assert len(rows) == 13 + n
+
+
+def test_a_photo_is_answered_by_its_best_row():
+    x, photo = herd(3, 2)
+    examples = Examples(
+        x[None], *[np.array(["subject"] * 7, object)] * 2, *[np.ones(7, bool)] * 2, photo
+    )
+    assert examples.by_photo(np.arange(7, dtype=np.float32)).tolist() == [0, 1, 2, 4, 6]

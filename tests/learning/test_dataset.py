@@ -5,6 +5,7 @@ from conftest import settings
 
 from ismila.learning.dataset import CachedRows, album_rows, batches, is_closeup
 from ismila.learning.features import Features, Identity
+from ismila.learning.views import Viewer
 from ismila.photos.images import ImageSpec
 
 
@@ -65,7 +66,7 @@ def test_equal_balance_takes_as_many_negatives_in_each_fold_whatever_the_rows_or
 
 @pytest.fixture
 def cached(tmp_path):
-    features = Features(tmp_path, ImageSpec(32), Identity(ImageSpec(32)))
+    features = Features(tmp_path, Viewer(ImageSpec(32)), Identity(ImageSpec(32)))
     table = index(4, 6, 0)
     images = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 32, 32, 3), np.uint8)
     features.store.add(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -89,3 +91,23 @@ def test_the_temperature_divides_logits():
     assert Decision(0.5, 2.0).probabilities(np.array([2.0], np.float32)) == pytest.approx(
         1 / (1 + np.exp(-1))
     )
+
+
+def test_look_alikes_among_thousands_do_not_shut_the_subject_out():
+    """A tenth of the strangers look just like her: without a bound the threshold lay above all of her photos."""
+    rng = np.random.default_rng(0)
+    hers = rng.normal(2, 1, 50)
+    others = np.r_[rng.normal(-6, 1, 900), rng.normal(4, 1, 100)]
+    logits = np.r_[hers, others].astype(np.float32)
+    is_subject = np.arange(1050) < 50
+    strict = ThresholdRule(0.0005, float("inf"))
+    assert (hers >= choose_threshold(logits, is_subject, strict)).mean() < 0.1
+    kept = choose_threshold(logits, is_subject, replace(strict, keeps=0.8))
+    assert (hers >= kept).mean() >= 0.8
+
+
+def test_where_none_looks_like_her_the_bound_changes_nothing_but_the_middle():
+    logits = np.r_[np.linspace(1, 3, 20), np.linspace(-9, -3, 1000)].astype(np.float32)
+    is_subject = np.arange(1020) < 20
+    at = choose_threshold(logits, is_subject, ThresholdRule(0.0005, float("inf"), keeps=0.8))
+    assert -3 < at < 1

@@ -12,6 +12,7 @@ from ismila.learning.encoders import (
     views_of,
 )
 from ismila.learning.features import Features, Identity, OnnxBackbone
+from ismila.learning.views import Viewer
 from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec
 from ismila.photos.index import usable
@@ -46,5 +47,5 @@ def test_only_a_bundled_graph_runs_ahead(album, model):
     rows = usable(opened.update())
     encode_ahead(opened, rows, chosen)
     encoder = encoder_of(chosen)
-    store = Features(opened.derived, ImageSpec(32), encoder).store
+    store = Features(opened.derived, Viewer(ImageSpec(32)), encoder).store
     assert all(((sha, 0) in store) == isinstance(encoder, OnnxBackbone) for sha in rows["sha256"])

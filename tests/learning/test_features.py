@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ismila.learning.features import Features, Identity, Store
+from ismila.learning.views import Viewer
 from ismila.photos import images
 from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec
@@ -27,7 +28,7 @@ class Counting(Identity):
 
 def opened(root, encoder):
     album = Album.open(root, "mila")
-    return album.photos(usable(album.update())), Features(album.derived, SPEC, encoder)
+    return album.photos(usable(album.update())), Features(album.derived, Viewer(SPEC), encoder)
 
 
 def test_a_row_is_computed_once(album):
@@ -59,9 +60,9 @@ def test_no_row_stands_under_the_name_of_another_photo(album):
 def test_rows_of_another_reader_or_image_specification_are_not_taken(album, monkeypatch):
     _, features = opened(album, Identity(SPEC))
     derived = features.store.folder.parents[1]
-    other_size = Features(derived, ImageSpec(65), Identity(SPEC))
+    other_size = Features(derived, Viewer(ImageSpec(65)), Identity(SPEC))
     monkeypatch.setattr(images, "PIXELS_VERSION", 99)
-    other_pixels = Features(derived, SPEC, Identity(SPEC))
+    other_pixels = Features(derived, Viewer(SPEC), Identity(SPEC))
     folders = {each.store.folder for each in (features, other_size, other_pixels)}
     assert len(folders) == 3
 

@@ -4,7 +4,7 @@ from conftest import draw_photo
 from sklearn.linear_model import LogisticRegression
 
 from ismila.learning.features import OnnxBackbone
-from ismila.learning.heads import Penalty, fit_head, in_few_coordinates, whitening_of
+from ismila.learning.heads import LinearHead, Penalty, fit_head, in_few_coordinates, whitening_of
 from ismila.photos.images import ImageSpec, read_image
 
 PENALTY = Penalty(C=0.02, shrink=5, balanced=True)
@@ -86,5 +86,5 @@ def test_a_head_says_the_same_on_features_as_on_whitened_rows(n, d):
     rows = rng.gamma(1, 1, (n, d)).astype(np.float32)
     whitening = whitening_of(rows, np.arange(n) < 5, 1.0)
     weight = rng.normal(size=whitening.axes.shape[1])
-    head = whitening.unfold(weight, 0.3)
+    head = whitening.unfold(LinearHead(weight, 0.3))
     assert np.allclose(head(rows), whitening(rows) @ weight + 0.3, atol=1e-4)

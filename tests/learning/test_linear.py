@@ -6,6 +6,7 @@ from test_dataset import index, rows
 from ismila.learning.dataset import album_rows
 from ismila.learning.features import Features
 from ismila.learning.linear import CROSS_VALIDATED_BELOW, LinearRun, is_few, threshold_rule
+from ismila.learning.views import Viewer
 from ismila.photos.images import ImageSpec
 
 
@@ -18,7 +19,7 @@ class Encoder:
 def run_on(tmp_path, table, *overrides):
     """A run on features that tell the subject from the others, hardly."""
     chosen = settings("model=mobilenet", *overrides)
-    features = Features(tmp_path, ImageSpec(32), Encoder())
+    features = Features(tmp_path, Viewer(ImageSpec(32)), Encoder())
     rng = np.random.default_rng(0)
     x = rng.gamma(2, 1, (len(table), 40)) + 0.5 * (table["label"] == "subject").to_numpy()[:, None]
     features.store.add([(sha, 0) for sha in table["sha256"]], list(x.astype(np.float32)))

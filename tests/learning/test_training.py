@@ -11,7 +11,7 @@ from ismila.photos import UserError
 from ismila.photos.album import Album
 
 COLUMNS = ["path", "sha256", "group", "fold", "label", "kind", "closeup"]
-COLUMNS += ["probability", "threshold", "held_out_by", "used"]
+COLUMNS += ["subject_share", "probability", "threshold", "held_out_by", "used"]
 
 
 @pytest.mark.parametrize("model", QUICK)
@@ -30,16 +30,22 @@ def test_every_network_trains_on_the_training_fold_and_answers_for_every_photo(e
     )
 
 
-VARIANTS = ["base", "pets", "closeups", "pets_closeups"]
-NETWORKS = ["efficientnet_lite0", "pair", "mobilenet", "cnn"]
+VARIANTS = ["base", "pets", "closeups", "pets_closeups", "pets"]
+NETWORKS = ["efficientnet_lite0", "pair", "mobilenet", "cnn", "reid"]
+
+
+def label_closeups(root):
+    """Half of the subject's photos: no detector sees an animal in a blob."""
+    photos = sorted(path.name for path in (root / "mila").iterdir())
+    words = [f"mila/{name},,{'yes' if at % 2 else 'no'}," for at, name in enumerate(photos)]
+    (root / "labels.csv").write_text("\n".join(["path,label,closeup,note", *words]))
 
 
 @pytest.mark.parametrize(("model", "data"), zip(NETWORKS, VARIANTS, strict=True))
-def test_every_network_and_every_variant_of_the_configs_runs(enough, model, data):
+def test_every_network_and_every_variant_of_the_configs_runs(own, model, data):
     quick = ["model.size_px=64", "model.epochs=1"]
-    if "closeups" in data:
-        quick.append("data.closeups_above=0.98")  # the drawn blobs are all large
-    trained = train_on(enough, f"model={model}", f"data={data}", *quick)
+    label_closeups(own)
+    trained = train_on(own, f"model={model}", f"data={data}", *quick)
     used = trained.predictions[trained.predictions["used"]]
     assert ("pets" in set(used["label"])) == data.startswith("pets")
     of_subject = trained.predictions["label"] == "subject"
@@ -165,9 +171,34 @@ def test_a_photo_that_cannot_be_read_after_all_takes_no_part(own, monkeypatch):
 @pytest.mark.parametrize("model", ["cnn", "pair"])
 def test_the_same_seed_gives_the_same_and_a_deleted_cache_changes_nothing(own, model):
     overrides = [f"model={model}", "model.size_px=64", "model.epochs=2", "data=pets_closeups"]
+    label_closeups(own)
     before = train_on(own, *overrides)
     shutil.rmtree(own / ".ismila")
     after = train_on(own, *overrides)
     assert after.predictions.equals(before.predictions)
     assert after.selection.equals(before.selection)
     assert after.classifier.decision == before.classifier.decision
+
+
+def test_strangers_train_by_halves_and_one_folder_is_enough(tmp_path):
+    """The half that is never trained on says how often a stranger is taken for the subject."""
+    root = draw_sides(tmp_path, 8, 0)
+    trained = train_on(root, "model=mobilenet", "data=strangers")
+    assert trained.protocol == "crossval"
+    assert trained.predictions["label"].unique().tolist() == ["subject"]
+    assert (trained.strangers["kind"] != "things").sum() > 2000
+    assert set(trained.strangers["kind"]) == {"dog", "cat", "things"}
+    # blobs are not alike to any animal
+    assert (trained.strangers["probability"] < trained.strangers["threshold"]).mean() > 0.99
+    assert set(trained.selection["label"]) == {"subject"}
+
+
+def test_strangers_are_asked_by_every_run_of_a_backbone_that_knows_them(enough):
+    trained = train_on(enough, "model=mobilenet", "data=base")
+    assert len(trained.strangers) > 2100
+    assert train_on(enough, *QUICK["mobilenet"], "data=base").strangers is None
+
+
+def test_where_no_strangers_were_shipped_that_is_said(enough):
+    with pytest.raises(UserError, match="model=mobilenet as they are"):
+        train_on(enough, *QUICK["mobilenet"], "data=strangers")

@@ -157,7 +157,7 @@ def test_an_update_waits_for_the_one_that_runs(root):
 def test_a_killed_holder_leaves_no_lock_and_nothing_half_written(root):
     album = Album.open(root, "mila")
     album.update()
-    left = album.derived / ".index.parquet.1-beef.part"
+    left = album.derived / ".index.parquet.1-0000beef.part"
     left.write_bytes(b"half")
     script = f"""
 import filelock, sys, time

@@ -77,15 +77,19 @@ def test_a_phones_picture_of_several_is_a_jpeg():
 
 def test_what_a_killed_fetch_left_goes_and_what_others_write_stays(tmp_path):
     root = tmp_path / "a"
-    ours = ["mila/.1000.jpg.99.part", "not_mila/.1.png.7.part", "pets/dog/.2.jpg.7.part"]
-    ours.append(".flickr.parquet.99.part")
+    ours = [
+        "mila/.1000.jpg.99-0123abcd.part",
+        "not_mila/.1.png.7-0123abcd.part",
+        "pets/dog/.2.jpg.7-0123abcd.part",
+    ]
+    ours.append(".flickr.parquet.99-0123abcd.part")
     others = [
         ".ismila/features/0a1b/.0123456789abcdef.99.part",
-        ".ismila/.index.parquet.99.part",
+        ".ismila/.index.parquet.99-0123abcd.part",
         "mila/.holiday.jpg.part",
-        "feedback/.0123456789abcdef.jpg.99.part",
-        ".labels.csv.99.part",
-        "rex/.1000.jpg.99.part",
+        "feedback/.0123456789abcdef.jpg.99-0123abcd.part",
+        ".labels.csv.99-0123abcd.part",
+        "rex/.1000.jpg.99-0123abcd.part",
     ]
     for path in (*ours, *others):
         (root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -228,7 +228,7 @@ def change(root, path, **cells):
 def test_a_change_keeps_everything_else_as_it_stands(root):
     text = '\ufeffpath,label,who,note\nmila/a.jpg,drop,Ann,"a, b"\nmila/gone.jpg,Milo,,\n'
     (root / "labels.csv").write_text(text, encoding="utf-8")
-    (root / ".labels.csv.77-abcd.part").write_text("left by a killed writer")
+    (root / ".labels.csv.77-0123abcd.part").write_text("left by a killed writer")
     before = change(root, "mila/a.jpg", label="not_mila")
     assert before == {"label": "drop", "closeup": "", "note": "a, b"}
     assert (root / "labels.csv").read_text(encoding="utf-8") == (

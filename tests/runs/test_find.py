@@ -1,14 +1,17 @@
+from contextlib import chdir
+
 import mlflow
 import pandas as pd
 import pytest
 from recorded import predictions_of
 
-from ismila.photos import UserError
+from ismila.photos import UserError, WrongUsageError
 from ismila.runs import find
 from ismila.runs.find import (
     Recorded,
     album_of,
     best_of,
+    choose_each,
     choose_run,
     find_run,
     load_classifier,
@@ -154,3 +157,17 @@ def test_the_album_of_a_run_lies_where_it_was_or_where_one_says(ledger, tmp_path
     root.rename(tmp_path / "gone")
     with pytest.raises(UserError, match="say where it is with --root"):
         album_of(run)
+
+
+def test_a_name_that_each_subject_has_stands_for_a_run_of_each(ledger):
+    runs = {name: ledger.run(name) for name in ("first pet", "second pet")}
+    with chdir(ledger.folder):
+        for name in ("best", "latest"):
+            chosen = choose_each(name, list(runs), ledger.uri)
+            assert {subject: one.run.run_id for subject, one in chosen.items()} == runs
+        one = choose_each(runs["first pet"], ["first pet"], ledger.uri)
+        assert one["first pet"].run.run_id == runs["first pet"]
+        with pytest.raises(WrongUsageError, match="a run id belongs to one subject"):
+            choose_each(runs["first pet"], list(runs), ledger.uri)
+        with pytest.raises(UserError, match="no finished run of nobody"):
+            choose_each("best", ["first pet", "nobody"], ledger.uri)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ismila.learning.views import Viewer
 from ismila.photos.images import MAX_PIXELS, ImageSpec, PhotoError, read_image
 from ismila.use.decoder import Decoder, PixelBudget, pixels_of
 
@@ -58,17 +59,17 @@ def test_one_job_gives_the_image_that_predict_sees_and_the_upright_shape():
     turned[0x0112] = 6
     content = photo((300, 200), "JPEG", exif=turned)
     spec = ImageSpec(64)
-    small = asyncio.run(decoder.run(decoder.small_image, content, spec))
-    np.testing.assert_array_equal(small.pixels, read_image(content, spec))
-    assert small.width_px < small.height_px
+    views = asyncio.run(decoder.run(decoder.views, content, Viewer(spec)))
+    np.testing.assert_array_equal(views.images[0], read_image(content, spec))
+    assert views.width_px < views.height_px
 
 
 def test_what_is_no_photo_is_said():
     decoder = Decoder()
     with pytest.raises(PhotoError, match="not a picture"):
-        decoder.small_image(b"text", ImageSpec(64))
+        decoder.views(b"text", Viewer(ImageSpec(64)))
     with pytest.raises(PhotoError, match="too large"):
-        decoder.small_image(photo((300, 200)), ImageSpec(64), max_pixels=100)
+        decoder.views(photo((300, 200)), Viewer(ImageSpec(64)), max_pixels=100)
 
 
 def test_a_thumbnail_keeps_the_proportions():

@@ -13,9 +13,20 @@ def chosen_run(args: argparse.Namespace) -> str:
     Raises:
         UserError: there is no such run.
     """
-    from ismila.runs.find import choose_run
+    return _chosen(args.run, (args.subject,))[args.subject]
 
-    chosen = choose_run(args.run, args.subject)
-    if words := chosen.words():
-        say(words)
-    return chosen.run.run_id
+
+def chosen_runs(args: argparse.Namespace) -> dict[str, str]:
+    """The same where `--subject` may name several: subject -> id, in the order given."""
+    return _chosen(args.run, args.subjects)
+
+
+def _chosen(which: str, subjects: tuple[str, ...]) -> dict[str, str]:
+    from ismila.runs.find import choose_each
+
+    runs = {}
+    for subject, chosen in choose_each(which, subjects).items():
+        if words := chosen.words():
+            say(words if len(subjects) == 1 else f"{subject}: {words}")
+        runs[subject] = chosen.run.run_id
+    return runs

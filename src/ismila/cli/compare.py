@@ -1,20 +1,21 @@
-"""`ismila compare`, and the table that ends a sweep."""
+"""`ismila compare`: the runs of a subject or of several, and the table that ends a sweep."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ismila.cli.options import JSON, SUBJECT
+from ismila.cli.options import JSON, SUBJECTS
 from ismila.cli.terminal import say
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ismila.cli.options import Verbs
+    from ismila.runs.find import Recorded
 
 SHOWN = {
     "test_recall": "recall",
@@ -27,25 +28,77 @@ SHOWN = {
 def add_parser(verbs: Verbs) -> None:
     """Add the verb to `ismila`."""
     parser = verbs.add_parser(
-        "compare", parents=[SUBJECT, JSON], help="all runs side by side: model x variant over seeds"
+        "compare",
+        parents=[SUBJECTS, JSON],
+        help="all runs side by side: model x variant over seeds",
     )
     parser.set_defaults(call=call)
 
 
 def call(args: argparse.Namespace) -> int:
-    """Compare the subject's finished runs."""
-    from ismila.evidence.compare import compare_runs, figures_of
+    """Compare each subject's finished runs, and the subjects with each other."""
     from ismila.runs.find import finished_runs
 
-    runs, left_out = figures_of(finished_runs(args.subject))
+    runs = {subject: finished_runs(subject) for subject in args.subjects}
+    is_only = len(runs) == 1
+    for subject, of_subject in runs.items():
+        _compare(of_subject, "" if is_only else subject, args.json)
+    if not is_only:
+        _compare_subjects(runs, args.json)
+    return 0
+
+
+def _compare(recorded: Sequence[Recorded], subject: str, as_json: bool) -> None:
+    from ismila.evidence.compare import compare_runs, figures_of
+
+    runs, left_out = figures_of(recorded)
     table = compare_runs(runs)
-    if args.json:
+    if as_json:
+        print_as_json(table.assign(subject=subject) if subject else table)
+        return
+    print_table(table, subject)
+    if left_out:
+        say(f"{left_out} runs on another album, or on this one before it changed, are left out")
+
+
+def _compare_subjects(runs: Mapping[str, Sequence[Recorded]], as_json: bool) -> None:
+    """Who is taken for whom by the best run of each; that they cannot be compared is no error."""
+    from ismila.evidence.confusion import taken_for_whom
+    from ismila.photos import UserError
+    from ismila.runs.find import best_of, load_predictions
+
+    best = {subject: best_of(of_subject).run.run_id for subject, of_subject in runs.items()}
+    predictions = {subject: load_predictions(run) for subject, run in best.items()}
+    try:
+        table = taken_for_whom(predictions)
+    except UserError as error:
+        say(str(error))
+        return
+    if as_json:
         print_as_json(table)
     else:
-        print_table(table)
-        if left_out:
-            say(f"{left_out} runs on another album, or on this one before it changed, are left out")
-    return 0
+        print_taken(table, list(runs))
+
+
+def print_taken(table: pd.DataFrame, subjects: Sequence[str]) -> None:
+    """Who is taken for whom: of how many photos how many."""
+    from rich.console import Console
+    from rich.table import Table
+
+    title = "who is taken for whom by the best runs, held-out photos"
+    shown = Table(title=title, title_justify="left")
+    shown.add_column("the photo shows")
+    for subject in subjects:
+        shown.add_column(f"taken for {subject}", justify="right")
+    for row in table.to_dict("records"):
+        cells = [_of_how_many(row[subject], row[f"{subject}_n"]) for subject in subjects]
+        shown.add_row(str(row["shows"]), *cells)
+    console = Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
+    console.print(shown)
+
+
+def _of_how_many(taken: int, n: int) -> str:
+    return f"{taken}/{n}  {taken / n:6.1%}" if n else "no photo"
 
 
 def print_as_json(table: pd.DataFrame) -> None:
@@ -54,15 +107,20 @@ def print_as_json(table: pd.DataFrame) -> None:
         print(json.dumps({key: None if value != value else value for key, value in row.items()}))
 
 
-def print_table(table: pd.DataFrame) -> None:
-    """Model x variant, a row each, and below it what it means in words."""
+def print_table(table: pd.DataFrame, subject: str = "") -> None:
+    """Model x variant, a row each, and below it what it means in words.
+
+    Args:
+        subject: whose runs they are, where several subjects' tables stand one below the other.
+    """
     from rich.console import Console
     from rich.table import Table
 
     named = ["model", "data"]
     if any(table["settings"]):
         named.append("settings")
-    shown = Table(title="held-out photos; mean over seeds, 95 % interval", title_justify="left")
+    title = "held-out photos; mean over seeds, 95 % interval"
+    shown = Table(title=f"{subject}: {title}" if subject else title, title_justify="left")
     for name in (*named, "seeds", *SHOWN.values(), "AUROC"):
         left = name in named
         shown.add_column(name, justify="left" if left else "right", no_wrap=name != "settings")

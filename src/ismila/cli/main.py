@@ -27,7 +27,7 @@ from ismila.cli import (
     ui,
 )
 from ismila.cli.terminal import leave, say
-from ismila.photos import UserError
+from ismila.photos import UserError, WrongUsageError
 
 VERBS = (fetch, index, add, check, demo, predict, scan, serve, export, explain, report, compare, ui)
 """In the order in which `ismila --help` lists them."""
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         return int(args.call(args))
     except UserError as error:
         say(f"error: {error}")
-        return 1
+        return 2 if isinstance(error, WrongUsageError) else 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `ismila predict ... | head`

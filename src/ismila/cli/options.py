@@ -31,7 +31,16 @@ def subject_name(text: str) -> str:
     """A name that a folder can bear, since the subject's photos lie in one."""
     if not text.strip() or "/" in text or text.startswith("."):
         raise argparse.ArgumentTypeError(f"{text!r}: expected the name of a folder, such as mila")
+    if "," in text:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected one subject; predict, scan and compare take several"
+        )
     return text
+
+
+def subject_names(text: str) -> tuple[str, ...]:
+    """One name or several with commas between them, each once."""
+    return tuple(dict.fromkeys(subject_name(name.strip()) for name in text.split(",")))
 
 
 def _shared(
@@ -43,12 +52,20 @@ def _shared(
 
 
 SUBJECT = _shared("--subject", type=subject_name, default="mila")
-RUN = _shared(
-    "--run",
-    default="best",
-    help="best, latest, an alias, a run id or its beginning",
-    parents=(SUBJECT,),
+SUBJECTS = _shared(
+    "--subject",
+    dest="subjects",
+    type=subject_names,
+    default=("mila",),
+    metavar="SUBJECT[,SUBJECT...]",
+    help="one subject, or several with commas between them",
 )
+_WHICH_RUN: dict[str, Any] = {
+    "default": "best",
+    "help": "best, latest, an alias, a run id or its beginning",
+}
+RUN = _shared("--run", parents=(SUBJECT,), **_WHICH_RUN)
+RUN_OF_EACH = _shared("--run", parents=(SUBJECTS,), **_WHICH_RUN)
 ALBUM = _shared("--root", type=Path, help="the album, when it has moved since the run")
 JSON = _shared("--json", action="store_true", help="one JSON object a line")
 CACHE = _shared("--cache", type=Path, help="where derived files go (default: <root>/.ismila)")

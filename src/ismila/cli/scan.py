@@ -1,26 +1,28 @@
-"""`ismila scan`."""
+"""`ismila scan`: for one subject, or for several in one pass."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ismila.cli.chosen_run import chosen_run
-from ismila.cli.options import RUN
+from ismila.cli.chosen_run import chosen_runs
+from ismila.cli.options import RUN_OF_EACH
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say, say_each
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
-    from ismila.use.ask.library import Scan, Scanned
+    from ismila.use.ask.library import Library, Scan, Scanned
+    from ismila.use.ask.pets_library import PetsScan
 
 
 def add_parser(verbs: Verbs) -> None:
     """Add the verb to `ismila`."""
     parser = verbs.add_parser(
         "scan",
-        parents=[RUN],
+        parents=[RUN_OF_EACH],
         help="find the subject in a whole library; resumable, changes no photo",
     )
     parser.add_argument("root", type=Path, metavar="DIR")
@@ -42,23 +44,36 @@ def add_parser(verbs: Verbs) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Judge what is new in a library and write down what was found."""
-    from ismila.runs.find import load_classifier
     from ismila.use.ask.findings import check_link_folder
-    from ismila.use.ask.library import Library, Scan
+    from ismila.use.ask.library import Library
 
-    run = chosen_run(args)
+    runs = chosen_runs(args)
     with Library(args.root, args.state) as library:
         if args.link_to:
             check_link_folder(args.link_to, library.root)
-        scan = Scan(library, load_classifier(run), run)
+        scan = _scan_of(library, runs)
         try:
             scanned = scan.judge(progress)
         except KeyboardInterrupt:
             say("stopped; nothing is lost: the same command goes on from here")
             return 130
         print_scanned(scanned, args.root)
-        failed = _write_findings(scan, args)
+        scans = scan.scans()
+        _write_tables(scans, args)
+        failed = args.xmp and _write_sidecars(scans, args.root)
     return 1 if failed or scanned.broken else 0
+
+
+def _scan_of(library: Library, runs: Mapping[str, str]) -> Scan | PetsScan:
+    from ismila.runs.find import load_classifier
+    from ismila.use.ask.library import Scan
+    from ismila.use.ask.pets import Pets
+    from ismila.use.ask.pets_library import PetsScan
+
+    if len(runs) > 1:
+        return PetsScan(library, Pets.load(runs))
+    [run] = runs.values()
+    return Scan(library, load_classifier(run), run)
 
 
 def print_scanned(scanned: Scanned, root: Path) -> None:
@@ -68,18 +83,32 @@ def print_scanned(scanned: Scanned, root: Path) -> None:
         say(f"{scanned.broken} photos could not be read; --csv names each with the reason")
 
 
-def _write_findings(scan: Scan, args: argparse.Namespace) -> bool:
-    """Write and print what was asked for; True when a side file could not be written."""
-    from ismila.use.ask.findings import link_photos, write_csv, write_sidecars
+def _write_tables(scans: Sequence[Scan], args: argparse.Namespace) -> None:
+    """Write the table and the links that were asked for, and say how many photos show whom."""
+    from ismila.use.ask.findings import link_photos, write_csv, write_pets_csv
 
-    subject = args.subject
-    if args.csv:
-        print(f"{args.csv}: {write_csv(args.csv, scan)} photos of {subject}")
+    subjects = [scan.classifier.subject for scan in scans]
+    if args.csv and len(scans) > 1:
+        print(f"{args.csv}: {_counted(write_pets_csv(args.csv, scans))}")
+    elif args.csv:
+        print(f"{args.csv}: {_counted({subjects[0]: write_csv(args.csv, scans[0])})}")
     if args.link_to:
-        print(f"{args.link_to}: {link_photos(args.link_to, scan)} photos of {subject} linked")
-    if not args.xmp:
-        return False
-    written = write_sidecars(scan)
-    print(f"{args.root}: {written.photos} photos carry the keyword {subject} in a side file")
-    say_each("no side file", written.failed)
-    return bool(written.failed)
+        print(f"{args.link_to}: {_counted(link_photos(args.link_to, *scans))} linked")
+
+
+def _counted(photos: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} photos of {subject}" for subject, count in photos.items())
+
+
+def _write_sidecars(scans: Sequence[Scan], root: Path) -> bool:
+    """Write each subject's keyword into side files; True when one could not be written."""
+    from ismila.use.ask.findings import write_sidecars
+
+    failed: dict[str, None] = {}
+    for scan in scans:
+        written = write_sidecars(scan)
+        subject = scan.classifier.subject
+        print(f"{root}: {written.photos} photos carry the keyword {subject} in a side file")
+        failed |= dict.fromkeys(written.failed)
+    say_each("no side file", list(failed))
+    return bool(failed)

@@ -71,7 +71,7 @@ def read_album(settings: RunSettings) -> tuple[Album, pd.DataFrame]:
     cache = settings.data.cache
     album = Album.open(root, settings.subject, Path(cache) if cache else None)
     index = album.update(progress)
-    require_both_labels(index, root, settings.subject)
+    require_both_labels(index, root, settings.subject, not settings.data.strangers)
     if is_first_process():
         print_album(index, root, settings.subject)
     imports = threading.Thread(target=_import_slow_ones, daemon=True)
@@ -151,7 +151,7 @@ def _run_table(trained: Trained) -> Table:
     """Each figure with its n and 95 % interval."""
     from rich.table import Table
 
-    from ismila.evidence.metrics import rates, reported, wilson
+    from ismila.evidence.metrics import rates, reported, stranger_rates, wilson
 
     classifier = trained.classifier
     subject = classifier.subject
@@ -165,6 +165,7 @@ def _run_table(trained: Trained) -> Table:
     titles = {
         "recall": f"test: {subject} recognised",
         "recall_closeups": f"test: {subject} recognised, close-ups",
+        "recall_far": f"test: {subject} recognised, far away",
         "fpr_things": f"test: things taken for {subject}",
         "fpr_pets": f"test: animals taken for {subject}",
     }
@@ -175,19 +176,34 @@ def _run_table(trained: Trained) -> Table:
             table.add_row(title, f"{hits / n:.3f}", f"{hits}/{n}", f"{low:.3f} to {high:.3f}")
         else:
             table.add_row(title, "no photo", "0/0", "")
+    if trained.strangers is not None:
+        for name, (hits, n) in stranger_rates(trained.strangers).items():
+            kind = name.removeprefix("fpr_strangers").removeprefix("_")
+            title = f"strangers: {kind}" if kind else f"strangers taken for {subject}"
+            low, high = wilson(hits, n)
+            table.add_row(title, f"{hits / n:.4f}", f"{hits}/{n}", f"{low:.4f} to {high:.4f}")
     return table
 
 
 def end_sweep() -> None:
-    """Compare the runs of the multirun that just ended, keep the table in its parent run, crown."""
+    """Of each subject's runs in the multirun that just ended: compare, keep the table in their
+    parent run, crown."""
+    from ismila.runs.sweep import swept_subjects
+
+    subjects = swept_subjects()
+    for subject in subjects:
+        _end_sweep_of(subject, is_only=len(subjects) == 1)
+
+
+def _end_sweep_of(subject: str, is_only: bool) -> None:
     from ismila.evidence.compare import compare_runs, figures_of
     from ismila.runs.registry import crown
     from ismila.runs.sweep import close_sweep, finished_sweep
 
-    runs = finished_sweep()
+    runs = finished_sweep(subject)
     if not runs:
         return
     table = compare_runs(figures_of(runs)[0])
-    close_sweep(table, [reading for reading in table["reading"] if reading])
-    print_table(table)
-    crown(runs[0].tags["subject"])
+    close_sweep(subject, table, [reading for reading in table["reading"] if reading])
+    print_table(table, "" if is_only else subject)
+    crown(subject)

@@ -18,15 +18,14 @@ from torch import Tensor
 
 from ismila.evidence.heat import overlay, stretched
 from ismila.learning.classifier import Classifier
-from ismila.learning.features import Encoder, Features, Floats, Identity
+from ismila.learning.features import Encoder, Features, Identity
+from ismila.learning.graphs import Floats
 from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.images import (
     PhotoError,
     Pixels,
-    fit_photo,
     jpeg_bytes,
-    open_photo,
     read_image,
     write_aside,
 )
@@ -190,12 +189,12 @@ def open_explainer(
             read no photo and write nothing.
     """
     rows = _used(run)
-    features = Features(album.derived, classifier.spec, _encoder(classifier))
+    features = Features(album.derived, classifier.viewer, _encoder(classifier))
     if encode:
         gone = features.fill(album.photos(rows))
         rows = rows[~rows["sha256"].isin(list(gone))]
     else:
-        rows = rows[[(sha256, 0) in features.store for sha256 in rows["sha256"]]]
+        rows = rows[[features.has(sha256) for sha256 in rows["sha256"]]]
     return _explainer(classifier, rows, features)
 
 
@@ -215,7 +214,8 @@ def _explainer(classifier: Classifier, rows: pd.DataFrame, features: Features) -
         return Explainer(classifier, rows, np.zeros((0, 1), np.float32))
     shas = rows["sha256"].tolist()
     if classifier.encoder:
-        return Explainer(classifier, rows, features.rows(shas))
+        x, photo = features.all_rows(shas)
+        return Explainer(classifier, rows.iloc[photo], x)
     batches = [shas[start : start + BATCH] for start in range(0, len(shas), BATCH)]
     computed = [classifier.features(features.rows(batch)) for batch in batches]
     return Explainer(classifier, rows, np.concatenate(computed))
@@ -254,11 +254,11 @@ def explanations(
     explainer = open_explainer(run, classifier, album)
     for photo in photos:
         try:
-            shown = open_photo(photo, classifier.spec.size_px)
+            views = classifier.viewer.read(photo)
         except PhotoError as error:
             yield Unreadable(photo, str(error))
             continue
-        explanation = explainer.explain(fit_photo(shown, classifier.spec))
+        explanation = explainer.explain(views.images[classifier.judge([views])[0].image])
         picture = to / picture_name(photo, run.run_id)
         try:
             write_aside(picture, jpeg_bytes(draw(explanation, explainer, album), 88))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from ismila.learning.features import Floats
+from ismila.learning.graphs import Floats
 from ismila.photos.images import Pixels
 
 STRENGTH = 0.65

@@ -15,6 +15,8 @@ Z_95 = 1.959963984540054
 SMALLEST = 1e-7
 """float32 holds no probability nearer to 1: without a bound a sure mistake would cost infinitely
 much."""
+FAR_BELOW = 0.1
+"""`subject_share` below which `test_recall_far` counts a photo."""
 SURE = 0.9
 """From this probability on a photo looks certain to a person; below 1 - SURE it certainly looks
 like none."""
@@ -103,8 +105,31 @@ def reported_figures(predictions: pd.DataFrame) -> dict[str, float]:
     return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 
+def stranger_figures(strangers: pd.DataFrame | None) -> dict[str, float]:
+    """`test_fpr_strangers` and the same of each kind; empty without strangers.
+
+    Args:
+        strangers: `kind, probability, threshold` of strangers that nothing was trained or chosen on.
+    """
+    if strangers is None:
+        return {}
+    counts = stranger_rates(strangers)
+    return {f"test_{name}": hits / n for name, (hits, n) in counts.items() if n}
+
+
+def stranger_rates(strangers: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """(taken for the subject, n): `fpr_strangers` of all animals, `fpr_strangers_<kind>` of each kind."""
+    taken = taken_for_subject(strangers)
+    animals = (strangers["kind"] != "things").to_numpy()
+    rates = {"fpr_strangers": (int(taken[animals].sum()), int(animals.sum()))}
+    for kind in sorted(set(strangers["kind"])):
+        of_kind = (strangers["kind"] == kind).to_numpy()
+        rates[f"fpr_strangers_{kind}"] = (int(taken[of_kind].sum()), int(of_kind.sum()))
+    return rates
+
+
 def rates(predictions: pd.DataFrame, threshold: float | None = None) -> dict[str, tuple[int, int]]:
-    """(photos taken for the subject, n) for recall, recall_closeups, fpr_things, fpr_pets and each
+    """(photos taken for the subject, n) for recall, recall_closeups, recall_far, fpr_things, fpr_pets and each
     fpr_<kind>.
 
     Args:
@@ -119,7 +144,7 @@ def rates(predictions: pd.DataFrame, threshold: float | None = None) -> dict[str
 
 
 def parts_of(predictions: pd.DataFrame) -> dict[str, pd.Series[bool]]:
-    """Which rows recall, recall_closeups, fpr_things, fpr_pets and each fpr_<kind> are measured
+    """Which rows recall, recall_closeups, recall_far, fpr_things, fpr_pets and each fpr_<kind> are measured
     on."""
     label = predictions["label"]
     kind = predictions["kind"]
@@ -130,6 +155,8 @@ def parts_of(predictions: pd.DataFrame) -> dict[str, pd.Series[bool]]:
         "fpr_things": label == "things",
         "fpr_pets": label == "pets",
     }
+    if "subject_share" in predictions:  # older runs did not know it
+        parts["recall_far"] = (label == "subject") & (predictions["subject_share"] < FAR_BELOW)
     kinds = sorted(set(kind[label == "pets"]))
     return parts | {f"fpr_{name}": (label == "pets") & (kind == name) for name in kinds}
 

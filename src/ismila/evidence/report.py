@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib import resources
@@ -15,6 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from ismila.evidence.compare import Change, figures_of, paired_change
+from ismila.evidence.context import Context, context_of
 from ismila.evidence.explain import Explainer, Neighbour, draw_overlay, open_explainer
 from ismila.evidence.metrics import (
     Reliability,
@@ -26,6 +27,7 @@ from ismila.evidence.metrics import (
     rates,
     reliability,
     reported,
+    stranger_rates,
     taken_for_subject,
     wilson,
 )
@@ -34,7 +36,7 @@ from ismila.learning.classifier import Classifier
 from ismila.learning.features import Progress
 from ismila.photos import UserError
 from ismila.photos.album import Album
-from ismila.photos.images import PhotoError, fit_photo, jpeg_bytes, open_photo, write_aside
+from ismila.photos.images import PhotoError, jpeg_bytes, open_photo, write_aside
 from ismila.runs.find import (
     Recorded,
     album_of,
@@ -43,6 +45,7 @@ from ismila.runs.find import (
     finished_runs,
     load_classifier,
     load_predictions,
+    load_strangers,
     read_epochs,
     read_run,
 )
@@ -142,6 +145,7 @@ class Report:
         thresholds: the different ones that photos were judged by: one, or one of each fold of a
             cross-validation.
         kept_threshold: the classifier's own, which judges new photos.
+        context: her photos as they are, with all but the animal greyed out, and with the animal.
         auroc: with the ends of its 95 % interval; None without a photo on one side.
     """
 
@@ -153,6 +157,7 @@ class Report:
     thresholds: list[float]
     kept_threshold: float
     bars: list[Bar]
+    context: list[Bar]
     auroc: list[float | None]
     calibration: Calibration
     epochs: dict[str, list[float]]
@@ -218,7 +223,8 @@ def describe(run: Recorded, album: Album, progress: Progress | None = None) -> R
         few_below=FEW,
         thresholds=sorted({round(float(at), 5) for at in held_out["threshold"]}),
         kept_threshold=float(classifier.threshold),
-        bars=_bars(held_out),
+        bars=_bars(rates(held_out) | _stranger_rates(run)),
+        context=_context_bars(context_of(held_out, classifier, album, progress)),
         auroc=[_or_none(value) for value in (auroc(held_out), *auroc_interval([held_out]))],
         calibration=_calibration(held_out, classifier),
         epochs=read_epochs(run.run_id),
@@ -227,9 +233,24 @@ def describe(run: Recorded, album: Album, progress: Progress | None = None) -> R
     )
 
 
-def _bars(held_out: pd.DataFrame) -> list[Bar]:
+def _stranger_rates(run: Recorded) -> dict[str, tuple[int, int]]:
+    strangers = load_strangers(run.run_id)
+    return {} if strangers is None else stranger_rates(strangers)
+
+
+def _context_bars(context: Context) -> list[Bar]:
+    return _bars(
+        {
+            "recall_whole": (context.whole, context.n),
+            "recall_animal": (context.animal, context.n),
+            "surroundings": (context.surroundings, context.n),
+        }
+    )
+
+
+def _bars(counts: Mapping[str, tuple[int, int]]) -> list[Bar]:
     bars = []
-    for name, (hits, n) in rates(held_out).items():
+    for name, (hits, n) in counts.items():
         if n:
             low, high = wilson(hits, n)
             bars.append(Bar(name=name, hits=hits, n=n, low=low, high=high))
@@ -325,10 +346,14 @@ def _shown(row: pd.Series, eyes: _Eyes, explained: bool) -> Shown:
     shown = replace(shown, src=_data_uri(photo))
     if not explained:
         return shown
-    explanation = eyes.explainer.explain(fit_photo(photo, eyes.classifier.spec))
+    # at the size that the run saw it: an animal in a thumbnail has too few pixels
+    views = eyes.classifier.viewer.read(eyes.album.root / shown.path)
+    image = views.images[eyes.classifier.judge([views])[0].image]
+    explanation = eyes.explainer.explain(image)
+    heat = draw_overlay(explanation)
     return replace(
         shown,
-        heat=_data_uri(draw_overlay(explanation).resize(photo.size)),
+        heat=_data_uri(heat if views.animals else heat.resize(photo.size)),
         words=explanation.words(eyes.classifier.subject),
         nearest=[_near(one, eyes.album) for one in explanation.nearest[:NEIGHBOURS]],
     )

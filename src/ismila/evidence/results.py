@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ismila.evidence.metrics import reported, reported_figures, selection_figures
+from ismila.evidence.metrics import reported, reported_figures, selection_figures, stranger_figures
 from ismila.evidence.plots import run_plots
 from ismila.evidence.summary import summary
 from ismila.runs.record import RunResults
@@ -24,6 +24,7 @@ def results_of(trained: Trained, seconds: float, config_yaml: str, digest: str) 
     classifier = trained.classifier
     predictions = trained.predictions
     figures = selection_figures(trained.selection) | reported_figures(predictions)
+    figures |= stranger_figures(trained.strangers)
     figures |= {
         "threshold": classifier.threshold,
         "temperature": classifier.temperature,
@@ -37,6 +38,7 @@ def results_of(trained: Trained, seconds: float, config_yaml: str, digest: str) 
     return RunResults(
         figures=figures,
         predictions=predictions,
+        strangers=trained.strangers,
         classifier=classifier,
         config_yaml=config_yaml,
         digest=digest,

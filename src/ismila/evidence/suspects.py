@@ -11,7 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ismila.learning.closeups import subject_shares
-from ismila.learning.features import Features, Floats, OnnxBackbone, Progress
+from ismila.learning.features import Features, OnnxBackbone, Progress
+from ismila.learning.graphs import Floats
+from ismila.learning.views import Viewer
 from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec, Pixels
 from ismila.photos.index import NEAR_DUPLICATE_BITS, usable
@@ -49,7 +51,7 @@ def suspects_of(
     """
     usable_rows = usable(index)
     spec = ImageSpec()
-    features = Features(album.derived, spec, OnnxBackbone(spec))
+    features = Features(album.derived, Viewer(spec), OnnxBackbone(spec))
     gone = features.fill(album.photos(usable_rows), 1, progress)
     rows = usable_rows[~usable_rows["sha256"].isin(list(gone))].reset_index(drop=True)
     parts = [_duplicates(rows), _far(rows, album, progress), _blurred(rows, album, progress)]
@@ -230,7 +232,7 @@ class _Sharpness:
 
 def _blurred(rows: pd.DataFrame, album: Album, progress: Progress | None) -> pd.DataFrame:
     spec = ImageSpec(256)
-    features = Features(album.derived, spec, _Sharpness())
+    features = Features(album.derived, Viewer(spec), _Sharpness())
     gone = features.fill(album.photos(rows), 1, progress)
     known = rows[~rows["sha256"].isin(list(gone))]
     if len(known) < FEWEST_TO_BE_USUAL:

@@ -10,41 +10,19 @@ docs/animals.md says how often it is right, and how fast it is.
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import pandas as pd
-from filelock import FileLock
 
-from ismila.learning.features import (
-    BATCH,
-    SOME,
-    Bools,
-    Decoded,
-    Floats,
-    Ints,
-    Photo,
-    Progress,
-    decode_ahead,
-    graph_session,
-    read_checked,
-)
+from ismila.learning.graphs import Bools, Floats, Ints, graph_session
 from ismila.learning.weights import NANODET
-from ismila.photos import UserError
 from ismila.photos.images import (
+    Box,
     ImageSpec,
-    PhotoError,
     Pixels,
-    clear_aside,
     pixels_digest,
-    write_aside,
 )
 
 KINDS = (
@@ -60,11 +38,12 @@ KINDS = (
     "giraffe",
 )
 """COCO's animals, in the order of the graph's scores."""
-SIZE_PX = 416
-"""What the network was trained on; docs/animals.md compares smaller ones."""
+SIZE_PX = 352
+"""With `MIN_SCORE` as low as it is, more pixels find hardly more (docs/animals.md)."""
 MULTIPLE_PX = 32
 """The graph's coarsest cells are so large."""
-MIN_SCORE = 0.25
+MIN_SCORE = 0.15
+"""Low: what is seen is asked about, and what is no animal is then no subject either."""
 MOST = 8
 """Animals of a photo at most: the best."""
 SAME_IOU = 0.5
@@ -75,12 +54,6 @@ CANDIDATES = 200
 """Boxes of a photo that are compared with one another at most: the best."""
 CHUNK = 4
 """Images that the graph sees at a time."""
-KEPT_EVERY = 512
-"""Photos after which the table is written; what a killed run loses at most."""
-TABLE = "animals.parquet"
-COLUMNS = ("sha256", "detector", "n", "x0", "y0", "x1", "y1", "kind", "score")
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -105,8 +78,9 @@ class Animal:
 
 
 class Spotter(Protocol):
-    """Finds animals in images; `digest` names whatever decides what it finds."""
+    """Finds animals in images; `recipe` and `digest` name whatever decides what it finds."""
 
+    recipe: str
     digest: str
     spec: ImageSpec
 
@@ -117,7 +91,8 @@ class Detector:
     """The bundled detector.
 
     Attributes:
-        digest: 16 hex digits that name the graph, its input and the limits of what is an animal.
+        recipe: names the graph, its size and the limits of what is an animal.
+        digest: 16 hex digits for that and for what decodes photos: what was seen is kept under it.
         spec: how photos become its images.
 
     Args:
@@ -133,7 +108,8 @@ class Detector:
             raise ValueError(f"size_px={size_px}: expected a multiple of {MULTIPLE_PX}")
         self.spec = ImageSpec(size_px, "squash")
         limits = f"{MIN_SCORE} {MOST} {SAME_IOU} {PART} {CANDIDATES}"
-        text = f"{_graph_digest()} {pixels_digest(self.spec)} {limits}"
+        self.recipe = f"{_graph_digest()} {size_px} {limits}"
+        text = f"{self.recipe} {pixels_digest(self.spec)}"
         self.digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         self._session = graph_session(NANODET, threads)
 
@@ -146,6 +122,12 @@ class Detector:
             boxes, scores = self._session.run(["boxes", "scores"], inputs)
             found += [_animals(*one) for one in zip(boxes, scores, strict=True)]
         return found
+
+
+@lru_cache
+def bundled_detector() -> Detector:
+    """For who looks at one photo in each of several threads."""
+    return Detector(threads=1)
 
 
 @lru_cache
@@ -201,133 +183,3 @@ def _same_animal(boxes: Floats) -> Bools:
     part = shared / np.minimum(areas[:, None], areas)
     same: Bools = (shared / union > SAME_IOU) | (part > PART)
     return same
-
-
-def animals_of(
-    photos: Sequence[Photo],
-    derived: Path,
-    detector: Spotter,
-    progress: Progress | None = None,
-) -> dict[str, list[Animal]]:
-    """The animals in each photo, best first, by sha256; photos that cannot be read are left out.
-
-    A photo is looked at once by each detector; what it saw is kept in the derived folder.
-
-    Args:
-        derived: the album's derived folder.
-
-    Raises:
-        UserError: the derived folder cannot be written.
-    """
-    store = Animals(derived, detector)
-    if any(sha not in store for sha, _ in photos):
-        with _locked(derived):
-            store.fill(photos, progress)
-    return {sha: store[sha] for sha, _ in photos if sha in store}
-
-
-class Animals:
-    """What a detector saw in an album's photos, by sha256.
-
-    Args:
-        derived: the album's derived folder.
-        detector: whose rows are read, and who looks at photos that have none.
-    """
-
-    def __init__(self, derived: Path, detector: Spotter) -> None:
-        self.path = derived / TABLE
-        self.detector = detector
-        self._seen: dict[str, list[Animal]] = {}
-        self._read()
-
-    def __contains__(self, sha256: str) -> bool:
-        return sha256 in self._seen
-
-    def __getitem__(self, sha256: str) -> list[Animal]:
-        return list(self._seen[sha256])
-
-    def fill(self, photos: Sequence[Photo], progress: Progress | None = None) -> None:
-        """Look at the photos that the table lacks; the caller holds the lock.
-
-        A file is looked at only when it still has the sha256 that it is asked for under.
-        """
-        self._read()  # who held the lock before may have looked at the same photos
-        todo = [(sha, path) for sha, path in dict(photos).items() if sha not in self]
-        decoded: Iterable[Decoded] = decode_ahead(todo, self.detector.spec, read_checked)
-        if progress and len(todo) > SOME:
-            decoded = progress(decoded, len(todo), "Looking for animals")
-        unwritten = 0
-        for batch in _readable(decoded):
-            found = self.detector(np.stack([image for _, image in batch]))
-            self._seen |= zip([sha for sha, _ in batch], found, strict=True)
-            unwritten += len(batch)
-            if unwritten >= KEPT_EVERY:
-                self._write()
-                unwritten = 0
-        if unwritten:
-            self._write()
-
-    def _read(self) -> None:
-        table = _read_table(self.path)
-        self._others = table[table["detector"] != self.detector.digest]
-        self._seen |= _animals_in(table[table["detector"] == self.detector.digest])
-
-    def _write(self) -> None:
-        ours = _as_table(self._seen, self.detector.digest)
-        whole = pd.concat([self._others, ours]) if len(self._others) else ours
-        buffer = io.BytesIO()
-        whole.to_parquet(buffer, index=False)
-        clear_aside(self.path)
-        write_aside(self.path, buffer.getvalue())
-
-
-def _readable(decoded: Iterable[Decoded]) -> Iterator[list[tuple[str, Pixels]]]:
-    """Some photos at a time, without those that cannot be read."""
-    waiting = iter(decoded)
-    while some := list(islice(waiting, BATCH)):
-        batch = [(sha, image) for sha, image in some if not isinstance(image, PhotoError)]
-        if batch:
-            yield batch
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    """The table; an empty one where there is none, or it is damaged and will be made again."""
-    try:
-        return pd.read_parquet(path, columns=list(COLUMNS))
-    except Exception:  # whatever pyarrow raises on a damaged file
-        return pd.DataFrame(columns=list(COLUMNS))
-
-
-def _animals_in(table: pd.DataFrame) -> dict[str, list[Animal]]:
-    """One detector's rows, as animals by sha256."""
-    seen: dict[str, list[Animal]] = {}
-    for sha, _, n, x0, y0, x1, y1, kind, score in table.itertuples(index=False, name=None):
-        animals = seen.setdefault(sha, [])
-        if n:
-            animals.append(Animal((x0, y0, x1, y1), kind, score))
-    return seen
-
-
-def _as_table(seen: Mapping[str, list[Animal]], digest: str) -> pd.DataFrame:
-    """A row for each animal; a photo without any has one with n = 0: it is not asked again."""
-    rows: list[tuple[object, ...]] = []
-    for sha, animals in seen.items():
-        for animal in animals:
-            rows.append((sha, digest, len(animals), *animal.box, animal.kind, animal.score))
-        if not animals:
-            rows.append((sha, digest, 0, *[np.nan] * 4, "", np.nan))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-@contextmanager
-def _locked(derived: Path) -> Iterator[None]:
-    """Hold `<derived>/animals.lock`, which the system takes from a holder that dies."""
-    try:
-        derived.mkdir(parents=True, exist_ok=True)
-        with FileLock(derived / "animals.lock"):
-            yield
-    except OSError as error:
-        raise UserError(
-            f"{derived}: {error.strerror or error}; "
-            "give data.cache=DIR, a folder that may be written and has room"
-        ) from error

@@ -61,11 +61,11 @@ def architecture_of(model: ModelSettings) -> Architecture:
         raise TypeError(f"{type(model).__name__}: no network is described by these settings")
     bundled = model.weights == "bundled"
     return Architecture(
-        name=model.name,
+        name=model.backbone,
         weights=model.weights,
         hidden=model.hidden,
         dropout=model.dropout if model.hidden else 0.0,
-        digest=bundled_digest(GRAPHS[model.name]) if bundled else "",
+        digest=bundled_digest(GRAPHS[model.backbone]) if bundled else "",
     )
 
 

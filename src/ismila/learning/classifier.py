@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load, save
 
+from ismila.learning.animals import bundled_detector
 from ismila.learning.architecture import Architecture, architecture_from
 from ismila.learning.decision import Decision
-from ismila.learning.features import Floats, OnnxBackbone
+from ismila.learning.features import OnnxBackbone
+from ismila.learning.graphs import Floats
+from ismila.learning.judgement import Judgement, judgements
+from ismila.learning.views import Viewer, Views
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec, Pixels, write_aside
 
@@ -38,6 +42,7 @@ class Classifier:
     Attributes:
         weights: of backbone and head, by the names that torch knows them by.
         backbone: what network it is.
+        detector: digest of the detector whose animals it is asked about, cut out; empty: about the whole photo.
         scores: the figures of the epoch whose weights these are.
         run: MLflow run id, empty when there is none.
     """
@@ -47,6 +52,7 @@ class Classifier:
     spec: ImageSpec
     subject: str
     decision: Decision = field(default_factory=Decision)
+    detector: str = ""
     scores: dict[str, float] = field(default_factory=dict)
     run: str = ""
 
@@ -78,13 +84,24 @@ class Classifier:
         graph = self.backbone.graph
         return OnnxBackbone(self.spec, graph) if graph else None
 
+    @cached_property
+    def viewer(self) -> Viewer:
+        """What makes images of a photo for it."""
+        return Viewer(self.spec, bundled_detector() if self.detector else None)
+
+    def judge(self, photos: Sequence[Views]) -> list[Judgement]:
+        """What it says of each photo."""
+        return judgements(photos, self.probabilities)
+
     def probabilities(self, images: Pixels, batch_size: int = 32) -> Floats:
         """`[N, size_px, size_px, 3]` uint8 -> `[N]` probability of the subject."""
         starts = range(0, len(images), batch_size)
-        parts = [self._logits(self.features(images[at : at + batch_size])) for at in starts]
-        return self.decision.probabilities(
-            np.concatenate(parts) if parts else np.zeros(0, np.float32)
-        )
+        parts = [self.answer(self.features(images[at : at + batch_size])) for at in starts]
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+    def answer(self, features: Floats) -> Floats:
+        """`[N, D]`, what `features` gives -> `[N]` probability of the subject."""
+        return self.decision.probabilities(self._logits(features))
 
     def features(self, images: Pixels) -> Floats:
         """`[N, size_px, size_px, 3]` uint8 -> `[N, D]`, what the head gets."""
@@ -121,6 +138,7 @@ class Classifier:
             "image": self.spec.as_dict(),
             "backbone": self.backbone.as_dict(),
             "decision": asdict(self.decision),
+            "detector": self.detector,
             "scores": self.scores,
             "run": self.run,
         }
@@ -143,6 +161,7 @@ class Classifier:
                 ImageSpec(**described["image"]),
                 described["subject"],
                 _decision(described),
+                str(described.get("detector", "")),
                 described["scores"],
                 described["run"],
             )

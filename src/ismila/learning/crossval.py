@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ismila.learning.decision import DecisionAnswers
-from ismila.learning.features import Bools, Floats, Ints
+from ismila.learning.graphs import Bools, Floats, Ints
 from ismila.learning.heads import Penalty, fit_head, in_few_coordinates
 
 FOLDS = 5
@@ -20,30 +20,55 @@ Objects = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class Examples:
-    """What a linear head is fitted to and asked about: feature rows with what is known of them, `[N]` each.
+    """What a linear head is fitted to and asked about: feature rows with what is known of them, `[M]` each.
+
+    A row is an image: the whole photo, or one of the animals in it. A photo's answer is that of its best row.
 
     Attributes:
-        x: `[V, N, D]`: each photo as it is, then its other views, which train but are not asked about.
+        x: `[V, M, D]`: each image as it is, then its other views, which train but are not asked about.
         stratum: `subject`, `things`, or the kind of another animal: what folds are made even in.
         group: near-duplicates, which are held out together.
         trains: whether the variant trains on the row; the others are asked about only.
+        in_variant: whether it is like those that train.
+        photo: which photo the row is of; rows of one photo stand together.
     """
 
     x: Floats
     stratum: Objects
     group: Objects
     trains: Bools
+    in_variant: Bools
+    photo: Ints
 
     def __len__(self) -> int:
         return len(self.group)
 
     @property
     def is_subject(self) -> Bools:
-        """`[N]`."""
+        """`[M]`."""
         return np.asarray(self.stratum == "subject")
 
     def __getitem__(self, rows: Bools | Ints) -> Examples:
-        return Examples(self.x[:, rows], self.stratum[rows], self.group[rows], self.trains[rows])
+        return Examples(
+            self.x[:, rows],
+            self.stratum[rows],
+            self.group[rows],
+            self.trains[rows],
+            self.in_variant[rows],
+            self.photo[rows],
+        )
+
+    def __add__(self, others: Examples) -> Examples:
+        """Both; the photos of the others are numbered on."""
+        after = int(self.photo.max(initial=-1)) + 1
+        return Examples(
+            np.concatenate([self.x, others.x], axis=1),
+            np.concatenate([self.stratum, others.stratum]),
+            np.concatenate([self.group, others.group]),
+            np.concatenate([self.trains, others.trains]),
+            np.concatenate([self.in_variant, others.in_variant]),
+            np.concatenate([self.photo, others.photo + after]),
+        )
 
     @property
     def can_train(self) -> bool:
@@ -52,24 +77,80 @@ class Examples:
         return bool(of_subject.any() and not of_subject.all())
 
     def training(self) -> tuple[Floats, Bools]:
-        """Rows `[V * n, D]` that train, and which are the subject's."""
-        x = self.x[:, self.trains]
-        return x.reshape(-1, x.shape[2]), np.tile(self.is_subject[self.trains], len(x))
+        """Rows `[V * n, D]` that train, and which are the subject's.
+
+        In a photo of the subject with several animals one of them is the subject; the others are nobody's label.
+        """
+        rows = self.trains.copy()
+        of_subject = rows & self.is_subject
+        rows[of_subject] = most_alike(self.x[0, of_subject], self.photo[of_subject])
+        x = self.x[:, rows]
+        return x.reshape(-1, x.shape[2]), np.tile(self.is_subject[rows], len(x))
 
     def in_few_coordinates(self) -> Examples:
         """The same differences between rows in as few coordinates as there are rows, so that heads cost less."""
         views, n, _ = self.x.shape
         few = in_few_coordinates(self.x.reshape(views * n, -1)).reshape(views, n, -1)
-        return Examples(few, self.stratum, self.group, self.trains)
+        return replace(self, x=few)
+
+    def photos(self) -> Ints:
+        """`[P]`: of each photo its first row."""
+        return np.flatnonzero(np.diff(self.photo, prepend=-1))
+
+    def by_photo(self, logits: Floats) -> Floats:
+        """Answers of rows `[M]` -> of photos `[P]`: the highest of each."""
+        return np.maximum.reduceat(logits, self.photos())
+
+
+ROUNDS = 5
+
+
+def most_alike(x: Floats, photo: Ints) -> Bools:
+    """Which row of each photo shows the animal that all photos have in common.
+
+    A photo with one row says what that looks like; of the others the row is taken that is nearest to the mean of those
+    taken so far (cosine, of what differs from the mean of all rows), and again, as k-means does. Without a photo of one
+    row the first rows begin: the surest detections.
+
+    Args:
+        x: `[M, D]`, rows of one photo beside one another.
+        photo: `[M]`.
+
+    Returns:
+        `[M]`, one True for each photo.
+    """
+    starts = np.flatnonzero(np.diff(photo, prepend=-1))
+    taken = np.zeros(len(photo), np.bool_)
+    taken[starts] = True
+    counts = np.diff(np.append(starts, len(photo)))
+    if (counts <= 1).all():
+        return taken
+    alone = starts[counts == 1]
+    sure = alone if len(alone) else starts
+    away = x - x.mean(0)
+    unit = away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
+    middle = unit[sure].mean(0)
+    for _ in range(ROUNDS):
+        near = unit @ middle
+        best = [
+            start + int(near[start : start + n].argmax())
+            for start, n in zip(starts, counts, strict=True)
+        ]
+        if taken[best].all():
+            break
+        taken[:] = False
+        taken[best] = True
+        middle = unit[best].mean(0)
+    return taken
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Answers of heads that did not see the row's group.
+    """Answers of heads that did not see the photo's group, `[P]` each.
 
     Attributes:
-        logits: `[N]`; NaN where no head could be trained without the row's group.
-        fold: `[N]`, which fold held the row out; -1 for none.
+        logits: NaN where no head could be trained without the photo's group.
+        fold: which fold held the photo out; -1 for none.
     """
 
     logits: Floats
@@ -77,13 +158,19 @@ class HeldOut:
 
     @property
     def known(self) -> Bools:
-        """`[N]`: rows that were held out."""
+        """`[P]`: photos that were held out."""
         return self.fold >= 0
 
-    def for_decision(self, examples: Examples, in_variant: Bools) -> DecisionAnswers:
+    def __getitem__(self, photos: slice) -> HeldOut:
+        return HeldOut(self.logits[photos], self.fold[photos])
+
+    def for_decision(self, examples: Examples) -> DecisionAnswers:
         """The answers as what a decision may be chosen on: `examples` must hold no row that is reported."""
         known = self.known
-        return DecisionAnswers(self.logits[known], examples.is_subject[known], in_variant[known])
+        first = examples.photos()[known]
+        return DecisionAnswers(
+            self.logits[known], examples.is_subject[first], examples.in_variant[first]
+        )
 
 
 def group_folds(stratum: Objects, group: Objects, trains: Bools, seed: int) -> Ints:
@@ -129,10 +216,13 @@ def out_of_fold(
     if n_features is None:
         n_features = examples.x.shape[2]
         examples = examples.in_few_coordinates()
-    logits = np.full(len(examples), np.nan, np.float32)
-    fold = np.full(len(examples), -1, np.int64)
+    photos = examples.photos()
+    logits = np.full(len(photos), np.nan, np.float32)
+    fold = np.full(len(photos), -1, np.int64)
     for number, rows in splits(examples, seed):
         head = fit_head(*examples[~rows].training(), penalty, n_features)
-        logits[rows] = head(examples.x[0][rows])
-        fold[rows] = number
+        asked = examples[rows]
+        out = rows[photos]
+        logits[out] = asked.by_photo(head(asked.x[0]))
+        fold[out] = number
     return HeldOut(logits, fold)

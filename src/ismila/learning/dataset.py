@@ -23,7 +23,8 @@ from torch.utils.data import (
 )
 
 from ismila.learning.crossval import Examples, Objects
-from ismila.learning.features import Bools, Features, Key
+from ismila.learning.features import Features, Key
+from ismila.learning.graphs import Bools, Floats
 from ismila.settings import DataSettings
 
 CLOSEUPS_ABOVE = 0.5
@@ -60,11 +61,20 @@ class AlbumRows:
 
     def examples(self, features: Features, views: int) -> Examples:
         """Their feature rows, every view of them, with what a linear head has to know."""
-        x = [features.rows(self.table["sha256"], view) for view in range(views)]
+        shas = [str(sha) for sha in self.table["sha256"]]
+        of_views = [features.all_rows(shas, view) for view in range(views)]
+        photo = of_views[0][1]
         label = self.table["label"]
-        stratum = label.where(label != "pets", "pets/" + self.table["kind"])
+        stratum = label.where(label != "pets", "pets/" + self.table["kind"]).to_numpy(dtype=object)
         group: Objects = self.table["group"].to_numpy(dtype=object)
-        return Examples(np.stack(x), stratum.to_numpy(dtype=object), group, self.trains)
+        return Examples(
+            np.stack([x for x, _ in of_views]),
+            stratum[photo],
+            group[photo],
+            self.trains[photo],
+            self.in_variant[photo],
+            photo,
+        )
 
 
 def album_rows(index: pd.DataFrame, data: DataSettings, seed: int) -> AlbumRows:
@@ -103,25 +113,15 @@ def is_closeup(rows: pd.DataFrame, above: float) -> pd.Series[bool]:
     return closeup.fillna(rows["subject_share"] > above).astype(bool)
 
 
-class CachedRows(Dataset[tuple[Tensor, Tensor]]):
-    """Cached rows with their targets, asked for a batch at a time.
+class LabelledRows(Dataset[tuple[Tensor, Tensor]]):
+    """Rows with their targets, asked for a batch at a time.
 
     Args:
-        rows: the index rows of the photos.
-        views: each photo counts once for each of its cached views.
+        is_subject: `[N]`.
     """
 
-    def __init__(self, features: Features, rows: pd.DataFrame, views: int = 1) -> None:
-        self.features = features
-        shas = [str(sha) for sha in rows["sha256"]]
-        self.keys: list[Key] = [(sha, view) for view in range(views) for sha in shas]
-        target = np.asarray(rows["label"] == "subject", dtype=np.float32)
-        self.targets = torch.from_numpy(np.tile(target, views))
-
-    @property
-    def width(self) -> int:
-        """Of a feature row."""
-        return self.features.encoder.shape[0]
+    def __init__(self, is_subject: Bools) -> None:
+        self.targets = torch.from_numpy(is_subject.astype(np.float32))
 
     @property
     def positive_weight(self) -> float:
@@ -130,16 +130,49 @@ class CachedRows(Dataset[tuple[Tensor, Tensor]]):
         return (len(self) - positives) / max(positives, 1.0)
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.targets)
 
     def __getitems__(self, at: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """A whole batch, which is read from the mapped shards at once; what a DataLoader asks for."""
+        """A whole batch at once; what a DataLoader asks for."""
+        raise NotImplementedError
+
+
+class ExampleRows(LabelledRows):
+    """Feature rows `[N, D]` in memory."""
+
+    def __init__(self, x: Floats, is_subject: Bools) -> None:
+        super().__init__(is_subject)
+        self.x = torch.from_numpy(x)
+
+    def __getitems__(self, at: Sequence[int]) -> tuple[Tensor, Tensor]:
+        return self.x[list(at)], self.targets[list(at)]
+
+
+class CachedRows(LabelledRows):
+    """Rows that stay in the cache, mapped into memory: images of a whole album may be larger than that.
+
+    Args:
+        rows: the index rows of the photos.
+        views: each photo counts once for each of its cached views.
+    """
+
+    def __init__(self, features: Features, rows: pd.DataFrame, views: int = 1) -> None:
+        super().__init__(np.tile((rows["label"] == "subject").to_numpy(), views))
+        self.features = features
+        shas = [str(sha) for sha in rows["sha256"]]
+        self.keys: list[Key] = [(sha, view) for view in range(views) for sha in shas]
+
+    def __getitems__(self, at: Sequence[int]) -> tuple[Tensor, Tensor]:
         rows = self.features.store.rows([self.keys[i] for i in at])
         return torch.from_numpy(rows), self.targets[list(at)]
 
+    def in_memory(self) -> ExampleRows:
+        """All of them."""
+        return ExampleRows(self.features.store.rows(self.keys), self.targets.numpy() == 1)
+
 
 def batches(
-    rows: CachedRows, batch_size: int, seed: int | None = None, trainer: pl.Trainer | None = None
+    rows: LabelledRows, batch_size: int, seed: int | None = None, trainer: pl.Trainer | None = None
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Batches in a fresh order each epoch, drawn from `seed`; in the rows' own order when it is None.
 
@@ -159,5 +192,5 @@ def batches(
 
 
 def _as_it_is(batch: Any) -> Any:
-    """`CachedRows` gives whole batches already."""
+    """`LabelledRows` give whole batches already."""
     return batch

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ismila.learning.features import Bools, Floats
+from ismila.learning.graphs import Bools, Floats
 
 UNSURE = 0.4
 """A probability less than this (in logits) from the threshold is called unsure: 0.40 to 0.60 around 0.5."""
 LOW_TENTH = 0.1
 CALIBRATED_FROM = 10
 """With fewer photos of either side than this the temperature stays 1: a handful says nothing about how sure to be."""
+NEAREST = 1e-7
+"""A probability is at least so far from 0 and from 1: single precision holds none nearer to 1."""
 LOG_TEMPERATURES = (-4.0, 4.0)
 
 
@@ -61,11 +63,14 @@ class ThresholdRule:
         play: how far from 0, in logits, it may lie half-way between the sides.
         easy: the negatives are easy (things alone), so not below 0: their logits are low, and a threshold among them
             would take every animal for the subject.
+        keeps: share of the subject's photos that must stay above it, whatever passes then: among thousands of negatives
+            some may look just like her.
     """
 
     false_positive_rate: float
     play: float = 0.0
     easy: bool = False
+    keeps: float = 0.0
 
 
 def decide(answers: DecisionAnswers, rule: ThresholdRule) -> Decision:
@@ -80,6 +85,13 @@ def decide(answers: DecisionAnswers, rule: ThresholdRule) -> Decision:
 def sigmoid(logits: Floats) -> Floats:
     """Logits -> probabilities."""
     return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))), np.float32)
+
+
+def logits_of(probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Probabilities -> logits, the inverse of `sigmoid`; finite, since 0 and 1 count as nearly so."""
+    p = np.clip(np.asarray(probabilities, np.float64), NEAREST, 1 - NEAREST)
+    logits: npt.NDArray[np.float64] = np.log(p / (1 - p))
+    return logits
 
 
 def choose_threshold(logits: Floats, is_subject: Bools, rule: ThresholdRule) -> float:
@@ -103,7 +115,13 @@ def choose_threshold(logits: Floats, is_subject: Bools, rule: ThresholdRule) -> 
     lowest = 0.0 if rule.easy else -rule.play
     low = strict if highest_out >= lowest else lowest
     high = strict if highest_out >= rule.play else rule.play
-    return float(np.clip(_half_way(x[is_subject], negatives[0]), min(low, high), high))
+    # one that may pass is no bound; with few negatives none may
+    half_way = _half_way(x[is_subject], highest_out if rule.keeps else float(negatives[0]))
+    chosen = float(np.clip(half_way, min(low, high), high))
+    if rule.keeps and is_subject.any():
+        lost = np.quantile(x[is_subject], 1 - rule.keeps, method="lower")
+        chosen = min(chosen, float(lost))
+    return chosen
 
 
 def _half_way(of_subject: npt.NDArray[np.float64], highest_negative: float) -> float:
@@ -137,7 +155,14 @@ def temperature_of(logits: Floats, is_subject: Bools) -> float:
 
 def verdict_of(probability: float, threshold: float, subject: str) -> str:
     """`SUBJECT`, `not SUBJECT`, or `unsure` near the threshold."""
-    p, at = np.clip([probability, threshold], 1e-7, 1 - 1e-7)
-    if abs(np.log(p / (1 - p)) - np.log(at / (1 - at))) < UNSURE:
+    logit, logit_at_threshold = logits_of([probability, threshold])
+    if abs(logit - logit_at_threshold) < UNSURE:
         return "unsure"
-    return subject if p > at else f"not {subject}"
+    return subject if logit > logit_at_threshold else f"not {subject}"
+
+
+def pet_verdict(probability: float, threshold: float, subject: str, is_named: bool) -> str:
+    """A verdict in words; a pet whose animal another pet got is not in the photo, whatever its probability."""
+    if probability >= threshold and not is_named:
+        return f"not {subject}"
+    return verdict_of(probability, threshold, subject)

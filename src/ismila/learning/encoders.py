@@ -6,15 +6,11 @@ import hashlib
 
 import pandas as pd
 
+from ismila.learning.animals import bundled_detector
 from ismila.learning.architecture import architecture_of
-from ismila.learning.features import (
-    Encoder,
-    Features,
-    Floats,
-    Identity,
-    OnnxBackbone,
-    Progress,
-)
+from ismila.learning.features import Encoder, Features, Identity, OnnxBackbone, Progress
+from ismila.learning.graphs import Floats
+from ismila.learning.views import Viewer
 from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec, Pixels
 from ismila.settings import FrozenSettings, ModelSettings
@@ -29,6 +25,12 @@ def image_spec_of(model: ModelSettings) -> ImageSpec:
     if isinstance(model, FrozenSettings) and model.weights == "torchvision":
         return ImageSpec(model.size_px, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     return ImageSpec(model.size_px)
+
+
+def viewer_of(model: ModelSettings) -> Viewer:
+    """What makes images of photos for this model."""
+    detects = isinstance(model, FrozenSettings) and model.detector
+    return Viewer(image_spec_of(model), bundled_detector() if detects else None)
 
 
 def encoder_of(model: ModelSettings) -> Encoder:
@@ -57,7 +59,7 @@ def encode_ahead(
     """
     if architecture_of(model).graph is None:
         return
-    features = Features(album.derived, image_spec_of(model), encoder_of(model))
+    features = Features(album.derived, viewer_of(model), encoder_of(model))
     features.fill(album.photos(rows), views_of(model), progress)
 
 

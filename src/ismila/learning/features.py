@@ -8,42 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ismila.learning.architecture import bundled_digest
+from ismila.learning.graphs import Floats, Ints, graph_session
+from ismila.learning.views import Viewer, Views
 from ismila.learning.weights import BUNDLED
-from ismila.photos.images import (
-    ImageSpec,
-    PhotoError,
-    Pixels,
-    normalise,
-    pixels_digest,
-    read_image,
-    view_of,
-)
+from ismila.photos.images import ImageSpec, PhotoError, Pixels, normalise, view_of
 
 SHARD_ROWS = 512
 """Rows a shard file holds at most; what a killed run loses at most."""
 BATCH = 16
 SOME = 100
 """From so many photos on a bar is shown."""
+MOST_VIEWS = 64
+"""Augmented views of an image that the store can tell apart."""
 
 Key = tuple[str, int]
-Floats = npt.NDArray[np.float32]
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 Photo = tuple[str, Path]
 """What a photo is called (its sha256 wherever rows are kept) and its file."""
-Decoded = tuple[str, Pixels | PhotoError]
+T = TypeVar("T")
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
@@ -120,49 +111,121 @@ class Features:
 
     Args:
         derived: the album's derived folder.
-        spec: how photos become images.
+        viewer: how photos become images.
     """
 
-    def __init__(self, derived: Path, spec: ImageSpec, encoder: Encoder) -> None:
-        self.spec = spec
+    def __init__(self, derived: Path, viewer: Viewer, encoder: Encoder) -> None:
+        self.viewer = viewer
         self.encoder = encoder
-        name = hashlib.sha256(f"{pixels_digest(spec)} {encoder.digest}".encode()).hexdigest()[:16]
-        self.store = Store(derived / "features" / name, encoder.shape, encoder.dtype)
+        self._derived = derived
+        self._reopen()
+
+    def _reopen(self) -> None:
+        name = hashlib.sha256(self.made_by.encode()).hexdigest()[:16]
+        folder = self._derived / "features" / name
+        self.store = Store(folder, self.encoder.shape, self.encoder.dtype)
+        detector = self.viewer.detector
+        # here, since a server that answers for an exported file has no pandas
+        from ismila.learning.animal_table import AnimalTable
+
+        self.animals = AnimalTable(self._derived, detector) if detector else None
+
+    @property
+    def made_by(self) -> str:
+        """Names what makes the rows."""
+        return f"{self.viewer.digest} {self.encoder.digest}"
+
+    @property
+    def spec(self) -> ImageSpec:
+        """How a view becomes an image."""
+        return self.viewer.spec
 
     def fill(
         self, photos: Sequence[Photo], views: int = 1, progress: Progress | None = None
     ) -> dict[str, str]:
-        """Compute the rows that the store lacks; decoding (in threads) overlaps the encoder.
+        """Compute the rows that the store lacks; decoding and detecting (in threads) overlap the encoder.
 
         A file is decoded only when it still has the sha256 that it is asked for under, so that no row can stand under
         another photo's name.
 
         Args:
             photos: sha256 and file of each.
-            views: how many views of each.
+            views: how many augmented views of each.
 
         Returns:
             sha256 -> problem of photos that could not be read after all.
+
+        Raises:
+            UserError: the derived folder cannot be written.
         """
-        todo = [one for one in photos if any((one[0], v) not in self.store for v in range(views))]
-        decoded: Iterable[Decoded] = decode_ahead(todo, self.spec, read_checked)
+        if all(self.has(sha, views) for sha, _ in photos):
+            return {}
+        from ismila.photos.album import locked
+
+        with locked(self._derived, "features"):
+            self._reopen()  # who held the lock before may have computed the same rows
+            return self._fill(photos, views, progress)
+
+    def _fill(
+        self, photos: Sequence[Photo], views: int, progress: Progress | None
+    ) -> dict[str, str]:
+        todo = [one for one in photos if not self.has(one[0], views)]
+        decoded: Iterable[tuple[str, Views | PhotoError]] = decode_ahead(todo, self._read)
         if progress and len(todo) > SOME:
             decoded = progress(decoded, len(todo), "Reading photos through the backbone")
         problems: dict[str, str] = {}
         batch = _Batch(self.encoder, self.store)
-        for sha, image in decoded:
-            if isinstance(image, PhotoError):
-                problems[sha] = str(image)
+        for sha, seen in decoded:
+            if isinstance(seen, PhotoError):
+                problems[sha] = str(seen)
                 continue
-            for view in range(views):
-                if (sha, view) not in self.store:
-                    batch.add((sha, view), view_of(image, sha, view))
+            if self.animals:
+                self.animals.add(sha, seen.animals)
+            for number, image in enumerate(seen.images):
+                for view in range(views):
+                    key = (sha, row_number(number, view))
+                    if key not in self.store:
+                        batch.add(key, view_of(image, sha, view))
         batch.flush()
+        if self.animals:
+            self.animals.flush()
         return problems
 
+    def has(self, sha: str, views: int = 1) -> bool:
+        """All rows of the photo are in the store."""
+        n = self.images_of(sha)
+        numbers = [row_number(number, view) for number in range(n) for view in range(views)]
+        return n > 0 and all((sha, number) in self.store for number in numbers)
+
+    def images_of(self, sha: str) -> int:
+        """How many images of the photo there are: its animals, or the whole; 0 when that is not known yet."""
+        if not self.animals:
+            return 1
+        animals = self.animals.get(sha)
+        return 0 if animals is None else max(1, len(animals))
+
     def rows(self, shas: Iterable[str], view: int = 0) -> npt.NDArray[Any]:
-        """`[N, *encoder.shape]` of one view. Raises KeyError for a photo that `fill` was not asked for."""
+        """`[N, *encoder.shape]` of each photo's first image. Raises KeyError for one that `fill` was not asked for."""
         return self.store.rows([(str(sha), view) for sha in shas])
+
+    def all_rows(self, shas: Sequence[str], view: int = 0) -> tuple[npt.NDArray[Any], Ints]:
+        """Rows of all images of each photo, `[M, *encoder.shape]`, and which photo each is of, `[M]`."""
+        counts = [self.images_of(sha) for sha in shas]
+        keys = [
+            (sha, row_number(number, view))
+            for sha, n in zip(shas, counts, strict=True)
+            for number in range(n)
+        ]
+        return self.store.rows(keys), np.repeat(np.arange(len(shas)), counts)
+
+    def _read(self, sha: str, path: Path) -> Views:
+        known = self.animals.get(sha) if self.animals else None
+        return self.viewer.read(content_of(sha, path), animals=known)
+
+
+def row_number(image: int, view: int) -> int:
+    """What an augmented view of a photo's image is called in the store."""
+    return image * MOST_VIEWS + view
 
 
 class _Batch:
@@ -199,8 +262,8 @@ class _Batch:
         self.rows.clear()
 
 
-def read_checked(sha256: str, path: Path, spec: ImageSpec) -> Pixels:
-    """`read_image`, if the file's content still has this sha256. Raises PhotoError."""
+def content_of(sha256: str, path: Path) -> bytes:
+    """The file's content, if that still has this sha256. Raises PhotoError."""
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -209,30 +272,27 @@ def read_checked(sha256: str, path: Path, spec: ImageSpec) -> Pixels:
         raise PhotoError(f"cannot be read: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != sha256:
         raise PhotoError("has changed while the album was read; the next run sees it as it is")
-    return read_image(content, spec)
-
-
-def read_named(_: str, path: Path, spec: ImageSpec) -> Pixels:
-    """`read_image`, whatever the photo is called. Raises PhotoError."""
-    return read_image(path, spec)
+    return content
 
 
 def decode_ahead(
-    photos: Iterable[Photo],
-    spec: ImageSpec,
-    read: Callable[[str, Path, ImageSpec], Pixels] = read_named,
-) -> Iterator[Decoded]:
-    """Decode in threads (Pillow releases the GIL), in order, at most four batches ahead."""
+    photos: Iterable[Photo], read: Callable[[str, Path], T]
+) -> Iterator[tuple[str, T | PhotoError]]:
+    """Read in threads (Pillow and onnxruntime release the GIL), in order, at most four batches ahead.
 
-    def decoded(name: str, path: Path) -> Pixels | PhotoError:
+    Args:
+        read: what makes something small of a photo's name and file; a PhotoError takes its place.
+    """
+
+    def decoded(name: str, path: Path) -> T | PhotoError:
         try:
-            return read(name, path, spec)
+            return read(name, path)
         except PhotoError as error:
             return error
 
     pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1)
     try:
-        pending: deque[tuple[str, Future[Pixels | PhotoError]]] = deque()
+        pending: deque[tuple[str, Future[T | PhotoError]]] = deque()
         for name, path in photos:
             pending.append((name, pool.submit(decoded, name, path)))
             if len(pending) >= 4 * BATCH:
@@ -242,9 +302,8 @@ def decode_ahead(
             name, future = pending.popleft()
             yield name, future.result()
     finally:
-        pool.shutdown(
-            cancel_futures=True
-        )  # stopped half-way: what still waits is not decoded first
+        # stopped half-way: what still waits is not decoded first
+        pool.shutdown(cancel_futures=True)
 
 
 class Identity:
@@ -268,10 +327,10 @@ class OnnxBackbone:
 
     dtype = "<f4"
 
-    def __init__(self, spec: ImageSpec, graph: Path = BUNDLED, threads: int = 0) -> None:
+    def __init__(self, spec: ImageSpec, graph: Path = BUNDLED) -> None:
         self.spec = spec
         self.digest = bundled_digest(graph)
-        self._session = graph_session(graph.with_suffix(".onnx"), threads)
+        self._session = graph_session(graph.with_suffix(".onnx"), 0)
         self.shape = (int(self._session.get_outputs()[0].shape[1]),)
 
     def __call__(self, images: Pixels) -> Floats:
@@ -282,24 +341,6 @@ class OnnxBackbone:
         return features
 
     def grid(self, images: Pixels) -> Floats:
-        """`[N, H, W, 3]` uint8 -> `[N, D, H/32, W/32]`, whose mean over the last two axes are the features."""
+        """`[N, H, W, 3]` uint8 -> `[N, D, H/32, W/32]`, whose mean over the last two axes the features are made of."""
         grid: Floats = self._session.run(["grid"], {"images": normalise(images, self.spec)})[0]
         return grid
-
-
-_session_lock = threading.Lock()
-
-
-@lru_cache
-def graph_session(graph: Path, threads: int) -> Any:
-    """A graph in onnxruntime, opened once; 0 threads are as many as there are cores."""
-    from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
-    from onnxruntime.capi.onnxruntime_pybind11_state import SessionOptions
-
-    options = SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    # waiting threads leave their core to those that decode
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    with _session_lock:
-        return InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])

@@ -15,13 +15,16 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from ismila.learning.features import Bools, Floats
+from ismila.learning.graphs import Bools, Floats
 
 Doubles = npt.NDArray[np.float64]
 
 one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 """OpenBLAS' threads spin while they wait: on two busy cores they took 5 s for what one does in 0.1 s."""
 
+NEWTON_UP_TO = 1500
+"""Rows or features, whichever there are fewer of."""
+LARGE_TOLERANCE = 1e-5
 TOLERANCE = 1e-9
 """Of the gradient, where the solver stops: logits then agree with any other exact solver's to about 1e-7."""
 
@@ -33,12 +36,12 @@ class Penalty:
     Attributes:
         C: inverse strength of the L2 penalty, as scikit-learn's.
         shrink: how much of the mean variance is added to every direction's own; the larger, the nearer to a penalty
-            on the features as they are.
+            on the features as they are. None: the rows come in such units already, see `Whitening`.
         balanced: both sides weigh the same, however many photos they have.
     """
 
     C: float
-    shrink: float
+    shrink: float | None
     balanced: bool
 
 
@@ -71,20 +74,28 @@ def fit_head(
         is_subject: `[N]`, both values occur.
         n_features: what the mean variance is taken over, where `x` comes from `in_few_coordinates`.
     """
+    if penalty.shrink is None:
+        return _solve(x, is_subject, penalty)
+    whitening = whitening_of(x, is_subject, penalty.shrink, n_features)
+    return whitening.unfold(_solve(whitening(x), is_subject, penalty))
+
+
+def _solve(x: Floats | Doubles, is_subject: Bools, penalty: Penalty) -> LinearHead:
     # scipy looks into a loaded torch, and trips over one that another thread is half-way through importing
     import torch  # noqa: F401
     from sklearn.linear_model import LogisticRegression
 
-    whitening = whitening_of(x, is_subject, penalty.shrink, n_features)
+    # a Newton step costs the cube of the width: with thousands of rows many small steps are cheaper
+    is_large = min(x.shape) > NEWTON_UP_TO
     solver = LogisticRegression(
         C=penalty.C,
         class_weight="balanced" if penalty.balanced else None,
-        solver="newton-cholesky",
-        tol=TOLERANCE,
-        max_iter=100,
+        solver="lbfgs" if is_large else "newton-cholesky",
+        tol=LARGE_TOLERANCE if is_large else TOLERANCE,
+        max_iter=2000 if is_large else 100,
     )
-    solver.fit(whitening(x), is_subject)
-    return whitening.unfold(solver.coef_[0], float(solver.intercept_[0]))
+    solver.fit(x, is_subject)
+    return LinearHead(np.asarray(solver.coef_[0], np.float64), float(solver.intercept_[0]))
 
 
 @dataclass(frozen=True)
@@ -97,10 +108,10 @@ class Whitening:
     def __call__(self, x: Floats) -> Doubles:
         return np.asarray((x - self.mean) @ self.axes)
 
-    def unfold(self, weight: Doubles, bias: float) -> LinearHead:
-        """The head on features that says what `weight [R]` and `bias` say on whitened rows."""
-        on_features = self.axes @ weight
-        return LinearHead(on_features, float(bias - on_features @ self.mean))
+    def unfold(self, head: LinearHead) -> LinearHead:
+        """The head on features that says what a head says on whitened rows."""
+        on_features = self.axes @ head.weight
+        return LinearHead(on_features, float(head.bias - on_features @ self.mean))
 
 
 def whitening_of(

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from ismila.learning.architecture import architecture_of, bundled_digest
 from ismila.learning.crossval import Examples, HeldOut, out_of_fold, splits
-from ismila.learning.dataset import AlbumRows, CachedRows
+from ismila.learning.dataset import AlbumRows, ExampleRows
 from ismila.learning.decision import Decision, ThresholdRule, decide
-from ismila.learning.features import Bools, Features, Floats
-from ismila.learning.heads import LinearHead, Penalty, fit_head
+from ismila.learning.features import Features
+from ismila.learning.graphs import Bools, Floats
+from ismila.learning.heads import LinearHead, Penalty, Whitening, fit_head, whitening_of
 from ismila.learning.networks import Fitted, solve_head
-from ismila.learning.outcome import Answers, Outcome, selection_of
-from ismila.settings import FrozenSettings, RunSettings
+from ismila.learning.outcome import Answers, Kept, Outcome, selection_of
+from ismila.learning.strangers import Strangers, strangers_of
+from ismila.settings import FrozenSettings, RunSettings, SettingError
 
+STRANGERS_FPR = 0.0005
+"""At the threshold at most this share of the strangers that train passes, out of fold: one or two of them."""
+STRANGERS_KEEP = 0.8
+"""Of the subject's photos, out of fold, so many stay above the threshold all the same."""
 CROSS_VALIDATED_BELOW = 30
 """With fewer photos of the subject a test fold would hold a handful: the figures come from cross-validation."""
 
@@ -33,20 +41,96 @@ class LinearRun:
     model: FrozenSettings
     settings: RunSettings
 
+    @cached_property
+    def strangers(self) -> Strangers | None:
+        """What the backbone makes of animals that nobody here has; None where the package does not say."""
+        graph = architecture_of(self.model).graph
+        if graph is None:
+            return None
+        made_by = f"{self.features.viewer.recipe} {bundled_digest(graph)}"
+        return strangers_of(made_by)
+
+    @cached_property
+    def space(self) -> Whitening | None:
+        """The units of the penalty, where strangers train: theirs, the same for every head of the run."""
+        if not self.settings.data.strangers:
+            return None
+        known = self._known
+        return whitening_of(known.x, np.zeros(len(known.x), np.bool_), self.model.shrink)
+
+    @property
+    def _known(self) -> Strangers:
+        """The strangers that may be trained on."""
+        if self.strangers is None:
+            raise SettingError(
+                f"data=strangers: the package has no strangers for model={self.model.name} like this; "
+                "take model=reid or model=mobilenet as they are"
+            )
+        return self.strangers.half(held_out=False)
+
     @property
     def penalty(self) -> Penalty:
-        return Penalty(self.model.C, self.model.shrink, self.rows.balanced)
+        shrink = None if self.space else self.model.shrink
+        return Penalty(self.model.C, shrink, self.rows.balanced)
 
     @property
     def rule(self) -> ThresholdRule:
         return threshold_rule(self.settings)
 
-    def cached(self, rows: Bools, views: int = 1) -> CachedRows:
-        return CachedRows(self.features, self.rows.table[rows], views)
+    @cached_property
+    def examples(self) -> Examples:
+        """The album's rows."""
+        return self._in_space(self.rows.examples(self.features, self.model.views))
+
+    @cached_property
+    def _trained_strangers(self) -> Examples | None:
+        if not self.space:
+            return None
+        return self._in_space(self._known.examples(self.model.views))
+
+    def _in_space(self, examples: Examples) -> Examples:
+        if not self.space:
+            return examples
+        white = [self.space(x).astype(np.float32) for x in examples.x]
+        return replace(examples, x=np.stack(white))
+
+    def with_strangers(self, examples: Examples) -> Examples:
+        """And those that train, where the variant wants them; they come last."""
+        return examples + self._trained_strangers if self._trained_strangers else examples
+
+    def of(self, photos: Bools) -> Examples:
+        """The album's rows of some photos `[N]`."""
+        return self.examples[photos[self.examples.photo]]
+
+    def answers(self, head: LinearHead) -> Floats:
+        """`[N]`: a head's logit for each photo of the album."""
+        return self.examples.by_photo(head(self.examples.x[0]))
+
+    def solved(self, train: Examples, val: Examples) -> tuple[LinearHead, Fitted]:
+        """The head that `train` asks for, and its figures."""
+        rows = ExampleRows(*train.training())
+        return solve_head(rows, ExampleRows(*val.training()), self.penalty, self.settings.trainer)
 
     def outcome(self) -> Outcome:
         """Train by the protocol that the number of photos asks for."""
         return _cross_validated(self) if is_few(self.rows) else _by_folds(self)
+
+    def kept(self, head: LinearHead, decision: Decision) -> Kept:
+        """What a run keeps of its head: one on plain features, and what that says of held-out strangers."""
+        plain = self.space.unfold(head) if self.space else head
+        if self.strangers is None:
+            return Kept(head_weights(plain), decision, None)
+        unseen = self.strangers.half(held_out=True)
+        examples = unseen.examples(1)
+        first = examples.photos()
+        table = pd.DataFrame(
+            {
+                "kind": unseen.kind[first],
+                "probability": decision.probabilities(examples.by_photo(plain(unseen.x))),
+                "threshold": decision.threshold,
+            }
+        )
+        return Kept(head_weights(plain), decision, table)
 
 
 def is_few(rows: AlbumRows) -> bool:
@@ -57,6 +141,10 @@ def is_few(rows: AlbumRows) -> bool:
 def threshold_rule(settings: RunSettings) -> ThresholdRule:
     """How this run's threshold is chosen."""
     model = settings.model
+    if settings.data.strangers:
+        # a low rate can be measured among thousands: the threshold lies where that says, wherever that is
+        rate = min(model.threshold_fpr, STRANGERS_FPR)
+        return ThresholdRule(rate, float("inf"), keeps=STRANGERS_KEEP)
     return ThresholdRule(model.threshold_fpr, model.threshold_play, easy=not settings.data.pets)
 
 
@@ -64,27 +152,22 @@ def _by_folds(run: LinearRun) -> Outcome:
     """Fit to `train`, decide on answers out of fold within `train` and `val`; `test` is asked and nothing else."""
     rows = run.rows
     trained_on = rows.trains & rows.is_in("train")
-    validated_on = rows.in_variant & rows.is_in("val")
-    head, fitted = solve_head(
-        run.cached(trained_on, run.model.views),
-        run.cached(validated_on),
-        run.penalty,
-        run.settings.trainer,
+    of_val = rows.is_in("val")
+    validation = run.of(of_val)
+    head, fitted = run.solved(
+        run.with_strangers(run.of(trained_on)), replace(validation, trains=validation.in_variant)
     )
-    examples = rows.examples(run.features, run.model.views)
-    unreported = ~rows.is_in("test")
-    inside = examples[unreported]
+    inside = run.with_strangers(run.of(~rows.is_in("test")))
     out = out_of_fold(inside, run.penalty, run.settings.seed)
-    decision = decide(out.for_decision(inside, rows.in_variant[unreported]), run.rule)
-    logits = head(examples.x[0])
+    decision = decide(out.for_decision(inside), run.rule)
+    logits = run.answers(head)
     used = trained_on
     if run.settings.refit:
         used = rows.trains
-        head = fit_head(*examples.training(), run.penalty)
+        head = fit_head(*run.with_strangers(run.examples).training(), run.penalty)
     answers = Answers.by_folds(rows, logits, decision, used)
-    of_val = rows.is_in("val")
     selection = selection_of(rows, of_val, answers.probability[of_val])
-    return Outcome(head_weights(head), decision, answers, selection, fitted, "fold")
+    return Outcome(run.kept(head, decision), answers, selection, fitted, "fold")
 
 
 def _cross_validated(run: LinearRun) -> Outcome:
@@ -95,63 +178,66 @@ def _cross_validated(run: LinearRun) -> Outcome:
     2006, https://doi.org/10.1186/1471-2105-7-91): chosen on the reported answers themselves, it would flatter them.
     """
     rows = run.rows
-    head, fitted = solve_head(
-        run.cached(rows.trains, run.model.views),
-        run.cached(np.zeros(len(rows), np.bool_)),
-        run.penalty,
-        run.settings.trainer,
-    )
-    examples = rows.examples(run.features, run.model.views)
-    few = examples.in_few_coordinates()
-    held_out = HeldOut(np.full(len(rows), np.nan, np.float32), np.full(len(rows), -1, np.int64))
-    probability = np.zeros(len(rows), np.float32)
-    threshold = np.zeros(len(rows), np.float32)
+    nobody = np.zeros(len(rows), np.bool_)
+    head, fitted = run.solved(run.with_strangers(run.of(rows.trains)), run.of(nobody))
+    few = run.with_strangers(run.examples).in_few_coordinates()
+    n = len(few.photos())
+    held_out = HeldOut(np.full(n, np.nan, np.float32), np.full(n, -1, np.int64))
+    probability = np.zeros(n, np.float32)
+    threshold = np.zeros(n, np.float32)
     selections = []
     for number, out in splits(few, run.settings.seed):
         decision, logits, selection = _fold(run, few, out)
-        held_out.logits[out] = logits
-        held_out.fold[out] = number
-        probability[out] = decision.probabilities(logits)
-        threshold[out] = decision.threshold
+        photos = np.unique(few.photo[out])
+        held_out.logits[photos] = logits
+        held_out.fold[photos] = number
+        probability[photos] = decision.probabilities(logits)
+        threshold[photos] = decision.threshold
         selections.append(selection)
-    decision = decide(held_out.for_decision(examples, rows.in_variant), run.rule)
+    decision = decide(held_out.for_decision(few), run.rule)
+    # the album's photos come first
+    held_out = held_out[: len(rows)]
+    probability = probability[: len(rows)]
+    threshold = threshold[: len(rows)]
     unseen = held_out.known
-    probability[~unseen] = decision.probabilities(head(examples.x[0][~unseen]))
+    probability[~unseen] = decision.probabilities(run.answers(head)[~unseen])
     threshold[~unseen] = decision.threshold
     held_out_by = np.array([f"crossval {n}" if n >= 0 else "" for n in held_out.fold], object)
     selection = (
         pd.concat(selections) if selections else selection_of(rows, unseen, probability[unseen])
     )
     return Outcome(
-        head_weights(head),
-        decision,
+        run.kept(head, decision),
         Answers(probability, threshold, held_out_by, rows.trains),
         selection,
-        _with_held_out(fitted, held_out, examples),
+        _with_held_out(fitted, held_out, rows),
         "crossval",
     )
 
 
 def _fold(run: LinearRun, few: Examples, out: Bools) -> tuple[Decision, Floats, pd.DataFrame]:
-    """Without the rows `out [N]`: a decision, the logits of these rows `[n]`, and what the decision was chosen on."""
+    """Without the rows `out [M]`: a decision, the logits of their photos, and what the decision was chosen on."""
     n_features = run.features.encoder.shape[0]
     inside = few[~out]
     inner = out_of_fold(inside, run.penalty, run.settings.seed, n_features)
-    decision = decide(inner.for_decision(inside, run.rows.in_variant[~out]), run.rule)
+    decision = decide(inner.for_decision(inside), run.rule)
     head = fit_head(*inside.training(), run.penalty, n_features)
-    asked = np.flatnonzero(~out)[inner.known]
-    of = np.isin(np.arange(len(few)), asked)
-    selection = selection_of(run.rows, of, decision.probabilities(inner.logits[inner.known]))
-    return decision, head(few.x[0][out]), selection
+    asked_about = inside.photo[inside.photos()]
+    chosen = inner.known & (asked_about < len(run.rows))  # a run is chosen by photos of its album
+    of = np.zeros(len(run.rows), np.bool_)
+    of[asked_about[chosen]] = True
+    selection = selection_of(run.rows, of, decision.probabilities(inner.logits[chosen]))
+    asked = few[out]
+    return decision, asked.by_photo(head(asked.x[0])), selection
 
 
-def _with_held_out(fitted: Fitted, held_out: HeldOut, examples: Examples) -> Fitted:
+def _with_held_out(fitted: Fitted, held_out: HeldOut, rows: AlbumRows) -> Fitted:
     """The epoch's `val_loss` and `val_accuracy` from answers that were held out: here no fold is kept for them."""
     logits = held_out.logits[held_out.known].astype(np.float64)
     if not len(logits):
         return fitted
-    is_subject = examples.is_subject[held_out.known]
-    trains = examples.trains[held_out.known]
+    is_subject = rows.is_subject[held_out.known]
+    trains = rows.trains[held_out.known]
     loss = np.logaddexp(0, np.where(is_subject, -logits, logits))[trains]
     accuracy = ((logits > 0) == is_subject)[trains]
     figures = {"val_loss": float(loss.mean()), "val_accuracy": float(accuracy.mean())}

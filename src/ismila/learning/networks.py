@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torchmetrics.classification import BinaryAccuracy
 
 from ismila.learning.backbones import Network
-from ismila.learning.dataset import CachedRows, batches
+from ismila.learning.dataset import CachedRows, ExampleRows, LabelledRows, batches
 from ismila.learning.heads import LinearHead, Penalty, fit_head
 from ismila.settings import SettingError, TrainerSettings
 
@@ -201,11 +201,11 @@ class _History(pl.Callback):
 
 
 def solve_head(
-    train: CachedRows, val: CachedRows, penalty: Penalty, trainer: TrainerSettings
+    train: ExampleRows, val: ExampleRows, penalty: Penalty, trainer: TrainerSettings
 ) -> tuple[LinearHead, Fitted]:
     """The optimal linear head on the rows of `train`, and its figures in one epoch."""
     positive_weight = train.positive_weight if penalty.balanced else 1.0
-    module = SolvedHead(train.width, positive_weight, penalty)
+    module = SolvedHead(train.x.shape[1], positive_weight, penalty)
     fitted = _fit(module, _Rows(train, val, len(train), seed=None), 1, trainer)
     return module.head, fitted
 
@@ -226,8 +226,8 @@ def fit_network(
 
 @dataclass(frozen=True)
 class _Rows:
-    train: CachedRows
-    val: CachedRows
+    train: LabelledRows
+    val: LabelledRows
     batch_size: int
     seed: int | None
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ismila.learning.dataset import CLOSEUPS_ABOVE, AlbumRows, is_closeup
 from ismila.learning.decision import Decision
-from ismila.learning.features import Bools, Floats
+from ismila.learning.graphs import Bools, Floats
 from ismila.learning.networks import Fitted
 
 
@@ -42,17 +42,30 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a protocol gives.
+class Kept:
+    """The network that a run keeps.
 
     Attributes:
-        weights: of the network that is kept, by torch's names.
-        selection: answers that a run may be chosen by: `path, group, label, kind, probability`.
-        protocol: `fold` (fitted to the training fold, reported on the test fold) or `crossval`.
+        weights: by torch's names.
+        strangers: its answers for strangers that nothing was trained or chosen on, `kind, probability, threshold` of
+            each photo; None where there are none for its backbone.
     """
 
     weights: Mapping[str, npt.NDArray[Any]]
     decision: Decision
+    strangers: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a protocol gives.
+
+    Attributes:
+        selection: answers that a run may be chosen by: `path, group, label, kind, probability`.
+        protocol: `fold` (fitted to the training fold, reported on the test fold) or `crossval`.
+    """
+
+    kept: Kept
     answers: Answers
     selection: pd.DataFrame
     fitted: Fitted
@@ -70,6 +83,7 @@ def predictions_of(rows: AlbumRows, answers: Answers) -> pd.DataFrame:
     columns = ["path", "sha256", "group", "fold", "label", "kind"]
     table = rows.table[columns].assign(
         closeup=is_closeup(rows.table, CLOSEUPS_ABOVE),
+        subject_share=rows.table["subject_share"].astype(float),
         probability=answers.probability,
         threshold=answers.threshold,
         held_out_by=answers.held_out_by,

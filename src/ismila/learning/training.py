@@ -11,7 +11,7 @@ from ismila.learning.architecture import architecture_of
 from ismila.learning.backbones import load_weights, make_network, weights_of
 from ismila.learning.classifier import Classifier
 from ismila.learning.dataset import AlbumRows, album_rows
-from ismila.learning.encoders import encoder_of, image_spec_of, views_of
+from ismila.learning.encoders import encoder_of, viewer_of, views_of
 from ismila.learning.features import Features, Identity, Progress
 from ismila.learning.linear import LinearRun, is_few
 from ismila.learning.outcome import Outcome, predictions_of
@@ -26,11 +26,12 @@ class Trained:
     """What training gives.
 
     Attributes:
-        predictions: a row a photo: `path, sha256, group, fold, label, kind, closeup, probability, threshold,
-            held_out_by, used` (see `outcome.Answers`).
+        predictions: a row a photo: `path, sha256, group, fold, label, kind, closeup, subject_share, probability,
+            threshold, held_out_by, used` (see `outcome.Answers`).
         selection: answers that a run may be chosen by: `path, group, label, kind, probability`.
         epochs: `loss, accuracy, val_loss, val_accuracy` of each.
         protocol: `fold` or `crossval`.
+        strangers: answers for strangers that nothing was trained or chosen on: `kind, probability, threshold`.
     """
 
     classifier: Classifier
@@ -39,6 +40,7 @@ class Trained:
     epochs: list[dict[str, float]]
     best_epoch: int
     protocol: str
+    strangers: pd.DataFrame | None = None
 
 
 def train(
@@ -67,6 +69,7 @@ def train(
         outcome.fitted.epochs,
         outcome.fitted.best_epoch,
         outcome.protocol,
+        outcome.kept.strangers,
     )
 
 
@@ -75,10 +78,10 @@ def _read(
 ) -> tuple[AlbumRows, list[Features]]:
     """The rows of the photos that could be read, and what the model reads of them; for fine-tuning images, too."""
     model = settings.model
-    spec = image_spec_of(model)
-    features = [Features(album.derived, spec, encoder_of(model))]
+    viewer = viewer_of(model)
+    features = [Features(album.derived, viewer, encoder_of(model))]
     if isinstance(model, FrozenSettings) and model.finetune_blocks:
-        features.append(Features(album.derived, spec, Identity(spec)))
+        features.append(Features(album.derived, viewer, Identity(viewer.spec)))
     for each in features:
         problems = each.fill(album.photos(index), views_of(model), progress)
         index = index[~index["sha256"].isin(list(problems))]
@@ -91,7 +94,8 @@ def _require_both_sides(rows: AlbumRows, settings: RunSettings) -> None:
     few = isinstance(model, FrozenSettings) and model.is_linear and is_few(rows)
     trained_on = rows.trains if few else rows.trains & rows.is_in("train")
     of_subject = rows.is_subject[trained_on]
-    if of_subject.any() and not of_subject.all():
+    has_others = settings.data.strangers or not of_subject.all()
+    if of_subject.any() and has_others:
         return
     missing = "without " * bool(of_subject.any()) + settings.subject
     where = "" if few else f" in the training fold of seed={settings.seed}"
@@ -102,10 +106,17 @@ def _require_both_sides(rows: AlbumRows, settings: RunSettings) -> None:
 
 
 def _classifier(outcome: Outcome, settings: RunSettings) -> Classifier:
-    spec = image_spec_of(settings.model)
+    viewer = viewer_of(settings.model)
     architecture = architecture_of(settings.model)
-    network = make_network(architecture, spec)
-    load_weights(network, outcome.weights)
+    network = make_network(architecture, viewer.spec)
+    load_weights(network, outcome.kept.weights)
     if isinstance(settings.model, FrozenSettings) and settings.model.finetune_blocks:
         architecture = architecture.with_own_weights()
-    return Classifier(weights_of(network), architecture, spec, settings.subject, outcome.decision)
+    return Classifier(
+        weights_of(network),
+        architecture,
+        viewer.spec,
+        settings.subject,
+        outcome.kept.decision,
+        viewer.detector.digest if viewer.detector else "",
+    )

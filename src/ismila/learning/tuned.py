@@ -12,11 +12,12 @@ from ismila.learning.backbones import Network, load_weights, make_network, weigh
 from ismila.learning.dataset import AlbumRows, CachedRows, batches
 from ismila.learning.decision import DecisionAnswers, decide
 from ismila.learning.encoders import views_of
-from ismila.learning.features import Bools, Features, Floats
+from ismila.learning.features import Features
+from ismila.learning.graphs import Bools, Floats
 from ismila.learning.heads import Penalty
 from ismila.learning.linear import head_weights, threshold_rule
 from ismila.learning.networks import Fitted, Optimisation, fit_network, solve_head
-from ismila.learning.outcome import Answers, Outcome, selection_of
+from ismila.learning.outcome import Answers, Kept, Outcome, selection_of
 from ismila.settings import FrozenSettings, RunSettings
 
 ASKED_AT_ONCE = 64
@@ -62,7 +63,8 @@ class TunedRun:
             self._fit(network, used, np.zeros(len(rows), np.bool_), fitted.best_epoch + 1)
         answers = Answers.by_folds(rows, logits, decision, used)
         selection = selection_of(rows, of_val, answers.probability[of_val])
-        return Outcome(weights_of(network), decision, answers, selection, fitted, "fold")
+        kept = Kept(weights_of(network), decision)
+        return Outcome(kept, answers, selection, fitted, "fold")
 
     def _fit(self, network: Network, train: Bools, val: Bools, epochs: int | None = None) -> Fitted:
         table = self.rows.table
@@ -72,7 +74,7 @@ class TunedRun:
         trainer = self.settings.trainer
         if isinstance(model, FrozenSettings) and not model.hidden:
             penalty = Penalty(model.C, model.shrink, self.rows.balanced)
-            head, fitted = solve_head(rows, validation, penalty, trainer)
+            head, fitted = solve_head(rows.in_memory(), validation.in_memory(), penalty, trainer)
             load_weights(network, head_weights(head))
             return fitted
         optimisation = self._optimisation(rows, epochs or model.epochs)

@@ -27,7 +27,7 @@ FORMAT = 2
 """Of the derived tables; raised when a column changes its meaning."""
 FACTS_BY = f"{FORMAT}, {READER}, ImageHash {version('ImageHash')}"
 """What read the facts: another release may read other ones, so that the old ones are read again."""
-SHARES_VERSION = 1
+SHARES_VERSION = 2
 """Raised when `subject_share` is computed in another way."""
 KEPT_SHARES = 16
 """Files of shares, one for each state of the album, that are kept."""
@@ -147,16 +147,8 @@ class Album:
         Raises:
             UserError: the derived folder cannot be written.
         """
-        lock = FileLock(self.derived / f"{name}.lock")
-        try:
-            self.derived.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except OSError as error:
-            raise _cannot_write(self.derived, error) from error
-        try:
+        with locked(self.derived, name):
             yield
-        finally:
-            lock.release()
 
     def _facts(self, paths: Sequence[str], progress: Progress | None) -> dict[str, Facts]:
         """What each file holds, by path; only new or changed files are opened."""
@@ -232,6 +224,25 @@ class Album:
             write_aside(path, buffer.getvalue())
         except OSError as error:
             raise _cannot_write(self.derived, error) from error
+
+
+@contextmanager
+def locked(derived: Path, name: str) -> Iterator[None]:
+    """Hold `<derived>/<name>.lock`, which the system takes from a holder that dies.
+
+    Raises:
+        UserError: the derived folder cannot be written.
+    """
+    lock = FileLock(derived / f"{name}.lock")
+    try:
+        derived.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise _cannot_write(derived, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _cannot_write(derived: Path, error: OSError) -> UserError:

@@ -39,6 +39,8 @@ READER = f"Pillow {pillow_version}, libjpeg-turbo {features.version('libjpeg_tur
 Image.MAX_IMAGE_PIXELS = None  # open_photo has its own limit, one that refuses instead of warning
 
 Pixels = npt.NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+"""x0 y0 x1 y1 in [0, 1] of the upright photo."""
 
 
 class PhotoError(Exception):
@@ -249,6 +251,37 @@ def fit_photo(photo: Image.Image, spec: ImageSpec) -> Pixels:
 def read_image(source: Path | bytes, spec: ImageSpec) -> Pixels:
     """`open_photo` and `fit_photo` in one: `[size_px, size_px, 3]` uint8. Raises PhotoError."""
     return fit_photo(open_photo(source, spec.size_px), spec)
+
+
+def square_around(box: Box, size_px: tuple[int, int], margin: float) -> Box:
+    """The square that shows what a box shows with some room around it, in pixels of the photo.
+
+    It is shifted inside the picture. Where it is larger than the picture, it is as long as that,
+    and no square any more.
+
+    Args:
+        box: in [0, 1].
+        size_px: width and height of the photo.
+        margin: room around the box, as a share of its longer side, both sides together.
+    """
+    width, height = size_px
+    side = max((box[2] - box[0]) * width, (box[3] - box[1]) * height) * (1 + margin)
+    across = max(1.0, min(side, width))
+    down = max(1.0, min(side, height))
+    left = min(max((box[0] + box[2]) / 2 * width - across / 2, 0.0), width - across)
+    top = min(max((box[1] + box[3]) / 2 * height - down / 2, 0.0), height - down)
+    return left, top, left + across, top + down
+
+
+def cut_photo(photo: Image.Image, box: Box, spec: ImageSpec, margin: float) -> Pixels:
+    """Cut out what a box shows, and resize that to the specification's square.
+
+    Returns:
+        `[size_px, size_px, 3]`, RGB in 0..255.
+    """
+    side = (spec.size_px, spec.size_px)
+    square = square_around(box, photo.size, margin)
+    return np.asarray(photo.resize(side, Image.Resampling.BILINEAR, box=square))
 
 
 def view_of(image: Pixels, sha256: str, view: int) -> Pixels:

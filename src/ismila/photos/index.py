@@ -144,8 +144,14 @@ def usable(index: pd.DataFrame) -> pd.DataFrame:
     return index[index["problem"] == ""].reset_index(drop=True)
 
 
-def require_both_labels(index: pd.DataFrame, root: Path, subject: str) -> None:
-    """Raise UserError unless there are enough photos with and without the subject."""
+def require_both_labels(
+    index: pd.DataFrame, root: Path, subject: str, with_things: bool = True
+) -> None:
+    """Raise UserError unless there are enough photos with and without the subject.
+
+    Args:
+        with_things: photos without the subject are needed; the variant has none of elsewhere.
+    """
     rows = usable(index)
     folders = {"subject": root / subject, "things": root / f"{NOT}{subject}"}
     if len(rows) == 0:
@@ -153,18 +159,22 @@ def require_both_labels(index: pd.DataFrame, root: Path, subject: str) -> None:
             f"data.root={root}: no photo that can be used; "
             f"put photos into {folders['subject']} and {folders['things']}"
         )
-    for label, what in (("subject", f"of {subject}"), ("things", f"without {subject}")):
+    needed = {"subject": f"of {subject}"}
+    if with_things:
+        needed["things"] = f"without {subject}"
+    for label, what in needed.items():
+        remedy = ", or take data=strangers" if label == "things" else ""
         groups = rows.loc[rows["label"] == label, "group"]
         if len(groups) < MIN_PHOTOS:
             raise UserError(
                 f"data.root={root}: {len(groups)} usable photos {what}; "
-                f"put at least {MIN_PHOTOS} into {folders[label]}"
+                f"put at least {MIN_PHOTOS} into {folders[label]}{remedy}"
             )
         if groups.nunique() < MIN_GROUPS:
             raise UserError(
                 f"data.root={root}: all {len(groups)} photos {what} are one burst or nearly "
                 "the same, so that none can be held out; "
-                f"put photos of other occasions into {folders[label]}"
+                f"put photos of other occasions into {folders[label]}{remedy}"
             )
 
 

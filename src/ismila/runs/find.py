@@ -15,7 +15,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from ismila.photos import UserError
+from ismila.photos import UserError, WrongUsageError
 from ismila.photos.album import Album
 from ismila.runs.store import answering, connect, first_line, tracking_uri
 
@@ -157,6 +157,26 @@ def choose_run(which: str, subject: str, uri: str | None = None) -> Chosen:
     return Chosen(matching[0])
 
 
+def choose_each(which: str, subjects: Sequence[str], uri: str | None = None) -> dict[str, Chosen]:
+    """Subject -> the run that `best`, `latest` or an alias stands for, of each by itself.
+
+    A run id is understood for one subject only, as it belongs to one.
+
+    Raises:
+        WrongUsageError: a run id for several subjects, or an alias that one of them does not have.
+        UserError: a subject has no run, or MLflow does not answer.
+    """
+    if len(subjects) > 1 and which not in ("best", "latest"):
+        for subject in subjects:
+            finished_runs(subject, uri)  # whose run is missing is said before what --run should be
+            if not _aliased(which, subject):
+                raise WrongUsageError(
+                    f"--run {which}: {subject} has no such alias, and a run id belongs to one "
+                    "subject; for several give best, latest or an alias that each of them has"
+                )
+    return {subject: choose_run(which, subject, uri) for subject in subjects}
+
+
 def find_run(which: str, subject: str, uri: str | None = None) -> str:
     """The id of `choose_run`'s run, for callers that do not say what was left out."""
     return choose_run(which, subject, uri).run.run_id
@@ -230,6 +250,14 @@ def load_predictions(run_id: str) -> pd.DataFrame:
         return table
     run = read_run(run_id)
     return upgraded(table, run.metrics["threshold"], refit=bool(run.tags.get("refit")))
+
+
+def load_strangers(run_id: str) -> pd.DataFrame | None:
+    """A run's strangers.parquet: `kind, probability, threshold`; None where it was asked about none."""
+    try:
+        return pd.read_parquet(_download(run_id, "strangers.parquet"))
+    except UserError:
+        return None
 
 
 def upgraded(table: pd.DataFrame, threshold: float, refit: bool) -> pd.DataFrame:

@@ -80,6 +80,7 @@ class RunResults:
         figures: `select_*`, `test_*`, `threshold` and the like; finite.
         predictions: `path, sha256, group, fold, label, kind, closeup, probability, threshold,
             held_out_by, used`.
+        strangers: `kind, probability, threshold` of strangers that nothing was trained or chosen on.
         digest: of the album.
         protocol: how the figures were measured, `fold` or `crossval`; kept as a tag.
         summary: the run in a sentence; MLflow's UI shows it.
@@ -93,6 +94,7 @@ class RunResults:
     protocol: str
     summary: str
     plots: Mapping[str, Figure]
+    strangers: pd.DataFrame | None = None
 
 
 @contextmanager
@@ -158,6 +160,8 @@ def record_results(run_id: str, results: RunResults) -> None:
 
 def _write_artifacts(folder: Path, results: RunResults) -> None:
     results.predictions.to_parquet(folder / "predictions.parquet", index=False)
+    if results.strangers is not None:
+        results.strangers.to_parquet(folder / "strangers.parquet", index=False)
     results.classifier.save(folder / "classifier")
     (folder / "config.yaml").write_text(results.config_yaml, encoding="utf-8")
     (folder / "plots").mkdir()

@@ -16,7 +16,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from ismila.learning.classifier import Classifier
 from ismila.learning.decision import verdict_of
-from ismila.photos.images import PhotoError, read_image
+from ismila.photos.images import PhotoError
 
 
 class ServedClassifier(PythonModel):  # type: ignore[misc]
@@ -35,11 +35,11 @@ class ServedClassifier(PythonModel):  # type: ignore[misc]
 
     def _judge(self, row: int, image: str) -> tuple[float, str]:
         try:
-            pixels = read_image(_source(image), self.classifier.spec)
+            views = self.classifier.viewer.read(_source(image))
         except PhotoError as error:
             problem = f"row {row}: {error}; expected base64 of an image's bytes, or a path"
             raise MlflowException.invalid_parameter_value(problem) from error
-        p = float(self.classifier.probabilities(pixels[None])[0])
+        p = self.classifier.judge([views])[0].probability
         return p, verdict_of(p, self.classifier.threshold, self.classifier.subject)
 
 

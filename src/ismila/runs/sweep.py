@@ -1,7 +1,10 @@
-"""The runs of one multirun: a parent run, its children, and what they say together."""
+"""The runs of one multirun: a parent run for each subject, its children, and what they say together.
+
+MLflow shows a child below its parent only where both lie in one experiment, and each subject is one."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 
@@ -17,37 +20,60 @@ from ismila.runs.store import answering, connect, experiment_of, tracking_uri
 
 
 def open_sweep(subject: str, uri: str | None = None) -> str:
-    """The id of the multirun's parent run, which the first of its runs opens.
+    """The id of the multirun's parent run for a subject, which the first of the subject's runs opens.
 
     Raises:
         UserError: the tracking server cannot be reached.
     """
-    if SWEEP not in os.environ:
+    parents = _parents()
+    if subject not in parents:
         with answering():
             client = connect(uri)
             tags = {"subject": subject, **SOURCE}
             parent = client.create_run(experiment_of(client, subject), run_name="sweep", tags=tags)
-        os.environ[SWEEP] = parent.info.run_id
-    return os.environ[SWEEP]
+        parents[subject] = parent.info.run_id
+        os.environ[SWEEP] = json.dumps(parents)
+    return parents[subject]
 
 
-def finished_sweep() -> list[Recorded]:
-    """The finished runs of the multirun that is open in this process; empty when there is none."""
-    client = mlflow.MlflowClient()
-    parent = client.get_run(os.environ[SWEEP])
+def swept_subjects() -> list[str]:
+    """Whose runs the multirun that is open in this process has made, in the order of their first."""
+    return list(_parents())
+
+
+def finished_sweep(subject: str) -> list[Recorded]:
+    """The subject's finished runs of the multirun that is open in this process; empty when there is
+    none."""
     try:
-        return finished_runs(parent.data.tags["subject"], tracking_uri(), parent.info.run_id)
+        return finished_runs(subject, tracking_uri(), _parents()[subject])
     except UserError:  # each of them failed, and has said why
-        client.set_terminated(os.environ.pop(SWEEP), "FAILED")
+        mlflow.MlflowClient().set_terminated(_taken_out(subject), "FAILED")
         return []
 
 
-def close_sweep(table: pd.DataFrame, readings: Sequence[str]) -> None:
-    """End the multirun's parent run with the comparison of its runs."""
-    run_id = os.environ.pop(SWEEP)
+def close_sweep(subject: str, table: pd.DataFrame, readings: Sequence[str]) -> None:
+    """End the subject's parent run with the comparison of its runs."""
+    run_id = _taken_out(subject)
     client = mlflow.MlflowClient()
     client.log_text(run_id, table.to_csv(index=False), "compare.csv")
     swept = " ".join(",".join(sorted(set(table[column]))) for column in ("model", "data"))
     client.set_tag(run_id, MLFLOW_RUN_NAME, f"sweep: {swept}, {table['seeds'].max()} seeds")
     client.set_tag(run_id, MLFLOW_RUN_NOTE, "\n\n".join(readings))
     client.set_terminated(run_id, "FINISHED")
+
+
+def _parents() -> dict[str, str]:
+    """Subject -> the id of its parent run."""
+    parents: dict[str, str] = json.loads(os.environ.get(SWEEP, "{}"))
+    return parents
+
+
+def _taken_out(subject: str) -> str:
+    """The id of the subject's parent run, which is open no longer."""
+    parents = _parents()
+    run_id = parents.pop(subject)
+    if parents:
+        os.environ[SWEEP] = json.dumps(parents)
+    else:
+        del os.environ[SWEEP]
+    return run_id

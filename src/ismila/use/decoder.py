@@ -10,18 +10,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
 from PIL import Image
 
+from ismila.learning.views import Viewer, Views
 from ismila.photos.images import (
     FORMATS,
     MAX_PIXELS,
-    ImageSpec,
-    Pixels,
-    fit_photo,
     jpeg_bytes,
     open_photo,
 )
@@ -32,21 +29,6 @@ a photo is copied when it is turned upright and when it becomes RGB)."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-
-@dataclass(frozen=True)
-class SmallImage:
-    """What is left of a photo once it is decoded.
-
-    Attributes:
-        pixels: `[size_px, size_px, 3]`.
-        width_px, height_px: of the upright photo as decoded, a large JPEG at a reduced scale: what
-            counts is their ratio.
-    """
-
-    pixels: Pixels
-    width_px: int
-    height_px: int
 
 
 class PixelBudget:
@@ -95,12 +77,10 @@ class Decoder:
         """Call one of the methods below, or something else that takes a while, in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
 
-    def small_image(
-        self, source: Path | bytes, spec: ImageSpec, max_pixels: int = MAX_PIXELS
-    ) -> SmallImage:
-        """Decode and fit. Raises PhotoError."""
-        with self._budget.hold(pixels_of(source, spec.size_px)):
-            return _small_image(source, spec, max_pixels)
+    def views(self, source: Path | bytes, viewer: Viewer, max_pixels: int = MAX_PIXELS) -> Views:
+        """Decode, and keep what a backbone gets. Raises PhotoError."""
+        with self._budget.hold(pixels_of(source, viewer.decoded_px)):
+            return viewer.read(source, max_pixels)
 
     def thumbnail(self, source: Path | bytes, size_px: int, quality: int) -> bytes:
         """A JPEG of at most `size_px` a side, upright. Raises PhotoError."""
@@ -108,12 +88,6 @@ class Decoder:
             photo = open_photo(source, size_px)
             photo.thumbnail((size_px, size_px))
         return jpeg_bytes(photo, quality)
-
-
-def _small_image(source: Path | bytes, spec: ImageSpec, max_pixels: int) -> SmallImage:
-    """The photo itself is gone when this returns, and not only when the budget is given back."""
-    photo = open_photo(source, spec.size_px, max_pixels)
-    return SmallImage(fit_photo(photo, spec), photo.width, photo.height)
 
 
 def pixels_of(source: Path | bytes, at_least_px: int) -> int:

@@ -26,7 +26,14 @@ def test_answers_come_in_order_and_what_cannot_be_read_is_named(trained, tmp_pat
         "gone.jpg",
         odd.name,
     ]
-    assert set(answers[0]) == {"path", "probability", "is_subject", "threshold", "run"}
+    assert set(answers[0]) == {
+        "path",
+        "probability",
+        "is_subject",
+        "threshold",
+        "run",
+        "animals",
+    }
     assert [answer.get("error") for answer in answers[2:4]] == ["not a picture", "file not found"]
     assert answers[4]["probability"] == answers[1]["probability"]
 

@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import pytest
 from conftest import call
+from untrained import bundled_classifier, images_of
 
+from ismila.learning.animals import bundled_detector
+from ismila.learning.weights import NANODET
 from ismila.photos import UserError
 from ismila.photos.images import read_image
 from ismila.runs.find import find_run
@@ -52,6 +55,30 @@ def test_a_graph_that_differs_from_torch_is_refused_and_leaves_nothing(
     with pytest.raises(UserError, match="nothing was written"):
         export.export_onnx(find_run("best", "mila"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("detects", [True, False])
+def test_the_detector_lies_beside_a_classifier_that_needs_it(tmp_path, monkeypatch, detects):
+    classifier = bundled_classifier(bundled_detector().digest if detects else "")
+    monkeypatch.setattr(export, "load_classifier", lambda _: classifier)
+    monkeypatch.setattr(export, "_album_images", lambda *_: images_of(classifier))
+    said = export.export_onnx("abcdef12", tmp_path)
+    files = ["animals.onnx", "rex.onnx"] if detects else ["rex.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+    assert ("animals.onnx" in said) == detects
+    exported = ExportedClassifier.load(tmp_path)
+    assert (exported.viewer.detector is not None) == detects
+    if detects:
+        assert (tmp_path / "animals.onnx").read_bytes() == NANODET.read_bytes()
+
+
+def test_a_subject_of_the_detectors_name_is_refused(tmp_path, monkeypatch):
+    classifier = replace(bundled_classifier(), subject="animals")
+    monkeypatch.setattr(export, "load_classifier", lambda _: classifier)
+    monkeypatch.setattr(export, "_album_images", lambda *_: images_of(classifier))
+    with pytest.raises(UserError, match="another subject"):
+        export.export_onnx("abcdef12", tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_the_album_it_is_checked_on_noise_and_says_so(in_process, tmp_path):

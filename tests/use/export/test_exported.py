@@ -17,6 +17,7 @@ def bundled():
 
 def test_the_file_alone_is_enough(bundled, tmp_path):
     (tmp_path / "rex.onnx").write_bytes(graph_of(bundled).SerializeToString())
+    (tmp_path / "animals.onnx").write_bytes(b"the detector, which is no classifier")
     told = ExportedClassifier.load(tmp_path)
     assert told.spec == bundled.spec
     assert (told.subject, told.threshold, told.scores, told.run) == (

@@ -12,12 +12,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from untrained import bundled_classifier
 
+from ismila.demo.shots import draw_shot, plan_album
+from ismila.learning.animals import bundled_detector
+from ismila.learning.judgement import named
+from ismila.learning.views import MARGIN
+from ismila.learning.weights import NANODET
 from ismila.photos import UserError
-from ismila.photos.images import ImageSpec, fit_photo, open_photo
+from ismila.photos.images import (
+    ImageSpec,
+    cut_photo,
+    fit_photo,
+    jpeg_bytes,
+    open_photo,
+    square_around,
+)
 from ismila.runs.find import find_run
 from ismila.use.export import website
 from ismila.use.export.export_run import export_web
+from ismila.use.export.exported import ANIMALS, ExportedClassifier
+from ismila.use.export.graph import graph_of, halve
 
 CHROMIUM = shutil.which("chromium")
 ROOT = Path(__file__).parents[3]
@@ -30,11 +45,17 @@ def ismila(folder, *args, env=None):
 
 
 @pytest.fixture(scope="module")
-def site(trained, tmp_path_factory):
+def runtime():
+    """onnxruntime-web as npm packs it."""
     if not RUNTIME.is_file():
         pytest.skip(
             f"needs {RUNTIME}: npm pack {website.PACKAGE}@{website.VERSION} --pack-destination data/cache"
         )
+    return RUNTIME
+
+
+@pytest.fixture(scope="module")
+def site(runtime, trained, tmp_path_factory):
     to = tmp_path_factory.mktemp("web") / "site"
     to.mkdir()
     of_before = {"made_by": website.MADE_BY, "files": ["old.js", website.MARK]}
@@ -42,16 +63,16 @@ def site(trained, tmp_path_factory):
     (to / "old.js").write_text("of an earlier export")
     with contextlib.chdir(trained):
         run_id = find_run("best", "mila", f"sqlite:///{trained}/mlruns/mlflow.db")
-        said = export_web(run_id, to, runtime=RUNTIME)
+        said = export_web(run_id, to, runtime=runtime)
         assert "differs from torch" in said
     assert [path.name for path in to.parent.iterdir()] == ["site"]
     assert not (to / "old.js").exists()
     return to
 
 
-@pytest.fixture
-def hosted(site):
-    """A static host that serves the folder under a sub-path."""
+@contextlib.contextmanager
+def hosting(site):
+    """A static host that serves the folder under a sub-path: its process and the page's address."""
     command = [
         sys.executable,
         "-u",
@@ -71,7 +92,14 @@ def hosted(site):
 
 
 @pytest.fixture
-def open_page(hosted):
+def hosted(site):
+    with hosting(site) as told:
+        yield told
+
+
+@contextlib.contextmanager
+def opened(address):
+    """The page in a browser; an error of its scripts fails the test."""
     if CHROMIUM is None:
         pytest.skip("needs Debian's chromium")
     sync = pytest.importorskip("playwright.sync_api")
@@ -83,10 +111,16 @@ def open_page(hosted):
         page.on(
             "console", lambda message: message.type == "error" and problems.append(message.text)
         )
-        page.goto(hosted[1])
+        page.goto(address)
         yield page
         browser.close()
         assert problems == []
+
+
+@pytest.fixture
+def open_page(hosted):
+    with opened(hosted[1]) as page:
+        yield page
 
 
 @pytest.mark.slow
@@ -109,9 +143,10 @@ def test_the_exported_page_judges_in_the_browser_also_without_a_network(
         assert float(re.search(r"([\d.]+) %", text)[1]) == pytest.approx(
             100 * one["probability"], abs=3
         )
-    before = page.get_attribute("li.yes .photo", "src")
+    assert page.locator("li.yes .heat").is_hidden()
     page.locator("li.yes").get_by_role("button", name="show what speaks for it").click()
-    assert page.get_attribute("li.yes .photo", "src") != before
+    assert page.locator("li.yes .heat").is_visible()
+    assert page.locator(".animal").count() == 0 and "No animal seen" not in page.inner_text("main")
     assert (
         page.locator(".near").count() == 0
         and page.get_by_role("button", name="that's wrong").count() == 0
@@ -137,35 +172,139 @@ def test_the_exported_page_judges_in_the_browser_also_without_a_network(
     assert all(url.startswith((hosted[1], "blob:")) for _, url in asked)
 
 
+RESIZE = """async ([content, spec, isJpeg, box]) => {
+  const { fit, reduced, wholeBox } = await import("./images.js");
+  const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+  const bitmap = await createImageBitmap(new Blob([bytes]), { colorSpaceConversion: "none" });
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+  canvas.drawImage(bitmap, 0, 0);
+  const rows = (y, count) => canvas.getImageData(0, y, bitmap.width, count).data;
+  const photo = reduced(rows, bitmap.width, bitmap.height, spec.size_px, isJpeg);
+  return [...fit(photo, spec.size_px, box ?? wholeBox(photo, spec.fit))]; }"""
+
+
+def resized(page, png, spec, is_jpeg=False, box=None):
+    """`[size_px, size_px, 3]` as the page makes it of a PNG; `box` is in pixels."""
+    content = base64.b64encode(png).decode()
+    found = page.evaluate(RESIZE, [content, spec.as_dict(), is_jpeg, box])
+    return np.array(found).reshape(spec.size_px, spec.size_px, 3)
+
+
+def noise_png(width, height):
+    rng = np.random.default_rng(width)
+    out = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fit", ["squash", "crop"])
 def test_the_browser_resizes_as_pillow(open_page, fit):
-    rng = np.random.default_rng(0)
     spec = ImageSpec(96, fit)
-    resize = """async ([content, spec, isJpeg]) => {
-      const { fit } = await import("./images.js");
-      const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
-      const bitmap = await createImageBitmap(new Blob([bytes]), { colorSpaceConversion: "none" });
-      const canvas = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
-      canvas.drawImage(bitmap, 0, 0);
-      const rows = (y, count) => canvas.getImageData(0, y, bitmap.width, count).data;
-      return [...fit(rows, bitmap.width, bitmap.height, spec, isJpeg)]; }"""
-    for width, height in ((300, 700), (97, 96), (50, 60), (641, 479)):
-        png = io.BytesIO()
-        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(png, "PNG")
-        content = base64.b64encode(png.getvalue()).decode()
-        found = np.array(
-            open_page.evaluate(resize, [content, spec.as_dict(), False]), np.uint8
-        ).reshape(96, 96, 3)
-        expected = fit_photo(open_photo(png.getvalue(), 96), spec)
-        # Pillow takes the columns of a tall photo first: each pass rounds
-        assert np.abs(found.astype(int) - expected).max() <= (height > 2 * width), (width, height)
-    with Image.open(png) as photo:  # what stands in for Pillow's smaller decoding of a JPEG
-        expected = fit_photo(photo.reduce(4), spec)
-    found = np.array(open_page.evaluate(resize, [content, spec.as_dict(), True]), np.uint8).reshape(
-        96, 96, 3
-    )
-    assert np.abs(found.astype(int) - expected).max() <= 1
+    for width, height in ((300, 700), (97, 96), (50, 60), (120, 150), (641, 479)):
+        png = noise_png(width, height)
+        expected = fit_photo(open_photo(png, 96), spec).astype(int)
+        assert (resized(open_page, png, spec) == expected).all(), (width, height)
+    with Image.open(io.BytesIO(png)) as photo:  # what stands in for Pillow's smaller decoding
+        expected = fit_photo(photo.reduce(4), spec).astype(int)
+    assert np.abs(resized(open_page, png, spec, is_jpeg=True) - expected).max() <= 1
+
+
+@pytest.mark.slow
+def test_the_browser_cuts_out_as_pillow(open_page):
+    spec = ImageSpec(96)
+    for size_px in ((301, 211), (150, 260)):
+        png = noise_png(*size_px)
+        photo = open_photo(png, 96)
+        for box in ((0.1, 0.2, 0.35, 0.55), (0.0, 0.0, 0.97, 1.0), (0.801, 0.9, 0.999, 0.99)):
+            place = square_around(box, photo.size, MARGIN)
+            found = resized(open_page, png, spec, box=list(place))
+            assert (found == cut_photo(photo, box, spec, MARGIN)).all(), (size_px, box)
+
+
+@pytest.fixture(scope="module")
+def with_detector(runtime, tmp_path_factory):
+    """A page that is asked about animals, and the same classifier in Python."""
+    whole = graph_of(bundled_classifier(bundled_detector().digest))
+    model = halve(whole).SerializeToString()
+    site = tmp_path_factory.mktemp("web") / "site"
+    halved = ExportedClassifier(model, "rex.onnx")
+    website.write_website(site, model, halved, website.runtime_files(runtime))
+    return site, ExportedClassifier(whole.SerializeToString(), "rex.onnx")
+
+
+ANSWER = """async (content) => {
+  const { answer } = await import("./answers.js");
+  const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+  return await answer(new Blob([bytes])); }"""
+
+
+def drawings():
+    """Of a dog, of one in which several animals are seen, of a house, and the dog in a large JPEG."""
+    shots = {Path(shot.path).stem: shot for shot in plan_album("mila", 0, 0.1)}
+    photos = [draw_shot(shots[name], 0).jpeg for name in ("mila_001", "mila_008", "house_002")]
+    with Image.open(io.BytesIO(photos[0])) as photo:
+        large = photo.resize((2100, 2800), Image.Resampling.BICUBIC)
+    return [*photos, jpeg_bytes(large, 92)]
+
+
+@pytest.mark.slow
+def test_the_browser_sees_the_same_animals_and_says_the_same_of_them(with_detector):
+    site, exported = with_detector
+    counts = []
+    with hosting(site) as (_, address), opened(address) as page:
+        for photo in drawings():
+            found = page.evaluate(ANSWER, base64.b64encode(photo).decode())
+            views = exported.viewer.read(photo)
+            [expected] = exported.judge([views])
+            animals = named(expected, exported.subject, exported.threshold)
+            assert found["probability"] == pytest.approx(expected.probability, abs=3e-2)
+            told = [one["probability"] for one in found["animals"]]
+            assert told == pytest.approx([one.probability for one in animals], abs=3e-2)
+            is_large = views.width_px > 1000  # the browser's decoder makes no small picture
+            for one, animal in zip(found["animals"], animals, strict=True):
+                assert one["box"] == pytest.approx(animal.box, abs=1e-2 if is_large else 1e-3)
+                assert (one["kind"], one["name"]) == (animal.kind, animal.name)
+            place = views.place(expected.image, exported.spec)
+            assert found["heat_box"] == pytest.approx(place, abs=1e-2 if is_large else 1e-3)
+            counts.append(len(animals))
+    assert counts[0] == counts[3] == 1 and counts[1] > 1 and counts[2] == 0
+
+
+@pytest.mark.slow
+def test_the_exported_page_shows_the_animals(with_detector):
+    files = [
+        {"name": f"{at}.jpg", "mimeType": "image/jpeg", "buffer": photo}
+        for at, photo in enumerate(drawings()[:3])
+    ]
+    with hosting(with_detector[0]) as (_, address), opened(address) as page:
+        page.set_input_files("#choose", files)
+        page.wait_for_function("() => document.querySelectorAll('li .verdict').length === 3")
+        house, several, dog = page.locator("li").all()
+        assert "No animal seen; the whole photo was judged." in house.inner_text()
+        assert several.locator(".animal").count() > 1 and dog.locator(".animal").count() == 1
+        assert "Rex from 70.0 % on" in dog.inner_text()
+
+
+def test_the_page_finds_animals_by_the_values_that_python_has(with_detector):
+    site, exported = with_detector
+    settings = json.loads((site / website.MARK).read_text())
+    detector = exported.viewer.detector
+    assert settings["detector"]["size_px"] == detector.spec.size_px
+    kept = ["min_score", "same_iou", "part", "candidates"]
+    for name in kept:
+        assert str(settings["detector"][name]) in detector.recipe
+    assert (site / ANIMALS).read_bytes() == NANODET.read_bytes()
+    assert f'"{ANIMALS}"' in (site / "service.js").read_text()
+    assert ANIMALS in settings["files"]
+
+
+def test_a_page_that_judges_whole_photos_has_no_detector(tmp_path):
+    exported = ExportedClassifier(graph_of(bundled_classifier()).SerializeToString(), "rex.onnx")
+    website.write_website(tmp_path / "site", b"model", exported, {})
+    settings = json.loads((tmp_path / "site" / website.MARK).read_text())
+    assert settings["detector"] is None
+    assert not (tmp_path / "site" / ANIMALS).exists()
 
 
 def test_the_page_may_do_what_its_parts_need_and_no_more():

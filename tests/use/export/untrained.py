@@ -11,7 +11,7 @@ from ismila.learning.decision import Decision
 from ismila.photos.images import ImageSpec
 
 
-def classifier_of(name, size_px, hidden=0, digest=""):
+def classifier_of(name, size_px, hidden=0, digest="", detector=""):
     torch.manual_seed(0)
     weights = "" if name == "cnn" else "bundled"
     dropout = 0.2 if hidden or name == "cnn" else 0.0
@@ -24,11 +24,20 @@ def classifier_of(name, size_px, hidden=0, digest=""):
         torch.nn.init.normal_(parameter, std=0.3)
     decision = Decision(threshold=0.7)
     scores = {"accuracy": 0.5}
-    return Classifier(weights_of(network), described, spec, "rex", decision, scores, "abcdef12")
+    return Classifier(
+        weights_of(network),
+        described,
+        spec,
+        "rex",
+        decision,
+        detector=detector,
+        scores=scores,
+        run="abcdef12",
+    )
 
 
-def bundled_classifier():
-    return classifier_of("mobilenet", 96, digest=bundled_digest())
+def bundled_classifier(detector=""):
+    return classifier_of("mobilenet", 96, digest=bundled_digest(), detector=detector)
 
 
 def images_of(classifier, count=6):

@@ -91,6 +91,7 @@ def test_heat_and_nearest_photos_come_on_request(served):
     ).json()["photos"]
     heat = Image.open(io.BytesIO(base64.b64decode(told["heat"].split(",")[1])))
     assert abs(heat.width / heat.height - 4 / 3) < 0.02
+    assert told["heat_box"] == [0, 0, 1, 1]
     plain = requests.post(address.split("?")[0], data=photo_of(folder)).json()["photos"][0]
     assert told["probability"] == plain["probability"]
     assert len(told["nearest"]) == 2 and told["nearest"][0]["src"].startswith("data:image/jpeg")
@@ -298,11 +299,11 @@ def test_the_page_in_a_real_browser(trained, tmp_path):
         page.wait_for_selector("li.yes")
         assert "Yes, Mila" in page.inner_text("li.yes .verdict")
         assert "dropped.jpg: Yes, Mila" in page.inner_text("#live")
-        before = page.get_attribute("li .photo", "src")
+        assert page.locator("li .heat").is_hidden()
         page.keyboard.press("Tab")
         page.get_by_role("button", name="show what speaks for it").focus()
         page.keyboard.press("Enter")
-        assert page.get_attribute("li .photo", "src") != before
+        assert page.locator("li .heat").is_visible()
         assert page.locator(".near img").count() == 4
         page.evaluate(pasted, ["pasted.jpg", content])
         sync.expect(page.locator("li.yes")).to_have_count(2)

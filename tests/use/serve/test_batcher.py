@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from stub import Brightness
 
+from ismila.learning.views import Views
 from ismila.use.serve.batcher import Batcher, BusyError
 
-BLACK = np.zeros((32, 32, 3), np.uint8)
-WHITE = BLACK + 255
+PIXELS = np.zeros((1, 32, 32, 3), np.uint8)
+BLACK = Views(PIXELS, (), 32, 32)
+WHITE = Views(PIXELS + 255, (), 32, 32)
 
 
 def ask(*asked, places=4):
@@ -16,9 +18,10 @@ def ask(*asked, places=4):
     async def all_of_them():
         batcher = Batcher(places)
         task = asyncio.create_task(batcher.run())
-        waiting = [batcher.probability(*one) for one in asked]
+        waiting = [batcher.judgement(*one) for one in asked]
         try:
-            return await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 10)
+            answers = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 10)
+            return [getattr(answer, "probability", answer) for answer in answers]
         finally:
             task.cancel()
 
@@ -40,7 +43,7 @@ def test_two_classifiers_are_not_mixed():
 
 def test_an_error_reaches_those_who_asked_and_the_next_are_answered():
     class Broken(Brightness):
-        def probabilities(self, images, batch_size=16):
+        def probabilities(self, images):
             raise ZeroDivisionError
 
     first, second = ask((Broken(), WHITE), (Brightness(), WHITE))
@@ -51,8 +54,8 @@ def test_a_client_that_has_gone_is_passed_over():
     async def two():
         batcher = Batcher(4)
         classifier = Brightness()
-        gone = asyncio.create_task(batcher.probability(classifier, BLACK))
-        stays = asyncio.create_task(batcher.probability(classifier, WHITE))
+        gone = asyncio.create_task(batcher.judgement(classifier, BLACK))
+        stays = asyncio.create_task(batcher.judgement(classifier, WHITE))
         await asyncio.sleep(0)
         gone.cancel()
         task = asyncio.create_task(batcher.run())
@@ -60,7 +63,7 @@ def test_a_client_that_has_gone_is_passed_over():
         task.cancel()
         return answer
 
-    assert asyncio.run(two()) == 1.0
+    assert asyncio.run(two()).probability == 1.0
 
 
 def test_places_are_given_back():

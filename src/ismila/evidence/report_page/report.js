@@ -13,9 +13,11 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-const words = { recall: `${report.subject} recognised`, recall_closeups: "… close-ups", fpr_things: "things taken for it",
-  fpr_pets: "animals taken for it" };
-const named = (name) => words[name] ?? `… ${name.replace("fpr_", "")}`;
+const words = { recall: `${report.subject} recognised`, recall_closeups: "… close-ups", recall_far: "… far away",
+  fpr_things: "things taken for it", fpr_pets: "animals taken for it", fpr_strangers: "strangers taken for it",
+  recall_whole: "recognised as they are", recall_animal: "… with all but the animal greyed out",
+  surroundings: "… with the animal greyed out" };
+const named = (name) => words[name] ?? `… ${name.replace("fpr_", "").replace("_", ": ")}`;
 
 find("run").textContent = `run ${report.run.id.slice(0, 8)} · ${report.run.model} · ${report.run.data}`
   + (report.run.protocol === "crossval" ? " · cross-validated" : "")
@@ -25,18 +27,26 @@ find("few").textContent = report.few;
 find("few").hidden = !report.few;
 for (const span of document.querySelectorAll(".subject")) span.textContent = report.subject;
 
-for (const bar of report.bars) {
-  const fill = element("div", { class: `fill ${bar.name.startsWith("recall") ? "good" : ""}`,
-    style: `width: ${100 * bar.hits / bar.n}%` });
-  const whisker = element("div", { class: "whisker",
-    style: `left: ${100 * bar.low}%; width: ${100 * (bar.high - bar.low)}%` });
-  find("bars").append(element("div", { class: "bar", role: "img",
-    "aria-label": `${named(bar.name)}: ${bar.hits} of ${bar.n}, 95 % interval ${percent(bar.low)} to ${percent(bar.high)}` },
-  element("span", {}, named(bar.name)), element("span", { class: "number" }, `${bar.hits} of ${bar.n} `,
-    element("span", { class: "quiet" }, bar.n < report.few_below ? "too few to say"
-      : `${(100 * bar.low).toFixed(0)} – ${(100 * bar.high).toFixed(0)} %`)),
-  element("div", { class: "track" }, fill, whisker)));
+function drawBars(bars, where) {
+  for (const bar of bars) {
+    const good = bar.name.startsWith("recall");
+    const fill = element("div", { class: `fill ${good ? "good" : ""}`, style: `width: ${100 * bar.hits / bar.n}%` });
+    const whisker = element("div", { class: "whisker",
+      style: `left: ${100 * bar.low}%; width: ${100 * (bar.high - bar.low)}%` });
+    const few = bar.n < report.few_below;
+    const digits = bar.n < 1000 ? 0 : 2;
+    const interval = `${(100 * bar.low).toFixed(digits)} – ${(100 * bar.high).toFixed(digits)} %`;
+    find(where).append(element("div", { class: "bar", role: "img",
+      "aria-label": `${named(bar.name)}: ${bar.hits} of ${bar.n}, 95 % interval ${percent(bar.low)} to ${percent(bar.high)}` },
+    element("span", {}, named(bar.name)), element("span", { class: "number" }, `${bar.hits} of ${bar.n} `,
+      element("span", { class: "quiet" }, few ? "too few to say" : interval)),
+    element("div", { class: "track" }, fill, whisker)));
+  }
 }
+
+drawBars(report.bars, "bars");
+drawBars(report.context, "context");
+if (!report.context.length) find("context-section").remove();
 
 if (!report.bars.length) {
   find("bars").replaceChildren(element("p", { class: "quiet" }, "No photo was held out, so nothing was measured."));

@@ -10,3 +10,5 @@ BOTH = BUNDLED.with_name("both.onnx")
 """The two graphs as one, the channels of their grids side by side; it reads both weights files."""
 NANODET = BUNDLED.with_name("nanodet.onnx")
 """NanoDet-g for the ten animals of COCO, weights inside (float16, computed in float32)."""
+STRANGERS = BUNDLED.with_name("strangers_*.npz")
+"""Features of photos that nobody has here, a file for each backbone and kind of views."""

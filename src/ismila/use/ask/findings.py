@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
+from typing import Protocol
 
 from ismila.photos import UserError
-from ismila.use.ask.library import Scan
+from ismila.use.ask.library import Judged, Scan
 from ismila.use.ask.sidecars import SidecarError, set_keyword, sidecar_of
 
 COLUMNS = ("path", "probability", "verdict", "threshold", "run", "error")
 """Of the table."""
 UNSURE = "unsure"
+
+
+class _Writer(Protocol):
+    """What the csv module writes rows with."""
+
+    def writerow(self, row: Iterable[str], /) -> object: ...
 
 
 @dataclass
@@ -30,20 +40,31 @@ def write_csv(file: Path, scan: Scan) -> int:
     Raises:
         UserError: the file cannot be written.
     """
-    aside = file.with_name(f".{file.name}.{os.getpid()}.part")
     threshold = f"{scan.classifier.threshold:.6f}"
     count = 0
+    with _table(file) as table:
+        table.writerow(COLUMNS)
+        for judged in scan.results():
+            count += judged.verdict == scan.classifier.subject
+            probability = _in_digits(judged.probability)
+            table.writerow(
+                (judged.path, probability, judged.verdict, threshold, scan.run, judged.error)
+            )
+    return count
+
+
+def _in_digits(probability: float | None) -> str:
+    return "" if probability is None else f"{probability:.6f}"
+
+
+@contextmanager
+def _table(file: Path) -> Iterator[_Writer]:
+    """Rows for a table that takes the file's place when all are written."""
+    aside = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
-            table = csv.writer(out, lineterminator="\n")
-            table.writerow(COLUMNS)
-            for judged in scan.results():
-                count += judged.verdict == scan.classifier.subject
-                probability = "" if judged.probability is None else f"{judged.probability:.6f}"
-                table.writerow(
-                    (judged.path, probability, judged.verdict, threshold, scan.run, judged.error)
-                )
+            yield csv.writer(out, lineterminator="\n")
         aside.replace(file)
     except OSError as error:
         raise UserError(
@@ -51,7 +72,44 @@ def write_csv(file: Path, scan: Scan) -> int:
         ) from error
     finally:
         aside.unlink(missing_ok=True)
-    return count
+
+
+def write_pets_csv(file: Path, scans: Sequence[Scan]) -> dict[str, int]:
+    """Write a line for each photo with a probability and a verdict for each pet: `path, mila,
+    mila_verdict, rex, rex_verdict, error`.
+
+    Returns:
+        Subject -> how many photos show it.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    subjects = [scan.classifier.subject for scan in scans]
+    counts = dict.fromkeys(subjects, 0)
+    columns = [column for name in subjects for column in (name, f"{name}_verdict")]
+    with _table(file) as table:
+        table.writerow(("path", *columns, "error"))
+        for of_photo in _photo_by_photo(scans):
+            cells: list[str] = []
+            for name, judged in zip(subjects, of_photo, strict=True):
+                counts[name] += judged.verdict == name
+                cells += [_in_digits(judged.probability), judged.verdict]
+            table.writerow((of_photo[0].path, *cells, of_photo[0].error))
+    return counts
+
+
+def _photo_by_photo(scans: Sequence[Scan]) -> Iterator[tuple[Judged, ...]]:
+    """What each scan knows of a photo, by path; one that not all know, since it changed meanwhile, is left out."""
+    waiting: dict[str, dict[int, Judged]] = {}
+    for judged_of_all in zip_longest(*(scan.results() for scan in scans)):
+        for number, judged in enumerate(judged_of_all):
+            if judged is None:
+                continue
+            of_photo = waiting.setdefault(judged.path, {})
+            of_photo[number] = judged
+            if len(of_photo) == len(scans):
+                del waiting[judged.path]
+                yield tuple(of_photo[at] for at in range(len(scans)))
 
 
 def check_link_folder(folder: Path, root: Path) -> None:
@@ -63,27 +121,32 @@ def check_link_folder(folder: Path, root: Path) -> None:
         )
 
 
-def link_photos(folder: Path, scan: Scan) -> int:
+def link_photos(folder: Path, *scans: Scan) -> dict[str, int]:
     """Make `folder/SUBJECT/...` and `folder/unsure/...`: symbolic links in the library's own folders.
 
     A link of an earlier scan that no longer holds is taken away; what is no such link stays.
 
+    Args:
+        scans: of one library; of several pets together, since they share `unsure`.
+
     Returns:
-        How many photos of the subject are linked.
+        Subject -> how many photos of it are linked.
 
     Raises:
         UserError: the folder lies in the library, cannot be written, or holds something in the way.
     """
-    check_link_folder(folder, scan.library.root)
-    subject = scan.classifier.subject
-    top = scan.library.root.resolve()
+    root = scans[0].library.root
+    check_link_folder(folder, root)
+    top = root.resolve()
+    subjects = [scan.classifier.subject for scan in scans]
     wanted = {
         folder / judged.verdict / judged.path: top / judged.path
+        for scan in scans
         for judged in scan.results()
-        if judged.verdict in (subject, UNSURE)
+        if judged.verdict in (scan.classifier.subject, UNSURE)
     }
     try:
-        for kind in (subject, UNSURE):
+        for kind in (*subjects, UNSURE):
             _remove_stale(folder / kind, wanted, top)
         for link, photo in wanted.items():
             _link(link, photo, folder)
@@ -91,7 +154,10 @@ def link_photos(folder: Path, scan: Scan) -> int:
         raise UserError(
             f"--link-to {folder}: {error.strerror}; give a folder that may be written"
         ) from error
-    return sum(link.is_relative_to(folder / subject) for link in wanted)
+    return {
+        subject: sum(link.is_relative_to(folder / subject) for link in wanted)
+        for subject in subjects
+    }
 
 
 def _remove_stale(below: Path, wanted: dict[Path, Path], top: Path) -> None:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from ismila.learning.classifier import Classifier
-from ismila.learning.decision import verdict_of
+from ismila.learning.decision import pet_verdict
 from ismila.learning.features import BATCH, Progress, decode_ahead
+from ismila.learning.views import Views
 from ismila.photos import UserError
-from ismila.photos.images import PhotoError, Pixels
+from ismila.photos.images import PhotoError
 from ismila.photos.labels import walk
 
 LOOKED_UP = 512
 """So many photos are looked up in the state at once."""
 _TABLE = """create table if not exists judged (path text, size integer, mtime_ns integer, run text,
   probability real, error text, primary key (path, run))"""
+_NAMES = """create table if not exists named (path text, size integer, mtime_ns integer, runs text,
+  names text, primary key (path, runs))"""
 
 
 @dataclass
@@ -68,11 +70,21 @@ class Row(NamedTuple):
     error: str | None
 
 
+class NamedRow(NamedTuple):
+    """Who is in a photo that several runs claim."""
+
+    path: str
+    version: Version
+    names: tuple[str, ...]
+
+
 class Library:
     """A folder of photos and what classifiers have said of them.
 
     The state is one SQLite file, a row a photo and run, that counts while the photo's size and time
-    of change are the same. Each batch is committed: a killed scan loses the batch it was at.
+    of change are the same. Each batch is committed: a killed scan loses the batch it was at. A row
+    holds what the run says by itself, whoever else was asked in the same pass; beside these rows
+    stand the names that several runs gave together where more than one of them claimed a photo.
 
     Args:
         root: the folder.
@@ -93,6 +105,7 @@ class Library:
             self._db = sqlite3.connect(self.state)
             self._db.execute("pragma journal_mode=wal")
             self._db.execute(_TABLE)
+            self._db.execute(_NAMES)
         except (OSError, sqlite3.Error) as error:
             raise self._cannot_write(error) from error
 
@@ -109,11 +122,21 @@ class Library:
             UserError: the state cannot be written: the disk is full, or another scan holds it.
         """
         values = [(row.path, *row.version, run, row.probability, row.error) for row in rows]
+        self._insert("insert or replace into judged values (?, ?, ?, ?, ?, ?)", values)
+
+    def keep_names(self, runs: str, rows: Iterable[NamedRow]) -> None:
+        """Write down who is in photos that several runs claim.
+
+        Raises:
+            UserError: the state cannot be written.
+        """
+        values = [(row.path, *row.version, runs, json.dumps(row.names)) for row in rows]
+        self._insert("insert or replace into named values (?, ?, ?, ?, ?)", values)
+
+    def _insert(self, statement: str, values: Sequence[tuple[object, ...]]) -> None:
         try:
             with self._db:
-                self._db.executemany(
-                    "insert or replace into judged values (?, ?, ?, ?, ?, ?)", values
-                )
+                self._db.executemany(statement, values)
         except sqlite3.Error as error:
             raise self._cannot_write(error) from error
 
@@ -135,6 +158,15 @@ class Library:
         for row in self._select(query, [run]):
             if version_of(self.root / row.path) == row.version:
                 yield row
+
+    def names(self, runs: str) -> dict[str, NamedRow]:
+        """Who is in the photos that several of these runs claimed, in whatever version they were."""
+        query = "select path, size, mtime_ns, names from named where runs = ?"
+        with closing(sqlite3.connect(self.state)) as db:
+            return {
+                path: NamedRow(path, Version(size, mtime_ns), tuple(json.loads(names)))
+                for path, size, mtime_ns, names in db.execute(query, [runs])
+            }
 
     def _select(self, query: str, values: list[str]) -> Iterator[Row]:
         with closing(sqlite3.connect(self.state)) as db:
@@ -160,11 +192,13 @@ class Scan:
 
     Attributes:
         run: the id of the run that the classifier comes from.
+        others: photos whose animal another pet's run claims with more right, see `PetsScan`.
     """
 
     library: Library
     classifier: Classifier
     run: str
+    others: Set[str] = frozenset()
 
     def judge(self, progress: Progress | None = None) -> Scanned:
         """Judge what the run has not judged; the cores decode while the backbone runs.
@@ -176,22 +210,27 @@ class Scan:
         versions: dict[str, Version] = {}
         total = sum(1 for _ in self._not_judged(Scanned(), {})) if progress else 0
         todo = self._not_judged(scanned, versions)
-        decoded: Iterable[tuple[str, Pixels | PhotoError]] = decode_ahead(
-            todo, self.classifier.spec
+        viewer = self.classifier.viewer
+        decoded: Iterable[tuple[str, Views | PhotoError]] = decode_ahead(
+            todo, lambda _, path: viewer.read(path)
         )
         if progress:
             decoded = progress(decoded, total, "Scanning")
-        batch: dict[str, Pixels] = {}
-        for path, image in decoded:
-            if isinstance(image, PhotoError):
-                self.library.keep(self.run, [Row(path, versions.pop(path), None, str(image))])
+        batch: dict[str, Views] = {}
+        for path, views in decoded:
+            if isinstance(views, PhotoError):
+                self.library.keep(self.run, [Row(path, versions.pop(path), None, str(views))])
                 scanned.broken += 1
                 continue
-            batch[path] = image
+            batch[path] = views
             if len(batch) == BATCH:
                 scanned.judged += self._judge(batch, versions)
         scanned.judged += self._judge(batch, versions)
         return scanned
+
+    def scans(self) -> list[Scan]:
+        """Itself, as `PetsScan` gives one for each pet."""
+        return [self]
 
     def results(self) -> Iterator[Judged]:
         """What is known of each photo that is there, by path."""
@@ -200,17 +239,18 @@ class Scan:
         for row in self.library.unchanged(self.run):
             verdict = ""
             if row.probability is not None:
-                verdict = verdict_of(row.probability, threshold, subject)
+                is_named = row.path not in self.others
+                verdict = pet_verdict(row.probability, threshold, subject, is_named)
             yield Judged(row.path, row.probability, verdict, row.error or "")
 
-    def _judge(self, batch: dict[str, Pixels], versions: dict[str, Version]) -> int:
+    def _judge(self, batch: dict[str, Views], versions: dict[str, Version]) -> int:
         """Answer for a batch, keep that, and empty the batch; returns how many it were."""
         if not batch:
             return 0
-        probabilities = self.classifier.probabilities(np.stack(list(batch.values())))
+        judgements = self.classifier.judge(list(batch.values()))
         rows = [
-            Row(path, versions.pop(path), float(probability), None)
-            for path, probability in zip(batch, probabilities, strict=True)
+            Row(path, versions.pop(path), judgement.probability, None)
+            for path, judgement in zip(batch, judgements, strict=True)
         ]
         self.library.keep(self.run, rows)
         batch.clear()

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ismila.learning.decision import verdict_of
-from ismila.photos.images import PhotoError, read_image
+from ismila.learning.judgement import Named, named
+from ismila.photos.images import PhotoError
 from ismila.photos.labels import walk
 from ismila.runs.find import load_classifier
+from ismila.use.ask.pets import Pets, Together
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Answer:
         is_subject: the probability reaches the threshold.
         verdict: the same in words, which are `unsure` near the threshold.
         run: the run's id.
+        animals: those that were asked about; empty where the whole photo was.
     """
 
     path: Path
@@ -28,6 +31,7 @@ class Answer:
     threshold: float
     run: str
     verdict: str
+    animals: tuple[Named, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,35 @@ def predict(paths: Iterable[Path], run: str) -> Iterator[Answer | Unread]:
     threshold = classifier.threshold
     for path in _photos(paths):
         try:
-            image = read_image(path, classifier.spec)
+            views = classifier.viewer.read(path)
         except PhotoError as error:
             yield Unread(path, str(error))
             continue
-        probability = float(classifier.probabilities(image[None])[0])
-        verdict = verdict_of(probability, threshold, classifier.subject)
-        yield Answer(path, probability, probability >= threshold, threshold, run, verdict)
+        [judgement] = classifier.judge([views])
+        p = judgement.probability
+        verdict = verdict_of(p, threshold, classifier.subject)
+        animals = named(judgement, classifier.subject, threshold)
+        yield Answer(path, p, p >= threshold, threshold, run, verdict, animals)
+
+
+@dataclass(frozen=True)
+class AnswerOfPets:
+    """What several runs say of one photo together."""
+
+    path: Path
+    together: Together
+
+
+def predict_pets(paths: Iterable[Path], pets: Pets) -> Iterator[AnswerOfPets | Unread]:
+    """The same as `predict` of several pets, in one pass over the photos."""
+    for path in _photos(paths):
+        try:
+            looks = pets.read(path)
+        except PhotoError as error:
+            yield Unread(path, str(error))
+            continue
+        [together] = pets.judge([looks])
+        yield AnswerOfPets(path, together)
 
 
 def _photos(paths: Iterable[Path]) -> Iterator[Path]:

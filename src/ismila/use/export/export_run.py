@@ -15,10 +15,12 @@ import pandas as pd
 
 from ismila.evidence.metrics import reported
 from ismila.learning.classifier import Classifier
+from ismila.learning.views import Viewer
+from ismila.learning.weights import NANODET
 from ismila.photos import UserError
-from ismila.photos.images import ImageSpec, PhotoError, Pixels, read_image, write_aside
+from ismila.photos.images import ImageSpec, PhotoError, Pixels, write_aside
 from ismila.runs.find import album_of, load_classifier, load_predictions, read_run
-from ismila.use.export.exported import ExportedClassifier
+from ismila.use.export.exported import ANIMALS, ExportedClassifier
 from ismila.use.export.graph import graph_of, halve
 from ismila.use.export.website import other_content, runtime_files, write_website
 
@@ -49,7 +51,7 @@ class _Graph:
 
 
 def export_onnx(run_id: str, to: Path, root: Path | None = None) -> str:
-    """Write `to/SUBJECT.onnx`; whole or not at all.
+    """Write `to/SUBJECT.onnx`, whole or not at all, and the detector beside it where it has one.
 
     Args:
         root: the album, when it has moved since the run.
@@ -62,9 +64,14 @@ def export_onnx(run_id: str, to: Path, root: Path | None = None) -> str:
     """
     graph = _checked_graph(run_id, root, half=False)
     file = to / f"{graph.exported.subject}.onnx"
+    if file.name == ANIMALS:
+        raise UserError(f"{file}: the detector has this name; train with another subject")
+    detects = graph.exported.viewer.detector is not None
     with _writing(to):
+        if detects:
+            write_aside(to / ANIMALS, NANODET.read_bytes())
         write_aside(file, graph.content)
-    return f"{file}: {graph.checked}"
+    return f"{file}: {graph.checked}" + (f"; {ANIMALS} finds the animals" if detects else "")
 
 
 def export_web(run_id: str, to: Path, root: Path | None = None, runtime: Path | None = None) -> str:
@@ -97,7 +104,7 @@ def _checked_graph(run_id: str, root: Path | None, half: bool) -> _Graph:
     classifier = load_classifier(run_id)
     model = halve(graph_of(classifier)) if half else graph_of(classifier)
     exported = ExportedClassifier(model.SerializeToString(), f"{classifier.subject}.onnx")
-    images = _album_images(run_id, classifier.spec, root)
+    images = _album_images(run_id, classifier.viewer, root)
     compared_on = f"{len(images)} photos of the album"
     if not len(images):
         images = _noise_images(classifier.spec)
@@ -117,8 +124,8 @@ def _checked_graph(run_id: str, root: Path | None, half: bool) -> _Graph:
     return _Graph(model.SerializeToString(), exported, checked)
 
 
-def _album_images(run_id: str, spec: ImageSpec, root: Path | None) -> Pixels:
-    """Held-out photos `[N, size_px, size_px, 3]`; none when the album has gone.
+def _album_images(run_id: str, viewer: Viewer, root: Path | None) -> Pixels:
+    """Images of held-out photos `[N, size_px, size_px, 3]`; none when the album has gone.
 
     Raises:
         UserError: `root` is no folder.
@@ -128,8 +135,9 @@ def _album_images(run_id: str, spec: ImageSpec, root: Path | None) -> Pixels:
         album = album_of(read_run(run_id), root)
         for path in _paths_to_check(load_predictions(run_id)):
             with suppress(PhotoError):  # gone, too
-                images.append(read_image(album.root / path, spec))
-    return np.stack(images) if images else np.zeros((0, spec.size_px, spec.size_px, 3), np.uint8)
+                images.append(viewer.read(album.root / path).images)
+    size_px = viewer.spec.size_px
+    return np.concatenate(images) if images else np.zeros((0, size_px, size_px, 3), np.uint8)
 
 
 def _paths_to_check(predictions: pd.DataFrame) -> list[str]:

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ismila.evidence.heat import stretched
-from ismila.learning.features import BATCH, Floats
+from ismila.learning.animals import bundled_detector
+from ismila.learning.features import BATCH
+from ismila.learning.graphs import Floats
+from ismila.learning.judgement import Judgement, judgements
+from ismila.learning.views import Viewer, Views
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec, Pixels
 
 FORMAT = 1
 """Of the file's metadata."""
+ANIMALS = "animals.onnx"
+"""The detector beside a classifier that is asked about the animals it finds."""
 
 
 class ExportedClassifier:
     """What `ismila export --format onnx` wrote; answers like the `Classifier` it was made from.
 
     Attributes:
-        spec, subject, threshold, scores, run: as a `Classifier`'s.
+        spec, subject, threshold, scores, run, viewer: as a `Classifier`'s.
         tells_heat: the file can say what speaks for the subject.
 
     Args:
@@ -46,16 +53,18 @@ class ExportedClassifier:
             self.subject = str(described["subject"])
             self.threshold = float(described["threshold"])
             self.run = str(described["run"])
+            detects = described.get("detector", "")
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{name}: an ONNX file, but not one that `ismila export` wrote ({error})"
             ) from error
+        self.viewer = Viewer(self.spec, bundled_detector() if detects else None)
         self.tells_heat = "heat" in [output.name for output in self._session.get_outputs()]
 
     @classmethod
     def load(cls, file: Path) -> ExportedClassifier:
-        """Read the file, or the only ONNX file of a folder. Raises UserError."""
-        files = sorted(file.glob("*.onnx")) if file.is_dir() else [file]
+        """Read the file, or a folder's only ONNX file besides the detector. Raises UserError."""
+        files = _classifiers_in(file) if file.is_dir() else [file]
         if len(files) != 1:
             raise UserError(f"--model {file}: {len(files)} ONNX files in this folder; name one")
         try:
@@ -64,6 +73,10 @@ class ExportedClassifier:
             remedy = "make one with: ismila export --format onnx --to DIR"
             raise UserError(f"--model {files[0]}: {error.strerror}; {remedy}") from error
         return cls(content, str(files[0]))
+
+    def judge(self, photos: Sequence[Views]) -> list[Judgement]:
+        """What it says of each photo."""
+        return judgements(photos, self.probabilities)
 
     def probabilities(self, images: Pixels, batch_size: int = BATCH) -> Floats:
         """`[N, size_px, size_px, 3]` uint8 -> `[N]` probability of the subject."""
@@ -93,6 +106,10 @@ class ExportedClassifier:
             for batch in batches
         ]
         return np.concatenate(answers)
+
+
+def _classifiers_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*.onnx") if file.name != ANIMALS)
 
 
 def _open_session(content: bytes, name: str) -> Any:  # onnxruntime has no types

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ismila.learning.backbones import CNN
 from ismila.learning.classifier import Classifier
-from ismila.learning.features import Floats
+from ismila.learning.graphs import Floats
 from ismila.use.export.exported import FORMAT
 
 OPSET = 18
@@ -214,6 +214,7 @@ def _describe(model: onnx.ModelProto, classifier: Classifier) -> None:
         "subject": classifier.subject,
         "threshold": classifier.threshold,
         "image": classifier.spec.as_dict(),
+        "detector": classifier.detector,
         "scores": classifier.scores,
         "run": classifier.run,
     }

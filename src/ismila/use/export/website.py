@@ -16,10 +16,14 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from ismila.evidence.heat import INFERNO, STRENGTH
+from ismila.learning import animals
 from ismila.learning.decision import UNSURE
+from ismila.learning.judgement import OTHER
+from ismila.learning.views import DECODED_PX, MARGIN, MOST_ANIMALS
+from ismila.learning.weights import NANODET
 from ismila.photos import UserError
 from ismila.photos.images import MIN_SIDE_PX, write_aside
-from ismila.use.export.exported import ExportedClassifier
+from ismila.use.export.exported import ANIMALS, ExportedClassifier
 from ismila.use.web import content_policy
 
 PACKAGE = "onnxruntime-web"
@@ -33,13 +37,26 @@ NPM_S = 600
 
 USE = resources.files("ismila.use")
 SHARED = ("index.html", "page.css", "page.js")
-OWN = ("answers.js", "worker.js", "images.js", "service.js")
+OWN = ("answers.js", "worker.js", "animals.js", "images.js", "service.js")
 ICONS_PX = (192, 512)
 MARK = "model.json"
 """An export holds this file, and what it says `made_by`."""
 MADE_BY = "ismila export --format web"
 HEAT = {"colours": INFERNO.tolist(), "strength": STRENGTH}
 """How the page draws heat."""
+DETECTOR = {
+    "size_px": animals.SIZE_PX,
+    "kinds": animals.KINDS,
+    "min_score": animals.MIN_SCORE,
+    "most": min(animals.MOST, MOST_ANIMALS),
+    "same_iou": animals.SAME_IOU,
+    "part": animals.PART,
+    "candidates": animals.CANDIDATES,
+    "margin": MARGIN,
+    "decoded_px": DECODED_PX,
+    "other": OTHER,
+}
+"""How the page finds animals and cuts them out, as learning/animals.py and learning/views.py do."""
 POLICY = content_policy(
     script_src="'self' 'wasm-unsafe-eval'", worker_src="'self'", manifest_src="'self'"
 )
@@ -166,6 +183,8 @@ def _files(
     files["index.html"] = files["index.html"].replace(ICON, HEAD.encode())
     files |= runtime
     files["model.onnx"] = model
+    if exported.viewer.detector is not None:
+        files[ANIMALS] = NANODET.read_bytes()
     files["site.webmanifest"] = _manifest(exported.subject)
     files |= {f"icon-{side}.png": _icon(side) for side in ICONS_PX}
     files[MARK] = _settings(exported, [*files, MARK])
@@ -193,6 +212,7 @@ def _settings(exported: ExportedClassifier, names: list[str]) -> bytes:
         "unsure": UNSURE,
         "image": exported.spec.as_dict(),
         "min_side_px": MIN_SIDE_PX,
+        "detector": DETECTOR if exported.viewer.detector is not None else None,
         "heat": HEAT if exported.tells_heat else None,
         "files": sorted(names),
     }

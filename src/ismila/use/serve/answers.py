@@ -23,15 +23,31 @@ class Near(BaseModel):
     src: str
 
 
+class JudgedAnimal(BaseModel):
+    """An animal in a photo: `box` is x0 y0 x1 y1 in [0, 1] of the upright photo, `name` who it is."""
+
+    box: tuple[float, float, float, float]
+    kind: str
+    name: str
+    probability: float
+
+
 class Judged(BaseModel):
-    """One photo's answer; `said` (the occlusion test), `heat`, `nearest` where asked for."""
+    """One photo's answer; `said` (the occlusion test), `heat`, `nearest` where asked for.
+
+    `animals` are those that were asked about, the likeliest first: none where no animal was seen and
+    the whole photo was judged; absent where the model never looks for animals. `heat` shows the part
+    of the photo that decided; `heat_box` says where in the photo that lies, x0 y0 x1 y1 in [0, 1].
+    """
 
     name: str
     probability: float
     verdict: str
     is_subject: bool
+    animals: list[JudgedAnimal] | None = None
     said: str | None = None
     heat: str | None = None
+    heat_box: tuple[float, float, float, float] | None = None
     nearest: list[Near] | None = None
 
 

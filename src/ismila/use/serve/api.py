@@ -89,9 +89,9 @@ class _Api:
             raise HTTPException(403, text)
         async with self.service.asked("", request) as (model, [upload, *_]):
             decoder = self.service.decoder
-            spec = model.classifier.spec
+            viewer = model.classifier.viewer
             # only a photo is kept
-            await decoder.run(decoder.small_image, upload.content, spec, LARGEST_PIXELS)
+            await decoder.run(decoder.views, upload.content, viewer, LARGEST_PIXELS)
             correct = self.service.models.correct
             path = await asyncio.to_thread(correct, upload.content, label)
         return Kept(path=path)

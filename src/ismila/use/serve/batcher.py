@@ -9,10 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar, TypeVarTuple
 
-import numpy as np
-
 from ismila.learning.features import BATCH
-from ismila.photos.images import Pixels
+from ismila.learning.judgement import Judgement
+from ismila.learning.views import Views
 from ismila.use.serve.models import Asked
 
 T = TypeVar("T")
@@ -25,8 +24,8 @@ class BusyError(Exception):
 
 class _Waiting(NamedTuple):
     classifier: Asked
-    image: Pixels
-    answer: asyncio.Future[float]
+    views: Views
+    answer: asyncio.Future[Judgement]
 
 
 class Batcher:
@@ -55,10 +54,10 @@ class Batcher:
         finally:
             self.taken -= 1
 
-    async def probability(self, classifier: Asked, image: Pixels) -> float:
-        """Probability of the subject in `[size_px, size_px, 3]`."""
-        answer: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(classifier, image, answer))
+    async def judgement(self, classifier: Asked, views: Views) -> Judgement:
+        """What a classifier says of a photo."""
+        answer: asyncio.Future[Judgement] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(classifier, views, answer))
         self._something.set()
         return await answer
 
@@ -72,16 +71,16 @@ class Batcher:
             await self._something.wait()
             batch = self._next_batch()
             try:
-                images = np.stack([one.image for one in batch])
-                probabilities = await self.alone(batch[0].classifier.probabilities, images)
+                views = [one.views for one in batch]
+                judgements = await self.alone(batch[0].classifier.judge, views)
             except Exception as error:
                 for one in batch:
                     if not one.answer.done():
                         one.answer.set_exception(error)
                 continue
-            for one, p in zip(batch, probabilities, strict=True):
+            for one, judgement in zip(batch, judgements, strict=True):
                 if not one.answer.done():  # its client may have gone
-                    one.answer.set_result(float(p))
+                    one.answer.set_result(judgement)
 
     def _next_batch(self) -> list[_Waiting]:
         """The first that wait, as far as they ask the same classifier."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ismila.learning.features import Floats
+from ismila.learning.graphs import Floats
+from ismila.learning.judgement import Judgement
+from ismila.learning.views import Viewer, Views
 from ismila.photos.images import ImageSpec, Pixels
 
 
@@ -21,7 +24,10 @@ class Asked(Protocol):
 
     scores: dict[str, float]
 
-    def probabilities(self, images: Pixels, batch_size: int = ..., /) -> Floats: ...
+    @property
+    def viewer(self) -> Viewer: ...
+
+    def judge(self, photos: Sequence[Views], /) -> list[Judgement]: ...
 
 
 @dataclass(frozen=True)

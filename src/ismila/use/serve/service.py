@@ -13,13 +13,15 @@ from fastapi import HTTPException, Request
 
 from ismila.evidence.heat import overlay
 from ismila.learning.decision import verdict_of
-from ismila.learning.features import Floats
-from ismila.photos.images import ImageSpec, PhotoError, jpeg_bytes
-from ismila.use.decoder import Decoder, SmallImage
-from ismila.use.serve.answers import Judged, Near
+from ismila.learning.graphs import Floats
+from ismila.learning.judgement import Judgement, named
+from ismila.learning.views import Views
+from ismila.photos.images import Box, PhotoError, Pixels, jpeg_bytes
+from ismila.use.decoder import Decoder
+from ismila.use.serve.answers import Judged, JudgedAnimal, Near
 from ismila.use.serve.batcher import Batcher
 from ismila.use.serve.metrics import Metrics
-from ismila.use.serve.models import Explained, Model, Models, Resembling
+from ismila.use.serve.models import Asked, Explained, Model, Models, Resembling
 from ismila.use.serve.upload import LARGEST_PIXELS, Intake, Upload
 
 PLACES = 64
@@ -87,29 +89,40 @@ class Service:
 
     async def judged(self, model: Model, upload: Upload, explaining: Explaining) -> Judged:
         """One photo's answer. Raises PhotoError."""
-        spec = model.classifier.spec
-        small = await self.decoder.run(
-            self.decoder.small_image, upload.content, spec, LARGEST_PIXELS
+        classifier = model.classifier
+        views = await self.decoder.run(
+            self.decoder.views, upload.content, classifier.viewer, LARGEST_PIXELS
         )
-        p = await self.batcher.probability(model.classifier, small.pixels)
-        is_subject = p >= model.classifier.threshold
-        verdict = verdict_of(p, model.classifier.threshold, model.classifier.subject)
+        judgement = await self.batcher.judgement(classifier, views)
+        p = judgement.probability
+        is_subject = p >= classifier.threshold
+        verdict = verdict_of(p, classifier.threshold, classifier.subject)
         counted = "unsure" if verdict == "unsure" else str(is_subject).lower()
         self.metrics.photos.labels(counted).inc()
-        answer = Judged(name=upload.name, probability=p, verdict=verdict, is_subject=is_subject)
+        answer = Judged(
+            name=upload.name,
+            probability=p,
+            verdict=verdict,
+            is_subject=is_subject,
+            animals=animals_of(judgement, classifier),
+        )
         if explaining.heat or explaining.nearest:
-            explained = await self._explained(model, small)
+            image = views.images[judgement.image]
+            explained = await self._explained(model, image)
             answer.said = explained.words or None
             answer.nearest = [
                 await self._near(one) for one in explained.nearest[: explaining.nearest]
             ]
             if explaining.heat and explained.heat is not None:
-                answer.heat = await self.decoder.run(_heat_picture, small, explained.heat, spec)
+                place = views.place(judgement.image, classifier.spec)
+                shape = _shape(place, views)
+                answer.heat = await self.decoder.run(_heat_picture, image, explained.heat, shape)
+                answer.heat_box = place
         return answer
 
-    async def _explained(self, model: Model, small: SmallImage) -> Explained:
+    async def _explained(self, model: Model, image: Pixels) -> Explained:
         await asyncio.get_running_loop().run_in_executor(self._loader, model.prepare)
-        return await self.batcher.alone(model.explain, small.pixels)
+        return await self.batcher.alone(model.explain, image)
 
     async def _near(self, photo: Resembling) -> Near:
         src = ""
@@ -121,11 +134,24 @@ class Service:
         return Near(path=photo.path, kind=photo.kind, similarity=photo.similarity, src=src)
 
 
-def _heat_picture(small: SmallImage, heat: Floats, spec: ImageSpec) -> str:
-    """The heat over the image, in the photo's proportions where it was squashed."""
-    shape = (small.width_px, small.height_px) if spec.fit == "squash" else (1, 1)
+def animals_of(judgement: Judgement, classifier: Asked) -> list[JudgedAnimal] | None:
+    """The animals by name; None where the classifier is always asked about the whole photo."""
+    if classifier.viewer.detector is None:
+        return None
+    animals = named(judgement, classifier.subject, classifier.threshold)
+    return [JudgedAnimal(**vars(animal)) for animal in animals]
+
+
+def _shape(place: Box, views: Views) -> tuple[float, float]:
+    """Width and height in whose proportions an image is shown: those of what was squashed to it."""
+    x0, y0, x1, y1 = place
+    return (x1 - x0) * views.width_px, (y1 - y0) * views.height_px
+
+
+def _heat_picture(image: Pixels, heat: Floats, shape: tuple[float, float]) -> str:
+    """The heat over the image."""
     width, height = (max(1, round(side * SHOWN_PX / max(shape))) for side in shape)
-    picture = overlay(small.pixels, heat).resize((width, height))
+    picture = overlay(image, heat).resize((width, height))
     return _data_uri(jpeg_bytes(picture, HEAT_QUALITY))
 
 

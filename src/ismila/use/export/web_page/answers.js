@@ -32,10 +32,16 @@ function verdict(p, { threshold, unsure, subject }) {
   return p > threshold ? subject : `not ${subject}`;
 }
 
+// The subject is in a photo once at most. As learning/judgement.py says it.
+function named(animals, isSubject, { subject, detector }) {
+  return animals.map((animal, at) => ({ ...animal, name: isSubject && at === 0 ? subject : detector.other }));
+}
+
 export async function answer(photo) {
-  const { probability, heat } = await asked(photo), known = await settings;
-  return { probability, verdict: verdict(probability, known), is_subject: probability >= known.threshold,
-    heat: heat && URL.createObjectURL(heat) };
+  const { probability, animals, heat, heatBox } = await asked(photo), known = await settings;
+  const isSubject = probability >= known.threshold;
+  return { probability, verdict: verdict(probability, known), is_subject: isSubject,
+    animals: animals && named(animals, isSubject, known), heat: heat && URL.createObjectURL(heat), heat_box: heatBox };
 }
 
 navigator.serviceWorker?.register(new URL("service.js", import.meta.url)).catch(() => {});  // without it: online only

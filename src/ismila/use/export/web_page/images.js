@@ -8,15 +8,16 @@ export function reducedBy(width, height, size) {
   return [8, 4, 2, 1].find((one) => scale >= one) ?? 1;
 }
 
-// Weights of the triangle filter for each of `size` outputs from the stretch [from, to) of a line of `length`.
-export function triangle(length, from, to, size) {
-  const scale = (to - from) / size, wide = Math.max(scale, 1);
+// Weights of the triangle filter for each of `size` outputs from the stretch [begin, end) of a line of `length`.
+export function triangle(length, begin, end, size) {
+  const from = Math.fround(begin);  // Pillow keeps a box in single precision
+  const scale = Math.fround(Math.fround(end) - from) / size, wide = Math.max(scale, 1);
   return Array.from({ length: size }, (_, at) => {
     const middle = from + (at + 0.5) * scale;
     const start = Math.max(0, Math.trunc(middle - wide + 0.5));
-    const end = Math.min(length, Math.trunc(middle + wide + 0.5));
+    const stop = Math.min(length, Math.trunc(middle + wide + 0.5));
     const weights = [];
-    for (let i = start; i < end; i++) weights.push(Math.max(0, 1 - Math.abs((i - middle + 0.5) / wide)));
+    for (let i = start; i < stop; i++) weights.push(Math.max(0, 1 - Math.abs((i - middle + 0.5) / wide)));
     const sum = weights.reduce((a, b) => a + b, 0);
     return { start, weights: weights.map((weight) => weight / sum) };
   });
@@ -25,19 +26,20 @@ export function triangle(length, from, to, size) {
 const fixed = (filters) => filters.map(({ start, weights }) =>
   ({ start, weights: Int32Array.from(weights, (weight) => Math.floor(0.5 + weight * (1 << BITS))) }));
 
+const HALF = 1 << (BITS - 1);
 const clip = (sum) => Math.min(255, Math.max(0, sum >> BITS));
 
-// The part of the photo that is looked at: all of it, or its middle square.
-function box(width, height, fit) {
+// The part of the photo that is looked at where no animal is cut out, in pixels: all of it, or its middle square.
+export function wholeBox({ width, height }, fit) {
   const side = Math.min(width, height);
   if (fit !== "crop") return [0, 0, width, height];
   return [(width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2];
 }
 
-// RGBA rows -> RGB rows, each the mean of `by` x `by` pixels.
+// RGBA rows -> RGB rows, each pixel the mean of `by` x `by`.
 function shrink(rgba, width, height, by) {
   const w = Math.ceil(width / by), h = Math.ceil(height / by), out = new Uint8Array(3 * w * h);
-  for (let y = 0; y < h; y++) {
+  for (let y = 0, at = 0; y < h; y++) {
     const bottom = Math.min(height, (y + 1) * by);
     for (let x = 0; x < w; x++) {
       const right = Math.min(width, (x + 1) * by);
@@ -48,7 +50,7 @@ function shrink(rgba, width, height, by) {
         }
       }
       const n = (bottom - y * by) * (right - x * by);
-      out.set([r / n + 0.5, g / n + 0.5, b / n + 0.5], 3 * (y * w + x));
+      out[at++] = r / n + 0.5; out[at++] = g / n + 0.5; out[at++] = b / n + 0.5;
     }
   }
   return out;
@@ -56,34 +58,55 @@ function shrink(rgba, width, height, by) {
 
 const STRIP = 256;  // rows at once: a phone's canvas may hold 16 megapixels, its camera more
 
-// `read(y, rows)` gives RGBA rows of a photo of `width` x `height`; returns [size, size, 3] in 0..255.
-export function fit(read, width, height, spec, isJpeg) {
-  const size = spec.size_px, by = isJpeg ? reducedBy(width, height, size) : 1;
-  const w = Math.ceil(width / by), h = Math.ceil(height / by);
-  const [left, top, right, bottom] = box(w, h, spec.fit);
-  const across = fixed(triangle(w, left, right, size)), down = fixed(triangle(h, top, bottom, size));
-  const narrow = new Uint8Array(3 * size * h);
+// `read(y, rows)` gives RGBA rows of a photo of `width` x `height`; returns it as RGB { pixels, width, height },
+// a large JPEG at a scale that still has `atLeast` pixels a side.
+export function reduced(read, width, height, atLeast, isJpeg) {
+  const by = isJpeg ? reducedBy(width, height, atLeast) : 1;
+  const w = Math.ceil(width / by), h = Math.ceil(height / by), pixels = new Uint8Array(3 * w * h);
   for (let y = 0; y < height; y += STRIP) {
-    const rows = Math.min(STRIP, height - y), pixels = shrink(read(y, rows), width, rows, by);
-    for (let j = 0; j < Math.ceil(rows / by); j++) {
-      across.forEach(({ start, weights }, x) => {
-        for (let c = 0; c < 3; c++) {
-          let sum = 1 << (BITS - 1);
-          for (let i = 0; i < weights.length; i++) sum += pixels[3 * (j * w + start + i) + c] * weights[i];
-          narrow[3 * ((y / by + j) * size + x) + c] = clip(sum);
-        }
-      });
+    const rows = Math.min(STRIP, height - y);
+    pixels.set(shrink(read(y, rows), width, rows, by), 3 * w * (y / by));
+  }
+  return { pixels, width: w, height: h };
+}
+
+// RGB rows of `width` pixels -> rows of as many pixels as there are filters.
+function resizeRows(pixels, width, filters) {
+  const height = pixels.length / (3 * width), out = new Uint8Array(3 * filters.length * height);
+  for (let y = 0, at = 0; y < height; y++) {
+    for (const { start, weights } of filters) {
+      let r = HALF, g = HALF, b = HALF, from = 3 * (y * width + start);
+      for (let i = 0; i < weights.length; i++) {
+        r += pixels[from++] * weights[i]; g += pixels[from++] * weights[i]; b += pixels[from++] * weights[i];
+      }
+      out[at++] = clip(r); out[at++] = clip(g); out[at++] = clip(b);
     }
   }
-  const out = new Uint8Array(3 * size * size);
-  down.forEach(({ start, weights }, y) => {
-    for (let at = 0; at < 3 * size; at++) {
-      let sum = 1 << (BITS - 1);
-      for (let i = 0; i < weights.length; i++) sum += narrow[3 * size * (start + i) + at] * weights[i];
-      out[3 * size * y + at] = clip(sum);
+  return out;
+}
+
+// RGB rows of `width` pixels -> as many rows as there are filters.
+function resizeColumns(pixels, width, filters) {
+  const line = 3 * width, out = new Uint8Array(line * filters.length);
+  filters.forEach(({ start, weights }, y) => {
+    for (let at = 0; at < line; at++) {
+      let sum = HALF;
+      for (let i = 0; i < weights.length; i++) sum += pixels[line * (start + i) + at] * weights[i];
+      out[line * y + at] = clip(sum);
     }
   });
   return out;
+}
+
+// What a box in pixels, fractions of them too, shows of a photo; returns [size, size, 3] in 0..255.
+export function fit({ pixels, width, height }, size, [left, top, right, bottom]) {
+  const across = fixed(triangle(width, left, right, size)), down = fixed(triangle(height, top, bottom, size));
+  // Pillow 13 takes the columns of a tall photo first, which rounds otherwise; by trial, its rule is this
+  if (height > 2 * Math.max(width, size) - size) return resizeRows(resizeColumns(pixels, width, down), width, across);
+  const first = down[0].start, end = down[size - 1].start + down[size - 1].weights.length;
+  const used = pixels.subarray(3 * width * first, 3 * width * end);
+  const below = down.map(({ start, weights }) => ({ start: start - first, weights }));
+  return resizeColumns(resizeRows(used, width, across), size, below);
 }
 
 // The image [size, size, 3] with its heat [h, w] over it, as RGBA; what evidence/heat.py does.

@@ -1,6 +1,7 @@
 // Judges photos beside the page, so that it stays responsive. The photo goes no further than this.
 import * as ort from "./ort.js";
-import { fit, overlay } from "./images.js";
+import { animalsIn, squareAround } from "./animals.js";
+import { fit, overlay, reduced, wholeBox } from "./images.js";
 
 const SHOWN_PX = 480;
 
@@ -8,9 +9,10 @@ async function open() {
   const settings = await (await fetch("model.json")).json();
   ort.env.wasm.numThreads = 1;  // more of them need headers that a static host does not send
   ort.env.wasm.wasmPaths = { wasm: new URL("ort.wasm", import.meta.url).href };
-  const session = await ort.InferenceSession.create(new URL("model.onnx", import.meta.url).href,
+  const session = (file) => ort.InferenceSession.create(new URL(file, import.meta.url).href,
     { executionProviders: ["wasm"] });
-  return { settings, session };
+  const classifier = await session("model.onnx");
+  return { settings, classifier, detector: settings.detector && await session("animals.onnx") };
 }
 
 const isJpeg = async (photo) => {
@@ -38,30 +40,66 @@ async function read(photo, settings) {
     canvas.drawImage(bitmap, 0, -y);
     return canvas.getImageData(0, 0, width, count).data;
   };
-  const image = fit(rows, width, height, settings.image, await isJpeg(photo));
+  const atLeast = settings.detector?.decoded_px ?? settings.image.size_px;
+  const decoded = reduced(rows, width, height, atLeast, await isJpeg(photo));
   bitmap.close();
-  return { image, width, height };
+  return decoded;
 }
 
-async function drawn(image, width, height, heat, settings) {
-  const size = settings.image.size_px, [, h, w] = heat.dims;
-  const square = new OffscreenCanvas(size, size);
-  const pixels = overlay(image, size, heat.data, h, w, settings.heat);
+// The animals in a photo, the surest first.
+async function spotted(photo, detector, limits) {
+  const size = limits.size_px, cells = size * size, image = fit(photo, size, wholeBox(photo, "squash"));
+  const planes = new Float32Array(3 * cells);
+  for (let at = 0; at < cells; at++) {
+    for (let c = 0; c < 3; c++) planes[c * cells + at] = image[3 * at + c];
+  }
+  const images = new ort.Tensor("float32", planes, [1, 3, size, size]);
+  const { boxes, scores } = await detector.run({ images });
+  return animalsIn(boxes.data, scores.data, limits);
+}
+
+// What the classifier says of images [size, size, 3]: `probability` [n], and `heat` [n, h, w] where it tells it.
+function asked(images, classifier, settings) {
+  const size = settings.image.size_px, pixels = new Uint8Array(3 * size * size * images.length);
+  images.forEach((image, at) => pixels.set(image, at * image.length));
+  const photos = new ort.Tensor("uint8", pixels, [images.length, size, size, 3]);
+  return classifier.run({ photos }, settings.heat ? ["probability", "heat"] : ["probability"]);
+}
+
+// The image with its heat as a JPEG, in the proportions of the box that it shows.
+async function drawn(image, [left, top, right, bottom], heat, h, w, settings) {
+  const size = settings.image.size_px, square = new OffscreenCanvas(size, size);
+  const pixels = overlay(image, size, heat, h, w, settings.heat);
   square.getContext("2d").putImageData(new ImageData(pixels, size, size), 0, 0);
-  const [across, down] = settings.image.fit === "crop" ? [1, 1] : [width, height];
-  const scale = SHOWN_PX / Math.max(across, down);
+  const across = right - left, down = bottom - top, scale = SHOWN_PX / Math.max(across, down);
   const shown = new OffscreenCanvas(Math.max(1, Math.round(across * scale)), Math.max(1, Math.round(down * scale)));
   shown.getContext("2d").drawImage(square, 0, 0, shown.width, shown.height);
   return shown.convertToBlob({ type: "image/jpeg", quality: 0.8 });
 }
 
-async function judge(photo) {
-  const { settings, session } = await opened;
-  const { image, width, height } = await read(photo, settings), size = settings.image.size_px;
-  const photos = new ort.Tensor("uint8", image, [1, size, size, 3]);
-  const told = await session.run({ photos }, settings.heat ? ["probability", "heat"] : ["probability"]);
-  const heat = settings.heat ? await drawn(image, width, height, told.heat, settings) : null;
-  return { probability: told.probability.data[0], heat };
+const share = ([left, top, right, bottom], { width, height }) =>
+  [left / width, top / height, right / width, bottom / height];
+
+async function judge(file) {
+  const { settings, classifier, detector } = await opened;
+  const photo = await read(file, settings);
+  const animals = detector ? await spotted(photo, detector, settings.detector) : [];
+  const places = animals.length ? animals.map(({ box }) => squareAround(box, photo, settings.detector.margin))
+    : [wholeBox(photo, settings.image.fit)];
+  const images = places.map((place) => fit(photo, settings.image.size_px, place));
+  const told = await asked(images, classifier, settings), p = told.probability.data;
+  const best = p.indexOf(p.reduce((a, b) => Math.max(a, b)));
+  const answer = { probability: p[best] };
+  if (detector) {
+    answer.animals = animals.map(({ box, kind }, at) => ({ box, kind, probability: p[at] }))
+      .sort((a, b) => b.probability - a.probability);
+  }
+  if (settings.heat) {
+    const [, h, w] = told.heat.dims, heat = told.heat.data.subarray(best * h * w, (best + 1) * h * w);
+    answer.heat = await drawn(images[best], places[best], heat, h, w, settings);
+    answer.heatBox = share(places[best], photo);
+  }
+  return answer;
 }
 
 const opened = open();

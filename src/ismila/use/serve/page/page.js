@@ -21,12 +21,73 @@ function button(text, act) {
 const name = () => told.subject[0].toUpperCase() + told.subject.slice(1);
 const words = (verdict) => verdict === "unsure" ? "Not sure" : verdict === told.subject ? `Yes, ${name()}` : `Not ${name()}`;
 
+// Put something over the part [x0, y0, x1, y1] of the photo, each in [0, 1]. An attribute would be no allowed style.
+function place(made, [x0, y0, x1, y1]) {
+  Object.assign(made.style, { left: `${100 * x0}%`, top: `${100 * y0}%`, width: `${100 * (x1 - x0)}%`,
+    height: `${100 * (y1 - y0)}%` });
+  return made;
+}
+
+const NEAR_EDGE = 0.12;  // a name does not fit between a box and an edge of the photo that is as near
+
+// A box around an animal. The likeliest one bears the subject's name, with a question mark where that is not sure.
+function boxed(animal, isAsked, isSure) {
+  const [x0, y0, x1, y1] = animal.box;
+  const text = isAsked ? `${name()}${isSure ? "" : "?"} ${percent(animal.probability)}` : animal.name;
+  const made = element("div", { class: "animal", title: `${percent(animal.probability)} ${name()}` },
+    element("span", { class: "name" }, text));
+  made.classList.toggle("asked", isAsked);
+  made.classList.toggle("inside", isAsked ? y0 < NEAR_EDGE : y1 > 1 - NEAR_EDGE);
+  made.classList.toggle("right", x0 + x1 > 1);
+  return place(made, animal.box);
+}
+
+function boxes(got) {
+  const isSure = got.verdict !== "unsure";
+  return got.animals.map((animal, at) =>
+    boxed(animal, animal.name === told.subject || (at === 0 && !isSure), isSure));
+}
+
+// How probable, with a mark from where on the answer is yes.
+function bar(p) {
+  const meter = element("meter", { min: 0, max: 1, value: p, "aria-label": `probability of ${name()}` });
+  if (told.threshold === undefined) return [meter];
+  const mark = element("span", { class: "mark" });
+  mark.style.left = `${100 * told.threshold}%`;
+  return [element("div", { class: "bar" }, meter, mark),
+    element("p", { class: "quiet" }, `The mark: ${name()} from ${percent(told.threshold)} on.`)];
+}
+
+// The heat over the photo where it belongs, and the button that shows it.
+function heated(frame, got) {
+  const heat = place(element("img", { class: "heat", src: got.heat, alt: `what speaks for ${name()}` }), got.heat_box);
+  heat.hidden = true;
+  frame.querySelector(".photo").after(heat);
+  return button("show what speaks for it", (made) => {
+    heat.hidden = !heat.hidden;
+    made.setAttribute("aria-pressed", !heat.hidden);
+    made.textContent = heat.hidden ? "show what speaks for it" : "show the photo";
+  });
+}
+
+// The heat instead of a photo of a format that this browser can't show: then there is nothing to lay boxes over.
+function showHeatAlone(item, got) {
+  item.image.onerror = null;
+  item.image.src = got.heat;
+  item.frame.replaceChildren(item.image);
+  const what = got.animals?.length ? "The animal, cut out, with" : "With";
+  item.text.prepend(element("p", { class: "quiet" }, `${what} what speaks for ${name()}; this browser cannot show the photo.`));
+}
+
 function show(item, photo, got) {
-  const { image, text } = item;
+  const { image, frame, text } = item;
   item.className = got.verdict === "unsure" ? "unsure" : got.is_subject ? "yes" : "no";
-  const meter = element("meter", { min: 0, max: 1, value: got.probability, "aria-label": `probability of ${name()}` });
   text.replaceChildren(element("p", { class: "verdict" }, words(got.verdict)),
-    element("p", {}, `${percent(got.probability)} ${name()}`), meter);
+    element("p", {}, `${percent(got.probability)} ${name()}`), ...bar(got.probability));
+  if (got.animals?.length === 0) {
+    text.append(element("p", { class: "quiet" }, "No animal seen; the whole photo was judged."));
+  }
+  if (got.animals) frame.append(...boxes(got));
   if (got.nearest?.length) {
     const near = element("div", { class: "near" });
     for (const one of got.nearest) {
@@ -36,15 +97,12 @@ function show(item, photo, got) {
     text.append(element("p", { class: "quiet" }, "Training photos most like it:"), near);
   }
   const actions = element("div", { class: "actions" });
-  if (got.heat) {
-    const plain = image.src;
-    image.onerror = () => { image.onerror = null; image.src = got.heat; };  // a format that this browser can't show
-    actions.append(button("show what speaks for it", (made) => {
-      const on = made.getAttribute("aria-pressed") !== "true";
-      made.setAttribute("aria-pressed", on);
-      made.textContent = on ? "show the photo" : "show what speaks for it";
-      image.src = on ? got.heat : plain;
-    }));
+  if (got.heat && image.complete && !image.naturalWidth) {
+    showHeatAlone(item, got);
+  } else if (got.heat) {
+    const shown = heated(frame, got);
+    actions.append(shown);
+    image.onerror = () => { shown.remove(); showHeatAlone(item, got); };
   }
   if (told.feedback) {
     const right = got.is_subject ? `not_${told.subject}` : told.subject;
@@ -78,8 +136,10 @@ let last = Promise.resolve();
 function add(photos) {
   for (const photo of photos) {
     const image = element("img", { class: "photo", alt: photo.name || "pasted photo", src: URL.createObjectURL(photo) });
+    const frame = element("div", { class: "frame" }, image);
+    image.addEventListener("load", () => frame.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight));
     const text = element("div", { class: "words" }, element("p", { class: "quiet" }, "Waiting …"));
-    const item = Object.assign(element("li", {}, image, text), { image, text });
+    const item = Object.assign(element("li", {}, element("div", { class: "stage" }, frame), text), { image, frame, text });
     find("photos").prepend(item);
     last = last.then(() => judge(item, photo));
   }

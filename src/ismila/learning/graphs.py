@@ -1,0 +1,32 @@
+"""Bundled graphs in onnxruntime, and the kinds of arrays that go in and out."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+_session_lock = threading.Lock()
+
+
+@lru_cache
+def graph_session(graph: Path, threads: int) -> Any:
+    """A graph in onnxruntime, opened once; 0 threads are as many as there are cores."""
+    from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
+    from onnxruntime.capi.onnxruntime_pybind11_state import SessionOptions
+
+    options = SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # waiting threads leave their core to those that decode
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    with _session_lock:
+        return InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,157 @@
+"""A whole library asked about several pets in one pass: who is in which photo?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+from ismila.learning.features import BATCH, Progress, decode_ahead
+from ismila.photos.images import PhotoError
+from ismila.photos.labels import walk
+from ismila.use.ask.library import (
+    LOOKED_UP,
+    Library,
+    NamedRow,
+    Row,
+    Scan,
+    Scanned,
+    Version,
+    version_of,
+)
+from ismila.use.ask.pets import Looks, Pets, Together
+
+
+@dataclass(frozen=True)
+class PetsScan:
+    """A library asked by a run of each pet.
+
+    The state keeps what each run says by itself, as if it had been asked alone: a scan for one of the pets needs
+    nothing new afterwards, and says the same as before. Where at most one run claims a photo (its probability reaches
+    its own threshold), these rows say who is in it. Where several do, only the animals tell whether they mean different
+    ones: the names that were given (`assign_names`) are kept beside the rows, for exactly these runs, and a photo
+    without them is judged again.
+    """
+
+    library: Library
+    pets: Pets
+
+    @cached_property
+    def _runs(self) -> str:
+        """Names the runs that were asked together, in any order."""
+        return " ".join(sorted(self.pets.runs.values()))
+
+    def judge(self, progress: Progress | None = None) -> Scanned:
+        """Judge what not all runs have judged; the cores decode while the backbones run.
+
+        Raises:
+            UserError: the state cannot be written.
+        """
+        scanned = Scanned()
+        versions: dict[str, Version] = {}
+        total = sum(1 for _ in self._not_judged(Scanned(), {})) if progress else 0
+        todo = self._not_judged(scanned, versions)
+        decoded: Iterable[tuple[str, Looks | PhotoError]] = decode_ahead(
+            todo, lambda _, path: self.pets.read(path)
+        )
+        if progress:
+            decoded = progress(decoded, total, "Scanning")
+        batch: dict[str, Looks] = {}
+        for path, looks in decoded:
+            if isinstance(looks, PhotoError):
+                self._keep_broken(Row(path, versions.pop(path), None, str(looks)))
+                scanned.broken += 1
+                continue
+            batch[path] = looks
+            if len(batch) == BATCH:
+                scanned.judged += self._judge(batch, versions)
+        scanned.judged += self._judge(batch, versions)
+        return scanned
+
+    def scans(self) -> list[Scan]:
+        """What is known of each pet, in the order in which they were asked for."""
+        named = self.library.names(self._runs)
+        there = [row for row in named.values() if self._is_now(row.path, row.version)]
+        return [
+            Scan(
+                self.library,
+                classifier,
+                self.pets.runs[subject],
+                {row.path for row in there if subject not in row.names},
+            )
+            for subject, classifier in self.pets.classifiers.items()
+        ]
+
+    def _is_now(self, path: str, version: Version) -> bool:
+        return version_of(self.library.root / path) == version
+
+    def _keep_broken(self, row: Row) -> None:
+        for run in self.pets.runs.values():
+            self.library.keep(run, [row])
+
+    def _judge(self, batch: dict[str, Looks], versions: dict[str, Version]) -> int:
+        """Answer for a batch, keep that, and empty the batch; returns how many it were."""
+        answers = dict(zip(batch, self.pets.judge(list(batch.values())), strict=True))
+        version_at = {path: versions.pop(path) for path in batch}
+        batch.clear()
+        # first the names: a scan that is killed before the rows are kept judges the photos again
+        self.library.keep_names(
+            self._runs,
+            [
+                NamedRow(path, version_at[path], together.names)
+                for path, together in answers.items()
+                if _is_claimed_twice(together)
+            ],
+        )
+        for subject, run in self.pets.runs.items():
+            rows = [
+                Row(path, version_at[path], together.subjects[subject].probability, None)
+                for path, together in answers.items()
+            ]
+            self.library.keep(run, rows)
+        return len(answers)
+
+    def _not_judged(
+        self, scanned: Scanned, versions: dict[str, Version]
+    ) -> Iterator[tuple[str, Path]]:
+        """Path and file of what is new, changed or without names; counts the others in `scanned`.
+
+        A file's version is put into `versions` before it is read: one that changes meanwhile is judged again by the
+        next scan.
+        """
+        library = self.library
+        named = library.names(self._runs)
+        paths = walk(library.root)
+        while some := list(islice(paths, LOOKED_UP)):
+            known = {subject: library.known(run, some) for subject, run in self.pets.runs.items()}
+            for path in some:
+                version = version_of(library.root / path)
+                if version is None:
+                    continue
+                rows = {name: rows[path] for name, rows in known.items() if path in rows}
+                if self._is_answered(rows, version, named.get(path)):
+                    scanned.before += 1
+                    scanned.broken += any(row.error is not None for row in rows.values())
+                    continue
+                versions[path] = version
+                yield path, library.root / path
+
+    def _is_answered(self, rows: dict[str, Row], version: Version, named: NamedRow | None) -> bool:
+        """Each run has judged this version of a photo, and it is known who is in it."""
+        if len(rows) < len(self.pets.runs):
+            return False
+        if any(row.version != version for row in rows.values()):
+            return False
+        claims = [self._is_claimed(name, row.probability) for name, row in rows.items()]
+        return sum(claims) < 2 or (named is not None and named.version == version)
+
+    def _is_claimed(self, subject: str, probability: float | None) -> bool:
+        threshold = self.pets.classifiers[subject].threshold
+        return probability is not None and probability >= threshold
+
+
+def _is_claimed_twice(together: Together) -> bool:
+    claims = [one.probability >= one.threshold for one in together.subjects.values()]
+    return sum(claims) > 1

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from conftest import settings
+
+from ismila.learning.architecture import architecture_of, bundled_digest
+from ismila.learning.encoders import viewer_of
+from ismila.learning.strangers import LEVELS, Strangers, _read, pack, strangers_of
+from ismila.learning.weights import STRANGERS
+
+LARGEST_BYTES = 15_000_000
+
+
+def shipped(model):
+    """The strangers of a config as it is."""
+    chosen = settings(f"model={model}").model
+    graph = architecture_of(chosen).graph
+    return strangers_of(f"{viewer_of(chosen).recipe} {bundled_digest(graph)}")
+
+
+@pytest.fixture
+def few():
+    x = np.random.default_rng(0).gamma(1, 1, (5, 30)).astype(np.float32)
+    kind = np.array(["dog", "dog", "cat", "things", "things"], object)
+    held_out = np.array([False, False, True, True, False])
+    return Strangers(x, np.array([0, 0, 1, 2, 3]), kind, held_out)
+
+
+def test_what_is_packed_is_read_back_but_for_the_steps(few, tmp_path):
+    np.savez_compressed(tmp_path / "strangers.npz", **pack(few, "these"))
+    read = _read(tmp_path / "strangers.npz", "these")
+    assert (np.abs(np.sqrt(read.x) - np.sqrt(few.x)) <= np.sqrt(few.x).max(0) / LEVELS).all()
+    assert read.kind.tolist() == few.kind.tolist()
+    assert read.photo.tolist() == few.photo.tolist()
+    assert _read(tmp_path / "strangers.npz", "others") is None
+
+
+def test_a_photo_is_in_one_half(few):
+    known, unseen = few.half(held_out=False), few.half(held_out=True)
+    assert len(known.x) + len(unseen.x) == len(few.x)
+    assert known.photo.tolist() == [0, 0, 1]
+    assert unseen.kind.tolist() == ["cat", "things"]
+
+
+def test_they_train_as_other_animals_and_things(few):
+    examples = few.half(held_out=False).examples(2)
+    assert examples.stratum.tolist() == ["pets/dog", "pets/dog", "things"]
+    assert examples.trains.all()
+    assert examples.x.shape == (2, 3, 30)
+    assert len(set(examples.group)) == 2
+
+
+@pytest.mark.parametrize("model", ["reid", "mobilenet"])
+def test_thousands_are_shipped_for_each_bundled_backbone(model):
+    """Fails when whatever makes the views or the features was changed, and tools/make_strangers.py not run."""
+    strangers = shipped(model)
+    for held_out in (False, True):
+        half = strangers.half(held_out)
+        photos = {kind: len(set(half.photo[half.kind == kind])) for kind in set(half.kind)}
+        assert photos["dog"] > 1000
+        assert photos["cat"] > 1000
+        assert photos["things"] > 120
+    assert np.isfinite(strangers.x).all()
+
+
+def test_they_fit_into_the_wheel():
+    files = list(STRANGERS.parent.glob(STRANGERS.name))
+    assert len(files) == 2
+    assert sum(path.stat().st_size for path in files) <= LARGEST_BYTES
+
+
+def test_other_settings_than_the_shipped_have_none():
+    chosen = settings("model=mobilenet", "model.size_px=128").model
+    assert strangers_of(viewer_of(chosen).recipe) is None

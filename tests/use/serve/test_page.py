@@ -1,0 +1,114 @@
+"""The page in a real browser, around a classifier that needs no training."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from loopback import running
+from seen import LEFT, RIGHT, models_that_see, photo_of
+
+from ismila.use.serve.app import make_app
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
+]
+NARROW = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
+WIDE = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync = pytest.importorskip("playwright.sync_api")
+    with sync.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def show(page, photos):
+    """Choose photos, by name, and wait for all answers."""
+    files = [{"name": name, "mimeType": "image/png", "buffer": content} for name, content in photos]
+    page.set_input_files("#choose", files)
+    page.wait_for_function(
+        "n => document.querySelectorAll('li .verdict').length === n", arg=len(files)
+    )
+    assert page.locator("li.failed").count() == 0
+
+
+def place_in_photo(item, selector):
+    """x0, y0, x1, y1 in [0, 1] of what lies over a shown photo, by what the browser drew."""
+    return item.evaluate(
+        """(item, selector) => {
+          const photo = item.querySelector(".photo").getBoundingClientRect();
+          const over = item.querySelector(selector).getBoundingClientRect();
+          return [(over.left - photo.left) / photo.width, (over.top - photo.top) / photo.height,
+            (over.right - photo.left) / photo.width, (over.bottom - photo.top) / photo.height]; }""",
+        selector,
+    )
+
+
+@pytest.mark.parametrize("options", [NARROW, WIDE], ids=["narrow", "wide"])
+def test_each_animal_has_a_box_with_its_name(browser, options):
+    wide, tall = photo_of(left=250, right=10), photo_of(left=250, size=(150, 300))
+    nothing, dark = photo_of(), photo_of(right=90)
+    photos = [("wide.png", wide), ("tall.png", tall), ("none.png", nothing), ("dark.png", dark)]
+    with running(make_app(models_that_see(0.6), feedback=False, loopback=True)) as address:
+        page = browser.new_page(**options)
+        problems = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda said: said.type == "error" and problems.append(said.text))
+        page.goto(address)
+        show(page, photos)
+        dark, nothing, tall, wide = page.locator("li").all()
+        assert wide.locator(".animal").count() == 2
+        assert wide.locator(".asked .name").inner_text().startswith("Mila 79")
+        assert wide.locator(".animal:not(.asked) .name").inner_text() == "another animal"
+        for item in (wide, tall):
+            assert place_in_photo(item, ".asked") == pytest.approx(LEFT, abs=0.01)
+        assert place_in_photo(wide, ".animal:not(.asked)") == pytest.approx(RIGHT, abs=0.01)
+        shape = tall.locator(".photo").bounding_box()
+        assert shape["width"] / shape["height"] == pytest.approx(0.5, abs=0.02)
+        assert nothing.locator(".animal").count() == 0
+        assert "No animal seen; the whole photo was judged." in nothing.inner_text()
+        assert "No animal seen" not in wide.inner_text() + dark.inner_text()
+        assert dark.locator(".name").all_inner_texts() == ["another animal"]
+        assert "Mila from 60.0 % on" in wide.inner_text()
+        bar, mark = (wide.locator(of).bounding_box() for of in ("meter", ".mark"))
+        middle = (mark["x"] + mark["width"] / 2 - bar["x"]) / bar["width"]
+        assert middle == pytest.approx(0.6, abs=0.01)
+        wide.get_by_role("button", name="show what speaks for it").click()
+        # a square of 1.15 times the longer side of the box, 150 of 400 x 300 px
+        x0, y0, x1, y1 = place_in_photo(wide, ".heat")
+        assert (400 * (x1 - x0), 300 * (y1 - y0)) == pytest.approx((172.5, 172.5), abs=2)
+        assert (x0 + x1, y0 + y1) == pytest.approx((0.5, 0.9), abs=0.02)
+        assert wide.locator(".animal").first.is_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= options["viewport"]["width"]
+        if os.environ.get("ISMILA_SHOTS"):
+            name = f"boxes-{options['viewport']['width']}.png"
+            page.screenshot(path=Path(os.environ["ISMILA_SHOTS"]) / name, full_page=True)
+        page.close()
+        assert problems == []
+
+
+def test_near_the_threshold_the_name_has_a_question_mark(browser):
+    with running(make_app(models_that_see(0.8), feedback=False, loopback=True)) as address:
+        page = browser.new_page(**NARROW)
+        page.goto(address)
+        show(page, [("a.png", photo_of(left=250, right=10))])
+        assert page.inner_text("li.unsure .asked .name").startswith("Mila? ")
+        page.close()
+
+
+def test_a_photo_that_the_browser_cannot_show_is_replaced_by_what_was_judged(browser):
+    with running(make_app(models_that_see(), feedback=False, loopback=True)) as address:
+        page = browser.new_page(**NARROW)
+        page.add_init_script("URL.createObjectURL = () => 'data:image/heic;base64,AAAA'")
+        page.goto(address)
+        show(page, [("a.heic", photo_of(left=250))])
+        page.wait_for_function("document.querySelector('.photo').naturalWidth > 0")
+        assert page.locator(".animal").count() == 0
+        assert "The animal, cut out" in page.inner_text("li")
+        page.close()

@@ -1,0 +1,79 @@
+"""Make src/ismila/learning/weights/strangers_*.npz: what the bundled backbones make of photos of strangers.
+
+    python tools/make_strangers.py STRANGERS THINGS [MODEL ...]
+
+STRANGERS holds `dog/` and `cat/` with photos of animals that nobody who uses ismila has; THINGS holds photos without
+animals. Only features go into the package. Takes about ten minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+
+import ismila
+from ismila.cli.progress import progress
+from ismila.learning.architecture import architecture_of, bundled_digest
+from ismila.learning.encoders import encoder_of, viewer_of
+from ismila.learning.features import Features
+from ismila.learning.strangers import Strangers, pack
+from ismila.learning.weights import STRANGERS
+from ismila.settings import ModelSettings, register, settings_of
+
+MODELS = ("reid", "mobilenet")
+CONF = Path(ismila.__file__).with_name("conf")
+
+
+def photos_in(folder: Path) -> list[tuple[str, Path]]:
+    """(sha256, file) in the order of their content; a photo that is there twice counts once."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
+    return sorted({hashlib.sha256(path.read_bytes()).hexdigest(): path for path in files}.items())
+
+
+def strangers_in(folders: dict[str, Path], model: ModelSettings) -> tuple[Strangers, str]:
+    """Rows of all photos, and what made them."""
+    encoder = encoder_of(model)
+    viewer = viewer_of(model)
+    graph = architecture_of(model).graph
+    if graph is None:
+        raise ValueError(f"model={model.name}: only bundled backbones see strangers")
+    parts = []
+    with tempfile.TemporaryDirectory() as derived:
+        features = Features(Path(derived), viewer, encoder)
+        for kind, folder in folders.items():
+            photos = photos_in(folder)
+            gone = features.fill(photos, 1, progress)
+            shas = [sha for sha, _ in photos if sha not in gone]
+            x, photo = features.all_rows(shas)
+            held_out = np.array([int(sha, 16) % 2 == 1 for sha in shas])
+            parts.append((x, photo, np.array([kind] * len(photo), object), held_out[photo]))
+    starts = np.cumsum([0, *(part[1].max() + 1 for part in parts)])
+    photo = np.concatenate([part[1] + start for part, start in zip(parts, starts, strict=False)])
+    columns = [np.concatenate([part[at] for part in parts]) for at in (0, 2, 3)]
+    return Strangers(
+        columns[0], photo, columns[1], columns[2]
+    ), f"{viewer.recipe} {bundled_digest(graph)}"
+
+
+def main(animals: Path, things: Path, models: Sequence[str]) -> None:
+    """Write a file for each model."""
+    register()
+    folders = {"dog": animals / "dog", "cat": animals / "cat", "things": things}
+    for name in models:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            model = settings_of(compose("train", [f"model={name}"])).model
+        strangers, made_by = strangers_in(folders, model)
+        path = STRANGERS.with_name(STRANGERS.name.replace("*", name))
+        np.savez_compressed(path, **pack(strangers, made_by))
+        n = len(np.unique(strangers.photo))
+        print(f"{path.name}: {len(strangers.x)} rows of {n} photos, {path.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:] or MODELS)
