@@ -85,8 +85,9 @@ def _solve(x: Floats | Doubles, is_subject: Bools, penalty: Penalty) -> LinearHe
     import torch  # noqa: F401
     from sklearn.linear_model import LogisticRegression
 
-    # a Newton step costs the cube of the width: with thousands of rows many small steps are cheaper
-    is_large = min(x.shape) > NEWTON_UP_TO
+    # a Newton step costs the cube of the width: with thousands of rows many small steps are cheaper, the more so where
+    # the rows come with the same spread in every direction
+    is_large = penalty.shrink is None or min(x.shape) > NEWTON_UP_TO
     solver = LogisticRegression(
         C=penalty.C,
         class_weight="balanced" if penalty.balanced else None,
