@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import requests
 
-from ismila.photos.images import read_image
+from ismila.learning.views import Views
 from ismila.photos.labels import walk
 from ismila.runs.find import find_run, load_classifier
 from ismila.use.export.exported import ExportedClassifier
+from ismila.use.serve.models import Asked
 
 
 def by_http(photos: list[Path], *args: str) -> np.ndarray:
@@ -46,16 +47,23 @@ def by_http(photos: list[Path], *args: str) -> np.ndarray:
     return np.array(found)
 
 
+def asked(classifier: Asked, views: list[Views]) -> np.ndarray:
+    return np.array([classifier.judge([seen])[0].probability for seen in views])
+
+
 def main(folder: Path, album: Path) -> None:
     photos = [album / name for name in sorted(walk(album))]
     classifier = load_classifier(find_run("best", "mila"))
-    images = np.stack([read_image(photo, classifier.spec) for photo in photos])
-    torch = replace(classifier, backbone={**classifier.backbone, "digest": ""}).probabilities(
-        images
-    )
+    by_torch = replace(classifier, backbone=classifier.backbone.with_own_weights())
+    views = [classifier.viewer.read(photo) for photo in photos]
+    torch = asked(by_torch, views)
+    exported = ExportedClassifier.load(folder)
+    again = [exported.viewer.read(photo) for photo in photos]
+    boxes = [[animal.box for animal in seen.animals] for seen in views]
+    print(f"boxes are the same: {boxes == [[one.box for one in seen.animals] for seen in again]}")
     answers = {
-        "the run (onnxruntime)": classifier.probabilities(images),
-        "the exported file": ExportedClassifier.load(folder).probabilities(images),
+        "the run (onnxruntime)": asked(classifier, views),
+        "the exported file": asked(exported, again),
         "serve --run": by_http(photos),
         "serve --model": by_http(photos, "--model", str(folder)),
     }

@@ -27,7 +27,6 @@ from PIL import Image
 
 from ismila.learning.classifier import Classifier
 from ismila.learning.features import BATCH
-from ismila.photos.images import read_image
 
 SIZE = (4000, 3000)
 IN_FOLDER = 500
@@ -60,13 +59,13 @@ def link_library(root: Path, photos: list[Path], count: int) -> None:
 
 
 def floor_s(photos: list[Path], classifier: Classifier) -> tuple[float, float]:
-    """Seconds a photo of decoding alone and of the backbone alone."""
+    """Seconds a photo of decoding and detecting alone, and of the backbone alone."""
     started = time.perf_counter()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        images = list(pool.map(lambda path: read_image(path, classifier.spec), photos))
+        views = list(pool.map(classifier.viewer.read, photos))
     decoded = time.perf_counter()
-    for at in range(0, len(images), BATCH):
-        classifier.probabilities(np.stack(images[at : at + BATCH]))
+    for at in range(0, len(views), BATCH):
+        classifier.judge(views[at : at + BATCH])
     return (decoded - started) / len(photos), (time.perf_counter() - decoded) / len(photos)
 
 

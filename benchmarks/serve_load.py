@@ -30,13 +30,12 @@ SERVE = "import sys; from ismila.cli import start; sys.argv[0] = 'ismila'; start
 def plain_s(folder: Path, photos: list[Path], seconds: float) -> float:
     """Photos per second of the loop."""
     from ismila.learning.classifier import Classifier
-    from ismila.photos.images import read_image
 
     classifier = Classifier.load(folder)
-    classifier.probabilities(read_image(photos[0], classifier.spec)[None])
+    classifier.judge([classifier.viewer.read(photos[0])])
     started = time.perf_counter()
     for count, photo in enumerate(cycle(photos), 1):
-        classifier.probabilities(read_image(photo.read_bytes(), classifier.spec)[None])
+        classifier.judge([classifier.viewer.read(photo.read_bytes())])
         if time.perf_counter() - started > seconds:
             return count / (time.perf_counter() - started)
     return 0.0

@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/train_speed.py ALBUM [--repeats 3]
 
-`floor`: bare imports of torch, Lightning and MLflow, plus one plain pass of decode + resize + backbone over the same
-photos in onnxruntime. `cold`: `model=pair` from process start to recorded run, nothing cached. `warm`: the same
-command again, features cached, against the imports alone. Rounds alternate so that a drifting machine drifts for all.
+`floor`: bare imports of torch, Lightning and MLflow, plus one plain pass of decode + detect + cut out + backbone over
+the same photos in onnxruntime. `cold`: `model=reid` from process start to recorded run, nothing cached. `warm`: the
+same command again, features cached, against the imports alone. Rounds alternate so that a drifting machine drifts for
+all.
 """
 
 from __future__ import annotations
@@ -26,18 +27,17 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 import numpy as np, onnxruntime
-from PIL import Image
+from ismila.learning.animals import bundled_detector
+from ismila.learning.views import Viewer
 from ismila.learning.weights import BOTH
-def read(path):
-    with Image.open(path) as photo:
-        photo.draft("RGB", (256, 256))
-        return np.asarray(photo.convert("RGB").resize((256, 256), Image.Resampling.BILINEAR))
+from ismila.photos.images import ImageSpec
+viewer = Viewer(ImageSpec(256), bundled_detector())
 session = onnxruntime.InferenceSession(str(BOTH), providers=["CPUExecutionProvider"])
 paths = sorted(p for p in Path(sys.argv[1]).rglob("*.jpg") if p.is_file() and ".ismila" not in p.parts)
 with ThreadPoolExecutor(2) as pool:
-    images = pool.map(read, paths)
-    for _ in range(0, len(paths), 16):
-        batch = np.stack(list(islice(images, 16))) / np.float32(127.5) - np.float32(1)
+    images = (image for views in pool.map(viewer.read, paths) for image in views.images)
+    while some := list(islice(images, 16)):
+        batch = np.stack(some) / np.float32(127.5) - np.float32(1)
         session.run(["features"], {"images": batch.transpose(0, 3, 1, 2)})
 """
 
@@ -65,7 +65,7 @@ def main() -> None:
             sys.executable,
             "-m",
             "ismila.train",
-            "model=pair",
+            "model=reid",
             "data=pets",
             f"data.root={album}",
         ]

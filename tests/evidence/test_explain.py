@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +74,8 @@ def test_what_the_cells_add_is_the_logit(name):
 
 def test_a_photo_in_which_nothing_speaks_for_it_is_said():
     classifier = classifier_of("mobilenet")
-    torch.nn.init.constant_(classifier.network.head[0].weight, -0.1)
+    against = np.full_like(classifier.weights["head.0.weight"], -0.1)
+    classifier.weights = {**classifier.weights, "head.0.weight": against}
     none = pd.DataFrame({"path": [], "kind": []})
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     explained = Explainer(classifier, none, np.zeros((0, 1), np.float32)).explain(image)
@@ -136,6 +139,23 @@ def test_neighbours_are_the_photos_that_were_trained_on_and_no_others(trained, l
     side = classifier.spec.size_px
     image = np.asarray(Image.fromarray(image[0]).resize((side, side)))
     assert len(explainer.explain(image).nearest) == 3
+
+
+def test_a_linear_head_on_a_bundled_graph_is_explained_without_torch():
+    """It says what torch's gradients say, and a server that explains need not load it."""
+    classifier = classifier_of("mobilenet")
+    explainer = Explainer(
+        classifier, pd.DataFrame({"path": [], "kind": []}), np.zeros((0, 1), np.float32)
+    )
+    for image in np.random.default_rng(0).integers(0, 256, (3, 96, 96, 3), dtype=np.uint8):
+        by_torch = explainer._by_torch(image)
+        assert np.ptp(by_torch) > 1e-4
+        np.testing.assert_allclose(explainer.contributions(image), by_torch, rtol=1e-3, atol=1e-4)
+    script = "import sys, ismila.use.serve.from_runs; print('torch' in sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "False"
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def call(args: argparse.Namespace) -> int:
 
 
 def _models(args: argparse.Namespace) -> Models:
-    """The exported file's or the run's; only a run needs MLflow, and torch for explanations."""
+    """The exported file's or the run's; only a run needs MLflow, and torch where its network is no bundled one."""
     if args.model:
         from ismila.use.serve.from_file import FileModels
 

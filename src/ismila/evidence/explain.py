@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from ismila.evidence.heat import overlay, stretched
-from ismila.learning.classifier import Classifier
+from ismila.learning.classifier import WEIGHT, Classifier
 from ismila.learning.features import Encoder, Features, Identity
 from ismila.learning.graphs import Floats
 from ismila.photos import UserError
@@ -99,13 +97,9 @@ class Explainer:
     """
 
     def __init__(self, classifier: Classifier, training: pd.DataFrame, features: Floats) -> None:
-        from captum.attr import LayerGradientXActivation
-
         self.classifier = classifier
         self.training = training
         self.features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-9)
-        layers: Any = classifier.network.backbone.get_submodule("features")
-        self._parts = LayerGradientXActivation(classifier.network, layers[-1])
 
     def explain(self, image: Pixels) -> Explanation:
         """Explain the answer for one image `[size_px, size_px, 3]`.
@@ -140,10 +134,24 @@ class Explainer:
         gradients over the grid first: the same where the features are averaged (MobileNet), but not
         where each cell has weights of its own (the CNN).
         """
-        self.classifier.network.eval()
+        encoder = self.classifier.encoder
+        if encoder is None or not self.classifier.is_linear:
+            return self._by_torch(image)
+        # the features are the mean of the grid: the gradient is the head's weight, and no torch is needed
+        grid = encoder.grid(image[None])[0]
+        weight = self.classifier.weights[WEIGHT][0]
+        cells = grid.shape[1] * grid.shape[2]
+        return np.tensordot(weight, grid, 1).astype(np.float32) / np.float32(cells)
+
+    def _by_torch(self, image: Pixels) -> Floats:
+        import torch
+        from captum.attr import LayerGradientXActivation
+
+        network = self.classifier.network.eval()
+        layers: Any = network.backbone.get_submodule("features")
         x = torch.from_numpy(image[None].astype(np.float32)).requires_grad_()
-        parts = self._parts.attribute(x)
-        assert isinstance(parts, Tensor)
+        parts = LayerGradientXActivation(network, layers[-1]).attribute(x)
+        assert isinstance(parts, torch.Tensor)
         added: Floats = parts[0].sum(0).detach().numpy()
         return added
 

@@ -49,7 +49,7 @@ class RunModel:
         return album_of(self.run, self._root)
 
     def prepare(self) -> None:
-        """Import torch, and open the features of the training photos that are cached already."""
+        """Open the features of the training photos that are cached already."""
         if self._explainer is not None:
             return
         with _importing:
