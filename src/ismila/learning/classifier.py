@@ -16,7 +16,7 @@ from safetensors.numpy import load, save
 from ismila.learning.animals import bundled_detector
 from ismila.learning.architecture import Architecture, architecture_from
 from ismila.learning.decision import Decision
-from ismila.learning.features import OnnxBackbone
+from ismila.learning.features import BATCH, OnnxBackbone
 from ismila.learning.graphs import Floats
 from ismila.learning.judgement import Judgement, judgements
 from ismila.learning.views import Viewer, Views
@@ -93,7 +93,7 @@ class Classifier:
         """What it says of each photo."""
         return judgements(photos, self.probabilities)
 
-    def probabilities(self, images: Pixels, batch_size: int = 32) -> Floats:
+    def probabilities(self, images: Pixels, batch_size: int = BATCH) -> Floats:
         """`[N, size_px, size_px, 3]` uint8 -> `[N]` probability of the subject."""
         starts = range(0, len(images), batch_size)
         parts = [self.answer(self.features(images[at : at + batch_size])) for at in starts]
