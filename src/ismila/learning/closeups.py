@@ -13,9 +13,9 @@ import pandas as pd
 from ismila.learning.animal_table import AnimalTable
 from ismila.learning.animals import Animal, bundled_detector
 from ismila.learning.features import SOME, Progress, content_of, decode_ahead
-from ismila.learning.views import MOST_ANIMALS
+from ismila.learning.views import Viewer
 from ismila.photos.album import Album
-from ismila.photos.images import PhotoError, read_image
+from ismila.photos.images import ImageSpec, PhotoError, open_photo
 
 
 def subject_shares(
@@ -47,9 +47,8 @@ def _look(album: Album, rows: pd.DataFrame, table: AnimalTable, progress: Progre
 
 
 def _animals_in(sha256: str, path: Path) -> Sequence[Animal]:
-    detector = bundled_detector()
-    image = read_image(content_of(sha256, path), detector.spec)
-    return detector(image[None])[0][:MOST_ANIMALS]
+    viewer = Viewer(ImageSpec(), bundled_detector())
+    return viewer.animals(open_photo(content_of(sha256, path), viewer.decoded_px))
 
 
 def _share(animals: Sequence[Animal]) -> float:

@@ -114,7 +114,7 @@ def is_closeup(rows: pd.DataFrame, above: float) -> pd.Series[bool]:
 
 
 class LabelledRows(Dataset[tuple[Tensor, Tensor]]):
-    """Rows with their targets, asked for a batch at a time.
+    """Rows with their targets; each kind gives a whole batch at once (`__getitems__`), as a DataLoader asks for it.
 
     Args:
         is_subject: `[N]`.
@@ -131,10 +131,6 @@ class LabelledRows(Dataset[tuple[Tensor, Tensor]]):
 
     def __len__(self) -> int:
         return len(self.targets)
-
-    def __getitems__(self, at: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """A whole batch at once; what a DataLoader asks for."""
-        raise NotImplementedError
 
 
 class ExampleRows(LabelledRows):

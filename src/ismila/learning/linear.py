@@ -58,7 +58,7 @@ class LinearRun:
         known = self._known
         return whitening_of(known.x, np.zeros(len(known.x), np.bool_), self.model.shrink)
 
-    @property
+    @cached_property
     def _known(self) -> Strangers:
         """The strangers that may be trained on."""
         if self.strangers is None:

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from ismila.learning.classifier import Classifier
 from ismila.learning.decision import pet_verdict
@@ -20,6 +20,7 @@ from ismila.photos import UserError
 from ismila.photos.images import PhotoError
 from ismila.photos.labels import walk
 
+Seen = TypeVar("Seen")
 LOOKED_UP = 512
 """So many photos are looked up in the state at once."""
 _TABLE = """create table if not exists judged (path text, size integer, mtime_ns integer, run text,
@@ -186,6 +187,48 @@ def version_of(path: Path) -> Version | None:
     return Version(stat.st_size, stat.st_mtime_ns)
 
 
+class Judging(Protocol[Seen]):
+    """What judges a library: a run, or the runs of several pets together."""
+
+    def not_judged(
+        self, scanned: Scanned, versions: dict[str, Version]
+    ) -> Iterator[tuple[str, Path]]: ...
+
+    def read(self, path: Path) -> Seen: ...
+
+    def keep_broken(self, row: Row) -> None: ...
+
+    def judge_batch(self, batch: dict[str, Seen], versions: dict[str, Version]) -> int: ...
+
+
+def judge_all(judging: Judging[Seen], progress: Progress | None) -> Scanned:
+    """Judge what was not judged; the cores decode while the backbones run.
+
+    Raises:
+        UserError: the state cannot be written.
+    """
+    scanned = Scanned()
+    versions: dict[str, Version] = {}
+    total = sum(1 for _ in judging.not_judged(Scanned(), {})) if progress else 0
+    todo = judging.not_judged(scanned, versions)
+    decoded: Iterable[tuple[str, Seen | PhotoError]] = decode_ahead(
+        todo, lambda _, path: judging.read(path)
+    )
+    if progress:
+        decoded = progress(decoded, total, "Scanning")
+    batch: dict[str, Seen] = {}
+    for path, seen in decoded:
+        if isinstance(seen, PhotoError):
+            judging.keep_broken(Row(path, versions.pop(path), None, str(seen)))
+            scanned.broken += 1
+            continue
+        batch[path] = seen
+        if len(batch) == BATCH:
+            scanned.judged += judging.judge_batch(batch, versions)
+    scanned.judged += judging.judge_batch(batch, versions)
+    return scanned
+
+
 @dataclass(frozen=True)
 class Scan:
     """A library asked by one run.
@@ -206,27 +249,7 @@ class Scan:
         Raises:
             UserError: the state cannot be written.
         """
-        scanned = Scanned()
-        versions: dict[str, Version] = {}
-        total = sum(1 for _ in self._not_judged(Scanned(), {})) if progress else 0
-        todo = self._not_judged(scanned, versions)
-        viewer = self.classifier.viewer
-        decoded: Iterable[tuple[str, Views | PhotoError]] = decode_ahead(
-            todo, lambda _, path: viewer.read(path)
-        )
-        if progress:
-            decoded = progress(decoded, total, "Scanning")
-        batch: dict[str, Views] = {}
-        for path, views in decoded:
-            if isinstance(views, PhotoError):
-                self.library.keep(self.run, [Row(path, versions.pop(path), None, str(views))])
-                scanned.broken += 1
-                continue
-            batch[path] = views
-            if len(batch) == BATCH:
-                scanned.judged += self._judge(batch, versions)
-        scanned.judged += self._judge(batch, versions)
-        return scanned
+        return judge_all(self, progress)
 
     def scans(self) -> list[Scan]:
         """Itself, as `PetsScan` gives one for each pet."""
@@ -243,7 +266,15 @@ class Scan:
                 verdict = pet_verdict(row.probability, threshold, subject, is_named)
             yield Judged(row.path, row.probability, verdict, row.error or "")
 
-    def _judge(self, batch: dict[str, Views], versions: dict[str, Version]) -> int:
+    def read(self, path: Path) -> Views:
+        """What the classifier is asked about. Raises PhotoError."""
+        return self.classifier.viewer.read(path)
+
+    def keep_broken(self, row: Row) -> None:
+        """Keep why a photo could not be read."""
+        self.library.keep(self.run, [row])
+
+    def judge_batch(self, batch: dict[str, Views], versions: dict[str, Version]) -> int:
         """Answer for a batch, keep that, and empty the batch; returns how many it were."""
         if not batch:
             return 0
@@ -256,7 +287,7 @@ class Scan:
         batch.clear()
         return len(rows)
 
-    def _not_judged(
+    def not_judged(
         self, scanned: Scanned, versions: dict[str, Version]
     ) -> Iterator[tuple[str, Path]]:
         """Path and file of what is new or changed; counts the others in `scanned`.

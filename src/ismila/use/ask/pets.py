@@ -12,14 +12,12 @@ import numpy as np
 from ismila.learning.animals import Animal
 from ismila.learning.classifier import Classifier
 from ismila.learning.decision import pet_verdict
+from ismila.learning.features import BATCH
 from ismila.learning.graphs import Floats
 from ismila.learning.judgement import Named, PetAnswers, assign_names, named_animals
 from ismila.learning.views import Viewer, Views
 from ismila.photos.images import Pixels
 from ismila.runs.find import load_classifier
-
-BATCH = 32
-"""So many images go through a backbone at once, as `Classifier.probabilities` does it."""
 
 Looks = Mapping[str, Views]
 """The views of one photo by the digest of the viewer that made them."""

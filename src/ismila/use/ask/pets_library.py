@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from ismila.learning.features import BATCH, Progress, decode_ahead
-from ismila.photos.images import PhotoError
+from ismila.learning.features import Progress
 from ismila.photos.labels import walk
 from ismila.use.ask.library import (
     LOOKED_UP,
@@ -19,6 +18,7 @@ from ismila.use.ask.library import (
     Scan,
     Scanned,
     Version,
+    judge_all,
     version_of,
 )
 from ismila.use.ask.pets import Looks, Pets, Together
@@ -49,26 +49,7 @@ class PetsScan:
         Raises:
             UserError: the state cannot be written.
         """
-        scanned = Scanned()
-        versions: dict[str, Version] = {}
-        total = sum(1 for _ in self._not_judged(Scanned(), {})) if progress else 0
-        todo = self._not_judged(scanned, versions)
-        decoded: Iterable[tuple[str, Looks | PhotoError]] = decode_ahead(
-            todo, lambda _, path: self.pets.read(path)
-        )
-        if progress:
-            decoded = progress(decoded, total, "Scanning")
-        batch: dict[str, Looks] = {}
-        for path, looks in decoded:
-            if isinstance(looks, PhotoError):
-                self._keep_broken(Row(path, versions.pop(path), None, str(looks)))
-                scanned.broken += 1
-                continue
-            batch[path] = looks
-            if len(batch) == BATCH:
-                scanned.judged += self._judge(batch, versions)
-        scanned.judged += self._judge(batch, versions)
-        return scanned
+        return judge_all(self, progress)
 
     def scans(self) -> list[Scan]:
         """What is known of each pet, in the order in which they were asked for."""
@@ -87,11 +68,16 @@ class PetsScan:
     def _is_now(self, path: str, version: Version) -> bool:
         return version_of(self.library.root / path) == version
 
-    def _keep_broken(self, row: Row) -> None:
+    def read(self, path: Path) -> Looks:
+        """What the classifiers are asked about. Raises PhotoError."""
+        return self.pets.read(path)
+
+    def keep_broken(self, row: Row) -> None:
+        """Keep why a photo could not be read, for each run."""
         for run in self.pets.runs.values():
             self.library.keep(run, [row])
 
-    def _judge(self, batch: dict[str, Looks], versions: dict[str, Version]) -> int:
+    def judge_batch(self, batch: dict[str, Looks], versions: dict[str, Version]) -> int:
         """Answer for a batch, keep that, and empty the batch; returns how many it were."""
         answers = dict(zip(batch, self.pets.judge(list(batch.values())), strict=True))
         version_at = {path: versions.pop(path) for path in batch}
@@ -113,7 +99,7 @@ class PetsScan:
             self.library.keep(run, rows)
         return len(answers)
 
-    def _not_judged(
+    def not_judged(
         self, scanned: Scanned, versions: dict[str, Version]
     ) -> Iterator[tuple[str, Path]]:
         """Path and file of what is new, changed or without names; counts the others in `scanned`.
