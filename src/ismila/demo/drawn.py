@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from filelock import FileLock
 from ismila.demo.shots import Drawing, Shot, draw_shot, plan_album
 from ismila.photos import UserError
 from ismila.photos.album import DERIVED
+from ismila.photos.cores import cores
 
 if TYPE_CHECKING:
     from ismila.photos.index import Progress
@@ -161,7 +161,7 @@ def _write_album(
     for parent in {(folder / shot.path).parent for shot in shots}:
         parent.mkdir(parents=True, exist_ok=True)
     outlines: list[list[object]] = [["path", "x0", "y0", "x1", "y1", "mask"]]
-    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8)) as pool:
+    with ThreadPoolExecutor(max_workers=min(cores(), 8)) as pool:
         drawn: Iterable[tuple[Shot, Drawing]] = zip(
             shots, pool.map(lambda shot: draw_shot(shot, marker.seed), shots), strict=True
         )

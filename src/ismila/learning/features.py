@@ -21,6 +21,7 @@ from ismila.learning.architecture import bundled_digest
 from ismila.learning.graphs import Floats, Ints, graph_session
 from ismila.learning.views import Viewer, Views
 from ismila.learning.weights import BUNDLED
+from ismila.photos.cores import cores
 from ismila.photos.images import ImageSpec, PhotoError, Pixels, normalise, view_of
 
 SHARD_ROWS = 512
@@ -290,7 +291,7 @@ def decode_ahead(
         except PhotoError as error:
             return error
 
-    pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(max_workers=cores())
     try:
         pending: deque[tuple[str, Future[T | PhotoError]]] = deque()
         for name, path in photos:

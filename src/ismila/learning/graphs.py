@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ismila.photos.cores import cores
+
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -17,9 +19,13 @@ Ints = npt.NDArray[np.int64]
 _session_lock = threading.Lock()
 
 
-@lru_cache
 def graph_session(graph: Path, threads: int) -> Any:
-    """A graph in onnxruntime, opened once; 0 threads are as many as there are cores."""
+    """A graph in onnxruntime, opened once; 0 threads are as many as this process may use."""
+    return _opened(graph, threads or cores())
+
+
+@lru_cache
+def _opened(graph: Path, threads: int) -> Any:
     from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
     from onnxruntime.capi.onnxruntime_pybind11_state import SessionOptions
 

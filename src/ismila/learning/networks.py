@@ -73,6 +73,7 @@ def augment(images: Tensor) -> Tensor:
         The same shape and type.
     """
     n = len(images)
+    # drawn by the CPU's generator and moved to where the images are: a GPU trains on the same views
     scale = torch.empty(n).uniform_(0.6, 1.0).sqrt()
     mirror = torch.where(torch.rand(n) < 0.5, -1.0, 1.0)
     shift = (torch.rand(n, 2) * 2 - 1) * (1 - scale)[:, None]
@@ -80,10 +81,12 @@ def augment(images: Tensor) -> Tensor:
     theta[:, 0, 0] = scale * mirror
     theta[:, 1, 1] = scale
     theta[:, :, 2] = shift
+    theta = theta.to(images.device)
     x = images.permute(0, 3, 1, 2).float() / 255
     grid = nn.functional.affine_grid(theta, list(x.shape), align_corners=False)
     x = nn.functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
-    brightness, contrast, colour = (torch.empty(3, n, 1, 1, 1).uniform_(0.7, 1.3)).unbind(0)
+    light = torch.empty(3, n, 1, 1, 1).uniform_(0.7, 1.3).to(images.device)
+    brightness, contrast, colour = light.unbind(0)
     x = x * brightness
     x = (x - x.mean((1, 2, 3), keepdim=True)) * contrast + x.mean((1, 2, 3), keepdim=True)
     grey = x.mean(1, keepdim=True)
@@ -130,7 +133,7 @@ class Recogniser(_Asked):
         if not self.optimisation.augmented:
             return self._step(batch, "train")
         images, target = batch
-        return self._step((augment(images.cpu()).to(images.device), target), "train")
+        return self._step((augment(images), target), "train")
 
     def configure_optimizers(self) -> Any:
         trained = [p for p in self.parameters() if p.requires_grad]

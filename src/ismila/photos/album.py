@@ -18,6 +18,7 @@ import pandas as pd
 from filelock import FileLock
 
 from ismila.photos import UserError
+from ismila.photos.cores import cores
 from ismila.photos.images import READER, ImageSpec, clear_aside, pixels_digest, write_aside
 from ismila.photos.index import Facts, Progress, make_index, read_facts, usable
 from ismila.photos.labels import change_line, check_root, read_album
@@ -156,7 +157,7 @@ class Album:
         stamps = [_stamp(self.root, path) for path in paths]
         todo = [stamp for stamp in stamps if stamp not in known]
         files = [self.root / stamp.path for stamp in todo]
-        with ThreadPoolExecutor(max_workers=(os.cpu_count() or 1) + 1) as pool:
+        with ThreadPoolExecutor(max_workers=cores() + 1) as pool:
             read: Iterable[Facts] = pool.map(read_facts, files)
             if progress and len(files) > PROGRESS_FROM:
                 read = progress(read, len(files), "Indexing photos")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import TypeVar, TypeVarTuple
 from PIL import Image
 
 from ismila.learning.views import Viewer, Views
+from ismila.photos.cores import cores
 from ismila.photos.images import (
     FORMATS,
     MAX_PIXELS,
@@ -71,7 +71,7 @@ class Decoder:
 
     def __init__(self, pixels: int = AT_ONCE) -> None:
         self._budget = PixelBudget(pixels)
-        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "decode")
+        self._threads = ThreadPoolExecutor(cores(), "decode")
 
     async def run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         """Call one of the methods below, or something else that takes a while, in a thread."""
