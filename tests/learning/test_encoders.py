@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+import torch
 from conftest import settings
 
 from ismila.learning import backbones
 from ismila.learning.encoders import (
     IMAGENET_MEAN,
     TorchEncoder,
+    device_of,
     encode_ahead,
     encoder_of,
     image_spec_of,
@@ -42,10 +44,38 @@ def test_torchvisions_own_weights_get_the_colours_they_were_trained_with(monkeyp
 
 @pytest.mark.parametrize("model", ["mobilenet", "cnn"])
 def test_only_a_bundled_graph_runs_ahead(album, model):
-    chosen = settings(f"model={model}", "model.size_px=32").model
+    chosen = settings(f"model={model}", "model.size_px=32")
     opened = Album.open(album, "mila")
     rows = usable(opened.update())
     encode_ahead(opened, rows, chosen)
-    encoder = encoder_of(chosen)
+    encoder = encoder_of(chosen.model)
     store = Features(opened.derived, Viewer(ImageSpec(32)), encoder).store
     assert all(((sha, 0) in store) == isinstance(encoder, OnnxBackbone) for sha in rows["sha256"])
+
+
+@pytest.mark.parametrize("model", ["mobilenet", "pair", "efficientnet_lite0"])
+def test_torch_and_the_bundled_graph_share_a_cache(model):
+    """Rows that a GPU made are read by runs on a CPU."""
+    chosen = settings(f"model={model}", "model.size_px=64").model
+    bundled = encoder_of(chosen)
+    in_torch = TorchEncoder(chosen, image_spec_of(chosen))
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    rows = bundled(images)
+    assert (in_torch.digest, in_torch.shape) == (bundled.digest, bundled.shape)
+    assert np.abs(in_torch(images) - rows).max() < 1e-4 * np.abs(rows).max()
+
+
+def test_a_gpu_encodes_what_the_cpu_does(gpu):
+    chosen = settings("model=pair", "model.size_px=64").model
+    encoder = encoder_of(chosen, gpu)
+    assert isinstance(encoder, TorchEncoder)
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    rows = encoder_of(chosen)(images)
+    assert np.abs(encoder(images) - rows).max() < 1e-4 * np.abs(rows).max()
+
+
+@pytest.fixture
+def gpu():
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU here")
+    return device_of(settings("trainer=gpu").trainer)

@@ -72,7 +72,7 @@ def test_one_step_learns_and_only_what_requires_a_gradient():
 def test_a_device_that_is_not_there_is_said_in_a_line(enough):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    with pytest.raises(SettingError, match=r"^trainer: .*take trainer=cpu$"):
+    with pytest.raises(SettingError, match=r"^trainer.accelerator=gpu: .*take trainer=cpu$"):
         train_on(enough, *QUICK["mobilenet"], "trainer=gpu")
 
 

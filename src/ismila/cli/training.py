@@ -62,11 +62,12 @@ def is_first_process() -> bool:
 
 def read_album(settings: RunSettings) -> tuple[Album, pd.DataFrame]:
     """The album and its usable rows with their fold; what a backbone makes of them is cached."""
-    from ismila.learning.encoders import encode_ahead
+    from ismila.learning.encoders import device_of, encode_ahead
     from ismila.photos.album import Album
     from ismila.photos.folds import assign_folds
     from ismila.photos.index import require_both_labels, usable
 
+    device_of(settings.trainer)  # before anything slow: is there a GPU?
     root = choose_root(settings.data.root, settings.subject)
     cache = settings.data.cache
     album = Album.open(root, settings.subject, Path(cache) if cache else None)
@@ -82,7 +83,7 @@ def read_album(settings: RunSettings) -> tuple[Album, pd.DataFrame]:
 
         rows = album.keep_shares(rows, subject_shares(album, rows, progress))
     rows["fold"] = assign_folds(rows, settings.seed)
-    encode_ahead(album, rows, settings.model, progress)
+    encode_ahead(album, rows, settings, progress)
     imports.join()
     return album, rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,7 +14,18 @@ from ismila.learning.graphs import Floats
 from ismila.learning.views import Viewer
 from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec, Pixels
-from ismila.settings import FrozenSettings, ModelSettings
+from ismila.settings import (
+    FrozenSettings,
+    ModelSettings,
+    RunSettings,
+    SettingError,
+    TrainerSettings,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CPU = "cpu"
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -33,15 +45,20 @@ def viewer_of(model: ModelSettings) -> Viewer:
     return Viewer(image_spec_of(model), bundled_detector() if detects else None)
 
 
-def encoder_of(model: ModelSettings) -> Encoder:
-    """What makes the rows that the model's head, or for the CNN the whole network, is trained on."""
+def encoder_of(model: ModelSettings, device: str = CPU) -> Encoder:
+    """What makes the rows that the model's head, or for the CNN the whole network, is trained on.
+
+    Args:
+        device: that a frozen backbone runs on; see `device_of`.
+    """
     spec = image_spec_of(model)
     architecture = architecture_of(model)
     if not architecture.is_frozen:
         return Identity(spec)
-    if graph := architecture.graph:
+    graph = architecture.graph
+    if graph and device == CPU:
         return OnnxBackbone(spec, graph)
-    return TorchEncoder(model, spec)
+    return TorchEncoder(model, spec, device)
 
 
 def views_of(model: ModelSettings) -> int:
@@ -50,37 +67,73 @@ def views_of(model: ModelSettings) -> int:
 
 
 def encode_ahead(
-    album: Album, rows: pd.DataFrame, model: ModelSettings, progress: Progress | None = None
+    album: Album, rows: pd.DataFrame, settings: RunSettings, progress: Progress | None = None
 ) -> None:
     """Fill the cache where that needs no torch, so that it can run while torch is imported.
 
     Args:
         rows: the usable index.
     """
-    if architecture_of(model).graph is None:
+    model = settings.model
+    if architecture_of(model).graph is None or settings.trainer.accelerator != CPU:
         return
     features = Features(album.derived, viewer_of(model), encoder_of(model))
     features.fill(album.photos(rows), views_of(model), progress)
 
 
 class TorchEncoder:
-    """A frozen backbone with other weights than the bundled ones, in torch."""
+    """A frozen backbone in torch: one with other weights than the bundled ones, or on a GPU.
 
-    shape = (1280,)
+    Bundled weights keep their digest there: onnxruntime's rows and a GPU's in full single precision
+    are the same to 1e-5 of the largest at 224 px, and stand in one cache (`benchmarks/gpu_speed.py` says how
+    far they are apart).
+    """
+
     dtype = "<f4"
 
-    def __init__(self, model: ModelSettings, spec: ImageSpec) -> None:
+    def __init__(self, model: ModelSettings, spec: ImageSpec, device: str = CPU) -> None:
         from ismila.learning.backbones import make_network
 
-        self.network = make_network(architecture_of(model), spec)
-        state = self.network.backbone.state_dict()
-        content = b"".join(tensor.numpy().tobytes() for tensor in state.values())
-        self.digest = hashlib.sha256(content).hexdigest()[:16]
+        architecture = architecture_of(model)
+        network = make_network(architecture, spec)
+        self.shape: tuple[int, ...] = (network.backbone.width,)
+        self.digest = architecture.digest or _digest_of(network.backbone)
+        self.device = device
+        self.network = network.to(device)
 
     def __call__(self, images: Pixels) -> Floats:
         """`[N, H, W, 3]` uint8 -> `[N, D]`."""
         import torch
 
-        with torch.inference_mode():
-            features: Floats = self.network.features(torch.from_numpy(images)).numpy()
+        # TF32 would round each product to ten bits: a hundredth of the largest feature
+        exactly = torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        )
+        with torch.inference_mode(), exactly:
+            rows = self.network.features(torch.from_numpy(images).to(self.device))
+            features: Floats = rows.cpu().numpy()
         return features
+
+
+def _digest_of(backbone: nn.Module) -> str:
+    content = b"".join(tensor.numpy().tobytes() for tensor in backbone.state_dict().values())
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def device_of(trainer: TrainerSettings) -> str:
+    """Where frozen backbones run: `cuda` when the trainer uses a GPU of that kind, or `cpu`.
+
+    Raises:
+        SettingError: `accelerator=gpu`, and there is none.
+    """
+    if trainer.accelerator == CPU:
+        return CPU
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if trainer.accelerator == "gpu" and not torch.backends.mps.is_available():
+        raise SettingError(
+            "trainer.accelerator=gpu: torch sees no GPU on this machine; take trainer=cpu"
+        )
+    return CPU

@@ -11,7 +11,7 @@ from ismila.learning.architecture import architecture_of
 from ismila.learning.backbones import load_weights, make_network, weights_of
 from ismila.learning.classifier import Classifier
 from ismila.learning.dataset import AlbumRows, album_rows
-from ismila.learning.encoders import encoder_of, viewer_of, views_of
+from ismila.learning.encoders import device_of, encoder_of, viewer_of, views_of
 from ismila.learning.features import Features, Identity, Progress
 from ismila.learning.linear import LinearRun, is_few
 from ismila.learning.outcome import Outcome, predictions_of
@@ -79,7 +79,8 @@ def _read(
     """The rows of the photos that could be read, and what the model reads of them; for fine-tuning images, too."""
     model = settings.model
     viewer = viewer_of(model)
-    features = [Features(album.derived, viewer, encoder_of(model))]
+    encoder = encoder_of(model, device_of(settings.trainer))
+    features = [Features(album.derived, viewer, encoder)]
     if isinstance(model, FrozenSettings) and model.finetune_blocks:
         features.append(Features(album.derived, viewer, Identity(viewer.spec)))
     for each in features:
