@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -96,7 +96,8 @@ class TorchEncoder:
 
         architecture = architecture_of(model)
         network = make_network(architecture, spec)
-        self.shape: tuple[int, ...] = (network.backbone.width,)
+        width: Any = network.backbone.width
+        self.shape: tuple[int, ...] = (width,)
         self.digest = architecture.digest or _digest_of(network.backbone)
         self.device = device
         self.network = network.to(device)
