@@ -18,6 +18,9 @@ from ismila.photos import UserError
 SEEDS = 2**32 - 1
 """The largest seed that numpy and torch both take."""
 MOBILENET_BLOCKS = 19
+BUNDLED_BACKBONES = ("mobilenet", "efficientnet_lite0", "pair")
+HUBS = ("timm:", "hf-hub:", "local-dir:")
+"""What a backbone's name begins with that timm gets from elsewhere."""
 
 
 class SettingError(UserError):
@@ -136,7 +139,8 @@ class FrozenSettings(ModelSettings):
     """A pretrained backbone, frozen, with a head.
 
     Attributes:
-        backbone: `pair` is MobileNetV2 and EfficientNet-Lite0 side by side.
+        backbone: `pair` is MobileNetV2 and EfficientNet-Lite0 side by side; `timm:NAME`, `hf-hub:OWNER/NAME` or
+            `local-dir:FOLDER` come through timm.
         detector: what finds the animals that are cut out and asked about; None: the whole photo is asked.
         weights: `bundled`, or `torchvision` (its newest for MobileNetV2, downloaded).
         C: inverse strength of the linear head's L2 penalty, as scikit-learn's.
@@ -147,7 +151,7 @@ class FrozenSettings(ModelSettings):
     """
 
     name: str
-    backbone: str = choice("mobilenet", "efficientnet_lite0", "pair")
+    backbone: str
     detector: str | None = choice("nanodet", None)
     weights: str = choice("bundled", "torchvision")
     C: float = number(above=0, high=1e6)
@@ -160,6 +164,9 @@ class FrozenSettings(ModelSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.backbone not in BUNDLED_BACKBONES and not self.is_from_hub:
+            choices = [*BUNDLED_BACKBONES, "timm:NAME", "hf-hub:OWNER/NAME", "local-dir:FOLDER"]
+            raise SettingError(f"model.backbone={self.backbone}: expected {_one_of(choices)}")
         if self.weights == "torchvision" and self.backbone != "mobilenet":
             raise SettingError("model.weights=torchvision: expected bundled, but for mobilenet")
         if self.detector and not self.is_linear:
@@ -167,8 +174,15 @@ class FrozenSettings(ModelSettings):
                 f"model.detector={self.detector}: expected null with model.hidden or "
                 "model.finetune_blocks; take model=mobilenet"
             )
-        if self.finetune_blocks and self.backbone == "pair":
-            raise SettingError("model.finetune_blocks: expected 0 for pair; take model=mobilenet")
+        if self.finetune_blocks and (self.backbone == "pair" or self.is_from_hub):
+            raise SettingError(
+                f"model.finetune_blocks: expected 0 for {self.backbone}; take model=mobilenet"
+            )
+
+    @property
+    def is_from_hub(self) -> bool:
+        """The backbone is none of ours: timm gets it."""
+        return any(self.backbone.startswith(hub) and self.backbone != hub for hub in HUBS)
 
     @property
     def is_linear(self) -> bool:

@@ -31,6 +31,8 @@ from ismila.runs import find
 from ismila.runs.find import Recorded
 
 HOTTEST = 0.2
+HIDDEN = 8
+"""Cells along a side that are hidden one by one."""
 """Share of the picture that the occlusion test hides: its hottest fifth."""
 GREY = 128
 CONTROLS = 4
@@ -134,6 +136,8 @@ class Explainer:
         gradients over the grid first: the same where the features are averaged (MobileNet), but not
         where each cell has weights of its own (the CNN).
         """
+        if self.classifier.backbone.is_from_hub:
+            return self._by_hiding(image)
         encoder = self.classifier.encoder
         if encoder is None or not self.classifier.is_linear:
             return self._by_torch(image)
@@ -142,6 +146,21 @@ class Explainer:
         weight = self.classifier.weights[WEIGHT][0]
         cells = grid.shape[1] * grid.shape[2]
         return np.tensordot(weight, grid, 1).astype(np.float32) / np.float32(cells)
+
+    def _by_hiding(self, image: Pixels) -> Floats:
+        """`[HIDDEN, HIDDEN]`: what the logit loses when a cell is greyed out (occlusion, Zeiler and
+        Fergus 2014, https://arxiv.org/abs/1311.2901), for networks whose grid is not known."""
+        side = len(image)
+        edges = np.linspace(0, side, HIDDEN + 1).astype(int)
+        hidden = np.zeros((HIDDEN * HIDDEN, side, side), np.bool_)
+        for at, mask in enumerate(hidden):
+            row, column = divmod(at, HIDDEN)
+            mask[edges[row] : edges[row + 1], edges[column] : edges[column + 1]] = True
+        asked = np.stack([image, *(greyed(image, mask) for mask in hidden)])
+        p = self.classifier.probabilities(asked).astype(np.float64)
+        logits = np.log(p) - np.log1p(-p)
+        lost: Floats = (logits[0] - logits[1:]).astype(np.float32).reshape(HIDDEN, HIDDEN)
+        return lost
 
     def _by_torch(self, image: Pixels) -> Floats:
         import torch

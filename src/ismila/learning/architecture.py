@@ -20,11 +20,13 @@ class Architecture:
     """A backbone and a head, as classifier.json describes them.
 
     Attributes:
-        name: `cnn`, `mobilenet`, `efficientnet_lite0` or `pair`.
-        weights: where the backbone's come from: `bundled`, `torchvision`; empty when they were trained here.
+        name: `cnn`, `mobilenet`, `efficientnet_lite0`, `pair`, or `timm:` with timm's name of it.
+        weights: where the backbone's come from: `bundled`, `torchvision`, `hf-hub:...`; empty when they were
+            trained here.
         hidden: width of the head's hidden layer; 0 for a linear one.
         dropout: before the head's last layer; a linear head on frozen features has none.
         digest: names the bundled weights while they are what the backbone has; empty otherwise.
+        args: what timm's model is made with besides, as JSON; empty for others.
     """
 
     name: str
@@ -32,11 +34,17 @@ class Architecture:
     hidden: int = 0
     dropout: float = 0.0
     digest: str = ""
+    args: str = ""
 
     @property
     def is_frozen(self) -> bool:
         """The backbone has weights from elsewhere, which training a head does not change."""
         return self.name != "cnn"
+
+    @property
+    def is_from_hub(self) -> bool:
+        """timm made the backbone."""
+        return self.name.startswith("timm:")
 
     @property
     def graph(self) -> Path | None:
@@ -59,6 +67,8 @@ def architecture_of(model: ModelSettings) -> Architecture:
         return Architecture(name=model.name, dropout=model.dropout)
     if not isinstance(model, FrozenSettings):
         raise TypeError(f"{type(model).__name__}: no network is described by these settings")
+    if model.is_from_hub:
+        return _from_hub(model)
     bundled = model.weights == "bundled"
     return Architecture(
         name=model.backbone,
@@ -66,6 +76,19 @@ def architecture_of(model: ModelSettings) -> Architecture:
         hidden=model.hidden,
         dropout=model.dropout if model.hidden else 0.0,
         digest=bundled_digest(GRAPHS[model.backbone]) if bundled else "",
+    )
+
+
+def _from_hub(model: FrozenSettings) -> Architecture:
+    from ismila.learning.hub import TIMM, fetch_backbone
+
+    fetched = fetch_backbone(model.backbone, model.size_px)
+    return Architecture(
+        name=TIMM + fetched.architecture,
+        weights=model.backbone,
+        hidden=model.hidden,
+        dropout=model.dropout if model.hidden else 0.0,
+        args=fetched.args,
     )
 
 
@@ -78,8 +101,8 @@ def architecture_from(described: Mapping[str, object]) -> Architecture:
     name = str(described["name"])
     if described.get("beside"):
         name = "pair"
-    if name != "cnn" and name not in GRAPHS:
-        raise ValueError(f"backbone {name}: expected cnn, {', '.join(GRAPHS)}")
+    if name != "cnn" and name not in GRAPHS and not name.startswith("timm:"):
+        raise ValueError(f"backbone {name}: expected cnn, {', '.join(GRAPHS)} or timm:NAME")
     hidden = int(str(described.get("hidden", 0)))
     return Architecture(
         name=name,
@@ -87,6 +110,7 @@ def architecture_from(described: Mapping[str, object]) -> Architecture:
         hidden=hidden,
         dropout=float(str(described.get("dropout", 0.0))) if hidden or name == "cnn" else 0.0,
         digest=str(described.get("digest", "")),
+        args=str(described.get("args", "")),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ismila.learning.architecture import Architecture
+from ismila.learning.hub import TIMM, HubBackbone, empty_backbone, fetch_backbone
 from ismila.learning.weights import BUNDLED, LITE0
 from ismila.photos.images import ImageSpec
 from ismila.settings import SettingError
@@ -238,7 +240,7 @@ def make_network(architecture: Architecture, spec: ImageSpec, pretrained: bool =
     if architecture.name == "cnn":
         cnn = CNN(spec.size_px)
         return Network(cnn, make_head(cnn.width, 0, architecture.dropout), spec)
-    body = _make_body(architecture, pretrained)
+    body = _make_body(architecture, spec, pretrained)
     body.requires_grad_(False)
     return Network(
         body.eval(), make_head(body.width, architecture.hidden, architecture.dropout), spec
@@ -246,8 +248,13 @@ def make_network(architecture: Architecture, spec: ImageSpec, pretrained: bool =
 
 
 def _make_body(
-    architecture: Architecture, pretrained: bool
-) -> MobileNetV2 | EfficientNetLite0 | SideBySide:
+    architecture: Architecture, spec: ImageSpec, pretrained: bool
+) -> MobileNetV2 | EfficientNetLite0 | SideBySide | HubBackbone:
+    if architecture.is_from_hub:
+        if pretrained:
+            return copy.deepcopy(fetch_backbone(architecture.weights, spec.size_px))
+        name = architecture.name.removeprefix(TIMM)
+        return empty_backbone(name, architecture.args, spec.size_px)
     if architecture.name == "efficientnet_lite0":
         return load_efficientnet_lite0() if pretrained else EfficientNetLite0()
     bundled = architecture.weights != "torchvision"

@@ -34,6 +34,11 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 def image_spec_of(model: ModelSettings) -> ImageSpec:
     """How photos become images for this model."""
+    if isinstance(model, FrozenSettings) and model.is_from_hub:
+        from ismila.learning.hub import fetch_backbone
+
+        backbone = fetch_backbone(model.backbone, model.size_px)
+        return ImageSpec(model.size_px, mean=backbone.mean, std=backbone.std)
     if isinstance(model, FrozenSettings) and model.weights == "torchvision":
         return ImageSpec(model.size_px, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     return ImageSpec(model.size_px)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ismila.learning.backbones import CNN
 from ismila.learning.classifier import Classifier
 from ismila.learning.graphs import Floats
+from ismila.photos import UserError
 from ismila.use.export.exported import FORMAT
 
 OPSET = 18
@@ -112,6 +113,11 @@ def _backbone(classifier: Classifier) -> onnx.ModelProto:
             tensor.ClearField("external_data")
             tensor.data_location = TensorProto.DEFAULT
         return compose.add_prefix(model, "backbone_", rename_inputs=False, rename_outputs=False)
+    if classifier.backbone.is_from_hub:
+        raise UserError(
+            f"{classifier.backbone.name}: a backbone of timm's is not exported; predict, scan and "
+            "serve ask it, or train with a bundled one"
+        )
     side = classifier.spec.size_px
     written = _write_by_torch(
         _Backbone(classifier.network.backbone),
