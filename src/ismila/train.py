@@ -7,6 +7,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+if __name__ == "__main__":
+    # Ctrl-C during the imports below, which take most of a second
+    import ismila.cli.stopped  # noqa: F401
+
 import hydra
 
 from ismila.cli.border import call_hydra, past_hydra

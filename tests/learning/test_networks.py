@@ -1,10 +1,12 @@
 import copy
+import signal
 
 import numpy as np
 import pytest
 import torch
 from quick import QUICK, train_on
 
+from ismila.learning import networks
 from ismila.learning.backbones import CNN, Network, make_head
 from ismila.learning.networks import BestEpoch, Optimisation, Recogniser, augment
 from ismila.photos.images import ImageSpec
@@ -89,3 +91,13 @@ def test_the_solved_head_does_not_depend_on_trainer_or_seed(enough):
 def test_smoke_stops_a_network_early(enough):
     trained = train_on(enough, *QUICK["cnn"], "model.epochs=5", "trainer=smoke")
     assert len(trained.epochs) == 2
+
+
+def test_ctrl_c_in_training_is_no_exit_of_lightnings(enough, monkeypatch):
+    def stopped(self, trainer, module):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(networks._History, "on_train_epoch_end", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train_on(enough, *QUICK["cnn"])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # and so does a second

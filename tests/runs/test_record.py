@@ -1,18 +1,25 @@
 import os
 import shutil
+import signal
+import socket
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
 import pytest
-from recorded import NoClassifier, predictions_of
+from recorded import NoClassifier, at_once, predictions_of
 
 import ismila
 from ismila.photos import UserError
+from ismila.runs import record
+from ismila.runs.database import is_tidy, sqlite_file, workplaces
 from ismila.runs.record import RunDescription, RunResults, ismila_commit, open_run, record_report
+from ismila.runs.store import connect
 
 PACKAGE = Path(ismila.__file__).parent
+BROKEN = RunDescription(subject="broken", name="x", params={}, tags={"model": "cnn"})
 
 
 def git(folder, *command):
@@ -72,15 +79,49 @@ def test_a_run_carries_what_it_was_made_with(ledger):
     }
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_run_that_breaks_off_has_failed(ledger, error):
-    description = RunDescription(subject="broken", name="x", params={}, tags={"model": "cnn"})
-    with pytest.raises(error), open_run(description, ledger.uri) as run_id:
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")]
+)
+def test_a_run_that_breaks_off_has_failed_or_was_killed(ledger, error, status):
+    with pytest.raises(error), open_run(BROKEN, ledger.uri) as run_id:
         raise error
-    assert mlflow.MlflowClient(ledger.uri).get_run(run_id).info.status == "FAILED"
+    assert mlflow.MlflowClient(ledger.uri).get_run(run_id).info.status == status
+    assert is_tidy(sqlite_file(ledger.uri))
 
 
-def test_a_server_that_is_away_is_said_in_one_line(monkeypatch):
+def test_ctrl_c_while_a_run_is_being_made_ends_it_too(ledger, monkeypatch):
+    monkeypatch.setattr(record, "ismila_commit", lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), open_run(BROKEN, ledger.uri):
+        pass
+    client = mlflow.MlflowClient(ledger.uri)
+    experiment = client.get_experiment_by_name("broken").experiment_id
+    assert client.search_runs([experiment])[0].info.status == "KILLED"
+    assert is_tidy(sqlite_file(ledger.uri))
+
+
+def test_a_killed_run_is_ended_by_the_next_process_and_leaves_nothing(ledger):
+    def die(*_):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def killed():
+        ledger.run("killed", classifier=SimpleNamespace(save=die))
+
+    assert at_once(1, killed) == [-signal.SIGKILL]
+    assert list(workplaces(sqlite_file(ledger.uri)).glob("*/artifacts/predictions.parquet"))
+    with open_run(BROKEN, ledger.uri) as going_on:  # by this process, which lives
+        client = connect(ledger.uri)
+        experiment = client.get_experiment_by_name("killed").experiment_id
+        [run] = client.search_runs([experiment])
+        assert run.info.status == "KILLED"
+        assert run.info.end_time
+        assert run.data.tags["host"] == socket.gethostname()
+        assert client.get_run(going_on).info.status == "RUNNING"
+    assert client.get_run(going_on).info.status == "FINISHED"
+    assert is_tidy(sqlite_file(ledger.uri))
+
+
+def test_a_server_that_is_away_is_said_in_one_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # what waits for the server waits there
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     description = RunDescription(subject="x", name="x", params={}, tags={})
     away = open_run(description, "http://127.0.0.1:9")

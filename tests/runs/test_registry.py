@@ -1,5 +1,10 @@
+import multiprocessing
+from contextlib import nullcontext, suppress
+
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
+from recorded import at_once
 
 from ismila.runs import registry
 from ismila.runs.find import find_run
@@ -15,7 +20,7 @@ def light(monkeypatch):
     def register(subject, run_id):
         logged.append(run_id)
         client = mlflow.MlflowClient()
-        if len(logged) == 1:
+        with suppress(MlflowException):  # there is one
             client.create_registered_model(subject)
         return str(client.create_model_version(subject, "nowhere", run_id).version)
 
@@ -47,6 +52,49 @@ def test_the_champion_is_always_the_best_run_and_registered_once(ledger, light):
     client = mlflow.MlflowClient(ledger.uri)
     assert client.get_model_version_by_alias("queen", "champion").description == "loss 0.7"
     assert client.get_run(better).data.tags["mlflow.note.content"] == "loss 0.1"
+
+
+def test_of_runs_that_finish_at_once_the_best_is_champion_and_each_is_registered_once(
+    ledger, light
+):
+    losses = [0.5, 0.1, 0.4, 0.3]
+    waiting = multiprocessing.get_context("fork").Barrier(len(losses))
+    runs = {ledger.run("racer", loss=loss): loss for loss in losses}
+
+    def finish():
+        waiting.wait(30)
+        mlflow.set_tracking_uri(ledger.uri)
+        crown("racer")
+
+    assert at_once(len(losses), finish) == [0] * len(losses)
+    mlflow.set_tracking_uri(ledger.uri)
+    assert runs[aliases("racer")["champion"]] == 0.1
+    client = mlflow.MlflowClient(ledger.uri)
+    assert len(client.search_model_versions("name = 'racer'")) == 1
+
+
+def test_on_a_server_which_has_no_lock_each_looks_at_what_the_others_did(
+    ledger, light, monkeypatch
+):
+    """What another process did in the middle of ours is done here while we register."""
+    monkeypatch.setattr(registry, "alone", lambda _: nullcontext(False))
+    worse = ledger.run("server", loss=0.3)
+    register = registry._register
+    better = []
+
+    def interrupted(subject, run_id):
+        if not better:
+            better.append(ledger.run("server", loss=0.2))
+            other = register(subject, run_id)  # the same run, by another process
+            assert other == "1"
+        return register(subject, run_id)
+
+    monkeypatch.setattr(registry, "_register", interrupted)
+    assert crown("server") == better[0]
+    assert aliases("server") == {"champion": better[0]}
+    client = mlflow.MlflowClient(ledger.uri)
+    registered = [model.run_id for model in client.search_model_versions("name = 'server'")]
+    assert sorted(registered) == sorted([worse, better[0]])
 
 
 def test_nothing_registered_has_no_alias(ledger):

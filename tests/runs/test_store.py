@@ -1,10 +1,15 @@
 import subprocess
 import sys
+import tempfile
+from contextlib import chdir
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ismila.photos import UserError
-from ismila.runs.store import answering, connect, first_line
+from ismila.runs.database import sqlite_file, workplaces
+from ismila.runs.store import alone, answering, connect, experiment_of, first_line, working
 
 
 def test_finding_a_run_needs_no_torch():
@@ -17,11 +22,44 @@ def test_finding_a_run_needs_no_torch():
     assert answer.stdout.strip() == "False"
 
 
-def test_the_server_that_is_named_comes_before_the_environments(monkeypatch):
+def test_the_server_that_is_named_comes_before_the_environments(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:8")
     assert connect("http://127.0.0.1:9").tracking_uri == "http://127.0.0.1:9"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:8")  # MLflow writes it, too
     assert connect().tracking_uri == "http://127.0.0.1:8"
+
+
+def test_who_makes_an_experiment_second_takes_the_first(ledger):
+    client = connect(ledger.uri)
+    slow = SimpleNamespace(create_experiment=client.create_experiment)
+    answers = iter([None])  # it was not there when it was looked for
+    slow.get_experiment_by_name = lambda name: next(answers, client.get_experiment_by_name(name))
+    with chdir(ledger.folder):
+        first = experiment_of(client, "made twice")
+        assert experiment_of(slow, "made twice") == first
+
+
+def test_mlflows_temporary_files_go_beside_the_store_for_a_while(ledger):
+    connect(ledger.uri)
+    before = tempfile.gettempdir()
+    with working() as folder:
+        assert Path(tempfile.gettempdir()) == folder.resolve()
+        assert folder.parent == workplaces(sqlite_file(ledger.uri))
+    assert tempfile.gettempdir() == before
+    assert not folder.exists()
+
+
+def test_with_a_server_they_go_into_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    connect("http://127.0.0.1:9")
+    with working() as folder, alone("champion") as is_alone:
+        assert folder.is_relative_to(tmp_path / "ismila")
+        assert not is_alone
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="XDG_CACHE_HOME"), working():
+        pass
 
 
 def test_a_failure_of_mlflow_is_one_line_with_a_remedy():

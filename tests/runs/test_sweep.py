@@ -1,11 +1,14 @@
 import os
+import signal
 from contextlib import chdir
 
 import mlflow
 import pandas as pd
 import pytest
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from recorded import at_once
 
+from ismila.runs.store import connect
 from ismila.runs.sweep import SWEEP, close_sweep, finished_sweep, open_sweep, swept_subjects
 
 
@@ -35,6 +38,17 @@ def test_a_sweep_of_which_every_run_failed_has_failed(ledger, parent):
     assert finished_sweep("sweeper") == []
     assert mlflow.MlflowClient(ledger.uri).get_run(parent).info.status == "FAILED"
     assert SWEEP not in os.environ
+
+
+def test_a_sweep_whose_process_was_killed_is_ended_by_the_next(ledger):
+    def killed():
+        open_sweep("killed sweeper", ledger.uri)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert at_once(1, killed) == [-signal.SIGKILL]
+    client = connect(ledger.uri)
+    experiment = client.get_experiment_by_name("killed sweeper").experiment_id
+    assert client.search_runs([experiment])[0].info.status == "KILLED"
 
 
 def test_each_subject_of_a_sweep_has_a_parent_in_its_own_experiment(ledger, parent):

@@ -23,7 +23,15 @@ def add_parser(verbs: Verbs) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Run MLflow's own server on the runs until Ctrl-C."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlruns/mlflow.db")
+    from ismila.runs.database import DATABASE, is_tidy, sqlite_file
+
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
+    file = sqlite_file(uri)
+    if file and not is_tidy(file):  # MLflow's own server would make the tables in place
+        from ismila.runs.store import answering, connect
+
+        with answering():
+            connect(uri)
     # Without the type of workflow MLflow shows the experiments' prompts and traces, not their runs.
     address = f"http://127.0.0.1:{args.port}/#/experiments?workflowType=machine_learning"
     print(address, flush=True)

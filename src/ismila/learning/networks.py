@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import logging
+import signal
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -248,13 +250,27 @@ def _fit(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = _trainer(settings, epochs, [best, history, *callbacks])
-        trainer.fit(
-            module,
-            batches(rows.train, rows.batch_size, rows.seed, trainer),
-            batches(rows.val, ASKED_AT_ONCE) if len(rows.val) else None,
-        )
+        with _ctrl_c():
+            trainer.fit(
+                module,
+                batches(rows.train, rows.batch_size, rows.seed, trainer),
+                batches(rows.val, ASKED_AT_ONCE) if len(rows.val) else None,
+            )
     last = len(history.epochs) - 1
     return Fitted(history.epochs, best.epoch if len(rows.val) else last)
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[None]:
+    """Ctrl-C stays a KeyboardInterrupt: Lightning makes an exit with code 1 of it, and has the next
+    one ignored."""
+    try:
+        yield
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from error
 
 
 def _trainer(settings: TrainerSettings, epochs: int, callbacks: list[pl.Callback]) -> pl.Trainer:

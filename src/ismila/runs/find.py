@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ismila.photos import UserError, WrongUsageError
 from ismila.photos.album import Album
-from ismila.runs.store import answering, connect, first_line, tracking_uri
+from ismila.runs.database import sqlite_file
+from ismila.runs.store import answering, connect, first_line, tracking_uri, working
 
 if TYPE_CHECKING:
     from ismila.learning.classifier import Classifier
@@ -245,7 +247,8 @@ def load_predictions(run_id: str) -> pd.DataFrame:
     Raises:
         UserError: MLflow does not hand it out.
     """
-    table = pd.read_parquet(_download(run_id, "predictions.parquet"))
+    with _downloaded(run_id, "predictions.parquet") as file:
+        table = pd.read_parquet(file)
     if "held_out_by" in table:
         return table
     run = read_run(run_id)
@@ -255,7 +258,8 @@ def load_predictions(run_id: str) -> pd.DataFrame:
 def load_strangers(run_id: str) -> pd.DataFrame | None:
     """A run's strangers.parquet: `kind, probability, threshold`; None where it was asked about none."""
     try:
-        return pd.read_parquet(_download(run_id, "strangers.parquet"))
+        with _downloaded(run_id, "strangers.parquet") as file:
+            return pd.read_parquet(file)
     except UserError:
         return None
 
@@ -286,18 +290,22 @@ def load_classifier(run_id: str) -> Classifier:
     """
     from ismila.learning.classifier import Classifier
 
-    return Classifier.load(_download(run_id, "classifier"))
+    with _downloaded(run_id, "classifier") as folder:
+        return Classifier.load(folder)
 
 
-def _download(run_id: str, artifact: str) -> Path:
-    try:
-        path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=artifact)
-    except (MlflowException, OSError) as error:
-        raise UserError(
-            f"run {run_id}: {artifact} is gone from {tracking_uri()} ({first_line(error)}); "
-            "bring it back, or train again"
-        ) from error
-    return Path(path)
+@contextmanager
+def _downloaded(run_id: str, artifact: str) -> Iterator[Path]:
+    """Where a run's artifact lies; a server's is deleted at the end, which MLflow would not do."""
+    with nullcontext() if sqlite_file(tracking_uri()) else working():
+        try:
+            path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=artifact)
+        except (MlflowException, OSError) as error:
+            raise UserError(
+                f"run {run_id}: {artifact} is gone from {tracking_uri()} ({first_line(error)}); "
+                "bring it back, or train again"
+            ) from error
+        yield Path(path)
 
 
 def album_of(run: Recorded, root: Path | None = None) -> Album:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,10 +15,21 @@ from typing import TYPE_CHECKING
 import mlflow
 import pandas as pd
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 
 from ismila.photos import UserError
-from ismila.runs.store import answering, connect, experiment_of, first_line
+from ismila.photos.workplace import Workplace
+from ismila.runs.store import (
+    answering,
+    connect,
+    end_runs_of,
+    experiment_of,
+    first_line,
+    new_workplace,
+    process_tags,
+    working,
+)
 from ismila.settings import RunSettings, flat
 
 if TYPE_CHECKING:
@@ -99,8 +109,8 @@ class RunResults:
 
 @contextmanager
 def open_run(description: RunDescription, uri: str | None = None) -> Iterator[str]:
-    """Open a run of the subject's experiment and yield its id; it ends FINISHED, or FAILED on an
-    exception.
+    """Open a run of the subject's experiment and yield its id; it ends FINISHED, KILLED by Ctrl-C,
+    or FAILED on another exception. When the process is killed, the next one's `connect` ends it.
 
     Args:
         uri: of the tracking server; see `connect`.
@@ -110,18 +120,35 @@ def open_run(description: RunDescription, uri: str | None = None) -> Iterator[st
     """
     with answering():
         client = connect(uri)
-        run_id = _start(client, description)
+        workplace = new_workplace()
     try:
+        with answering():
+            run_id = _start(client, description, process_tags(workplace))
         yield run_id
-    except BaseException:
-        client.set_terminated(run_id, "FAILED")
+        client.set_terminated(run_id, "FINISHED")
+    except BaseException as error:
+        _break_off(workplace, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
-    client.set_terminated(run_id, "FINISHED")
+    workplace.close()
 
 
-def _start(client: mlflow.MlflowClient, description: RunDescription) -> str:
+def _break_off(workplace: Workplace, status: str) -> None:
+    """End the run, whose id may not be known: Ctrl-C may come while it is being made.
+
+    Where that cannot be done now (a server is away, a second Ctrl-C) the workplace stays, for the
+    next process to find.
+    """
+    with suppress(MlflowException):
+        end_runs_of(workplace.folder, status)
+        workplace.close()
+
+
+def _start(
+    client: mlflow.MlflowClient, description: RunDescription, process: Mapping[str, str]
+) -> str:
     experiment = experiment_of(client, description.subject)
-    run = client.create_run(experiment, run_name=description.name)
+    # with it from the beginning: a run that no process answers for would go on for ever
+    run = client.create_run(experiment, run_name=description.name, tags=dict(process))
     tags = {**SOURCE, **description.tags, "version": ismila_version(), "git": ismila_commit()}
     tags[MLFLOW_PARENT_RUN_ID] = description.parent
     client.log_batch(run.info.run_id, tags=[RunTag(k, v) for k, v in tags.items() if v])
@@ -152,9 +179,11 @@ def record_results(run_id: str, results: RunResults) -> None:
     figures = [Metric(name, value, now, 0) for name, value in results.figures.items()]
     tags = [RunTag("protocol", results.protocol), RunTag(MLFLOW_RUN_NOTE, results.summary)]
     client.log_batch(run_id, metrics=figures, tags=tags)
-    with tempfile.TemporaryDirectory() as folder:
-        _write_artifacts(Path(folder), results)
-        client.log_artifacts(run_id, folder)
+    with working() as folder:
+        artifacts = folder / "artifacts"
+        artifacts.mkdir()
+        _write_artifacts(artifacts, results)
+        client.log_artifacts(run_id, str(artifacts))
     _record_dataset(client, run_id, results)
 
 
@@ -185,10 +214,9 @@ def record_report(run_id: str, page: str) -> None:
     Raises:
         UserError: MLflow does not take it.
     """
-    from mlflow.exceptions import MlflowException
-
     try:
-        mlflow.MlflowClient().log_text(run_id, page, "report.html")
+        with working():
+            mlflow.MlflowClient().log_text(run_id, page, "report.html")
     except (MlflowException, OSError) as error:
         raise UserError(
             f"run {run_id}: MLflow does not take report.html ({first_line(error)}); "

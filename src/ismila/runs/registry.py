@@ -14,10 +14,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from PIL import Image
 
-from ismila.runs.find import best_of, finished_runs
-from ismila.runs.store import tracking_uri
+from ismila.runs.find import Recorded, best_of, finished_runs
+from ismila.runs.store import alone, tracking_uri, working
 
 CHAMPION = "champion"
+AT_ONCE = 8
+"""So many processes on a server may each undo what the other just did before one gives up."""
 PACKAGE = Path(__file__).parents[1]
 SERVED_WITH = (
     "torch",
@@ -39,21 +41,32 @@ def crown(subject: str) -> str:
     Chosen as `best` is, so both always mean the same run: when another album, seed or protocol is
     the newest, that may be an earlier run. Only a champion is logged as an MLflow model, and each
     at most once: with the package's code and weights that is 20 MB and some seconds. So a sweep
-    over seeds, of which each is the newest in its turn, crowns once, at its end.
+    over seeds, of which each is the newest in its turn, crowns once, at its end. Of processes that
+    crown at once, each looks at what the others have done.
 
     Raises:
         UserError: there is no finished run, or MLflow does not answer.
     """
-    best = best_of(finished_runs(subject, tracking_uri())).run
-    if aliases(subject).get(CHAMPION) == best.run_id:
-        return best.run_id
+    with alone("champion") as is_alone:
+        # a server has no lock: what another process did meanwhile is looked at again
+        for _ in range(1 if is_alone else AT_ONCE):
+            best = best_of(finished_runs(subject, tracking_uri())).run
+            if aliases(subject).get(CHAMPION) == best.run_id:
+                break
+            _crown(subject, best)
+    return best.run_id
+
+
+def _crown(subject: str, best: Recorded) -> None:
     client = mlflow.MlflowClient()
     model_version = _version_of(subject, best.run_id)
     if not model_version:
-        model_version = _register(subject, best.run_id)
-        client.update_model_version(subject, model_version, best.tags.get(MLFLOW_RUN_NOTE, ""))
+        registered = _register(subject, best.run_id)
+        client.update_model_version(subject, registered, best.tags.get(MLFLOW_RUN_NOTE, ""))
+        model_version = _version_of(subject, best.run_id) or registered
+        if model_version != registered:  # another process registered the same run meanwhile
+            client.delete_model_version(subject, registered)
     client.set_registered_model_alias(subject, CHAMPION, model_version)
-    return best.run_id
 
 
 def aliases(subject: str) -> dict[str, str]:
@@ -71,24 +84,36 @@ def aliases(subject: str) -> dict[str, str]:
 
 
 def _version_of(subject: str, run_id: str) -> str:
-    """The version that the run is registered as; empty when it is not."""
+    """The first version that the run is registered as; empty when it is not."""
     found = mlflow.MlflowClient().search_model_versions(f"name = '{subject}'")
-    return next((str(model.version) for model in found if model.run_id == run_id), "")
+    versions = [int(model.version) for model in found if model.run_id == run_id]
+    return str(min(versions)) if versions else ""
 
 
 def _register(subject: str, run_id: str) -> str:
     """Log the run's classifier as an MLflow model and register it; returns its version."""
-    from mlflow.models import ModelSignature
+    from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, Schema
 
     signature = ModelSignature(
         Schema([ColSpec("string", "image")]),
         Schema([ColSpec("double", "probability"), ColSpec("string", "verdict")]),
     )
-    classifier = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="classifier")
-    with mlflow.start_run(run_id=run_id):
-        logged = mlflow.pyfunc.log_model(
+    client = mlflow.MlflowClient()
+    run = client.get_run(run_id)
+    with working():
+        # Not within mlflow.start_run: that would set the finished run to RUNNING, and whoever
+        # looks for the best run meanwhile would not find it.
+        model = client.create_logged_model(
+            run.info.experiment_id, "model", run_id, params=dict(run.data.params)
+        )
+        classifier = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="classifier")
+        logged = Model.log(
+            artifact_path=None,
             name="model",
+            flavor=mlflow.pyfunc,
+            run_id=run_id,
+            model_id=model.model_id,
             python_model=str(PACKAGE / "runs" / "served.py"),
             artifacts={"classifier": classifier},
             code_paths=[str(PACKAGE)],

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import socket
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import mlflow
+from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
 from ismila.photos import UserError
+from ismila.photos.workplace import Workplace, abandoned
+from ismila.runs.database import DATABASE, locked, make_whole, sqlite_file, workplaces
 
-DATABASE = Path("mlruns/mlflow.db")
 ARTIFACTS = Path("mlruns/artifacts")
 TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """Without it MLflow's UI opens the experiment as one about prompts and traces."""
+PROCESS = "process"
+"""The tag that names the process which makes a run, by its workplace."""
 
 CHATTY = {
     logging.WARNING: ("alembic", "mlflow.store.db.utils"),
@@ -34,13 +42,21 @@ for level, names in CHATTY.items():  # after the import of MLflow, which sets up
 
 
 def connect(uri: str | None = None) -> mlflow.MlflowClient:
-    """A client for `uri`, or MLFLOW_TRACKING_URI, or the local database."""
-    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI")
-    if not chosen:
-        DATABASE.parent.mkdir(parents=True, exist_ok=True)
-        chosen = f"sqlite:///{DATABASE}"
+    """A client for `uri`, or MLFLOW_TRACKING_URI, or the local database, which is made when it is
+    not there. Runs whose process was killed end.
+
+    Raises:
+        UserError: the local database cannot be made or mended, see `make_whole`.
+    """
+    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
+    file = sqlite_file(chosen)
+    if file:
+        make_whole(file)
     mlflow.set_tracking_uri(chosen)
-    return mlflow.MlflowClient()
+    client = mlflow.MlflowClient()
+    for left in abandoned(_workplaces()):
+        end_runs_of(left, "KILLED")
+    return client
 
 
 def tracking_uri() -> str:
@@ -50,12 +66,90 @@ def tracking_uri() -> str:
 
 def experiment_of(client: mlflow.MlflowClient, subject: str) -> str:
     """The id of the subject's experiment, which is made when there is none."""
-    experiment = client.get_experiment_by_name(subject)
-    if experiment is not None:
-        return str(experiment.experiment_id)
+    found = _experiment(client, subject)
+    if found:
+        return found
     local = tracking_uri().startswith("sqlite:")
     place = ARTIFACTS.resolve().as_uri() if local else None
-    return str(client.create_experiment(subject, place, TRAINING))
+    try:
+        return str(client.create_experiment(subject, place, TRAINING))
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
+        return _experiment(client, subject)  # another process was faster
+
+
+def _experiment(client: mlflow.MlflowClient, subject: str) -> str:
+    experiment = client.get_experiment_by_name(subject)
+    return str(experiment.experiment_id) if experiment else ""
+
+
+def new_workplace() -> Workplace:
+    """A folder for what is on its way into the store, beside it, and with a server in the user's
+    cache. The next `connect` clears it, and ends its runs, when this process is killed.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    place = _workplaces()
+    try:
+        return Workplace(place)
+    except OSError as error:
+        raise UserError(
+            f"{place}: {error.strerror}; give it room and the right to write, or name another "
+            "cache with XDG_CACHE_HOME, another store with tracking.uri"
+        ) from error
+
+
+def process_tags(workplace: Workplace) -> dict[str, str]:
+    """Tags that say which process makes a run: `host`, and `process` with its id."""
+    return {"host": socket.gethostname(), PROCESS: workplace.folder.name}
+
+
+def end_runs_of(workplace: Path, status: str) -> None:
+    """End the runs that carry the workplace's tag and still go on.
+
+    Args:
+        status: KILLED or FAILED.
+    """
+    client = mlflow.MlflowClient()
+    experiments = client.search_experiments(view_type=ViewType.ALL)
+    going_on = f"attributes.status = 'RUNNING' and tags.{PROCESS} = '{workplace.name}'"
+    for run in client.search_runs([one.experiment_id for one in experiments], going_on):
+        client.set_terminated(run.info.run_id, status)
+
+
+@contextmanager
+def working() -> Iterator[Path]:
+    """A workplace that is deleted at the end; MLflow's temporary files go there, too.
+
+    Raises:
+        UserError: see `new_workplace`.
+    """
+    before = tempfile.tempdir
+    with new_workplace() as folder:
+        tempfile.tempdir = str(folder.resolve())
+        try:
+            yield folder
+        finally:
+            tempfile.tempdir = before
+
+
+@contextmanager
+def alone(what: str) -> Iterator[bool]:
+    """Hold a lock beside a local store; False for a server, which has none."""
+    file = sqlite_file(tracking_uri())
+    with locked(file, what) if file else nullcontext():
+        yield file is not None
+
+
+def _workplaces() -> Path:
+    """Of the store that was connected to last."""
+    file = sqlite_file(tracking_uri())
+    if file:
+        return workplaces(file)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "ismila" / hashlib.sha256(tracking_uri().encode()).hexdigest()[:16]
 
 
 @contextmanager

@@ -13,10 +13,22 @@ import pandas as pd
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from ismila.photos import UserError
+from ismila.photos.workplace import Workplace
 from ismila.runs import SWEEP
 from ismila.runs.find import Recorded, finished_runs
 from ismila.runs.record import SOURCE
-from ismila.runs.store import answering, connect, experiment_of, tracking_uri
+from ismila.runs.store import (
+    answering,
+    connect,
+    experiment_of,
+    new_workplace,
+    process_tags,
+    tracking_uri,
+    working,
+)
+
+_workplaces: dict[str, Workplace] = {}
+"""Parent run -> what tells other processes that the multirun goes on; of this process."""
 
 
 def open_sweep(subject: str, uri: str | None = None) -> str:
@@ -29,9 +41,11 @@ def open_sweep(subject: str, uri: str | None = None) -> str:
     if subject not in parents:
         with answering():
             client = connect(uri)
-            tags = {"subject": subject, **SOURCE}
+            workplace = new_workplace()
+            tags = {"subject": subject, **SOURCE, **process_tags(workplace)}
             parent = client.create_run(experiment_of(client, subject), run_name="sweep", tags=tags)
         parents[subject] = parent.info.run_id
+        _workplaces[parent.info.run_id] = workplace
         os.environ[SWEEP] = json.dumps(parents)
     return parents[subject]
 
@@ -47,7 +61,7 @@ def finished_sweep(subject: str) -> list[Recorded]:
     try:
         return finished_runs(subject, tracking_uri(), _parents()[subject])
     except UserError:  # each of them failed, and has said why
-        mlflow.MlflowClient().set_terminated(_taken_out(subject), "FAILED")
+        _end(_taken_out(subject), "FAILED")
         return []
 
 
@@ -55,11 +69,19 @@ def close_sweep(subject: str, table: pd.DataFrame, readings: Sequence[str]) -> N
     """End the subject's parent run with the comparison of its runs."""
     run_id = _taken_out(subject)
     client = mlflow.MlflowClient()
-    client.log_text(run_id, table.to_csv(index=False), "compare.csv")
+    with working():
+        client.log_text(run_id, table.to_csv(index=False), "compare.csv")
     swept = " ".join(",".join(sorted(set(table[column]))) for column in ("model", "data"))
     client.set_tag(run_id, MLFLOW_RUN_NAME, f"sweep: {swept}, {table['seeds'].max()} seeds")
     client.set_tag(run_id, MLFLOW_RUN_NOTE, "\n\n".join(readings))
-    client.set_terminated(run_id, "FINISHED")
+    _end(run_id, "FINISHED")
+
+
+def _end(run_id: str, status: str) -> None:
+    mlflow.MlflowClient().set_terminated(run_id, status)
+    workplace = _workplaces.pop(run_id, None)
+    if workplace:  # else the process that opened it, a worker, has one
+        workplace.close()
 
 
 def _parents() -> dict[str, str]:

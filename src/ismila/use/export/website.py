@@ -6,10 +6,10 @@ import base64
 import hashlib
 import io
 import json
-import shutil
 import subprocess
 import tarfile
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import metadata, resources
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from ismila.learning.views import DECODED_PX, MARGIN, MOST_ANIMALS
 from ismila.learning.weights import NANODET
 from ismila.photos import UserError
 from ismila.photos.images import MIN_SIDE_PX, write_aside
+from ismila.photos.workplace import Workplace, abandoned
 from ismila.use.export.exported import ANIMALS, ExportedClassifier
 from ismila.use.web import content_policy
 
@@ -128,8 +129,8 @@ def _fetch() -> bytes:
         f"run `npm pack {spec}` where there is npm and a network, "
         "and name its file with --runtime FILE.tgz"
     )
-    with tempfile.TemporaryDirectory() as folder:
-        command = ["npm", "pack", spec, "--silent", "--pack-destination", folder]
+    with _workplace(CACHE / ".npm.working") as folder:
+        command = ["npm", "pack", spec, "--silent", "--pack-destination", str(folder.resolve())]
         try:
             done = subprocess.run(
                 command, cwd=folder, capture_output=True, check=False, timeout=NPM_S
@@ -141,7 +142,7 @@ def _fetch() -> bytes:
             raise UserError(
                 f"npm took more than {minutes} minutes to fetch {spec}; {remedy}"
             ) from error
-        packed = next(Path(folder).glob("*.tgz"), None)
+        packed = next(folder.glob("*.tgz"), None)
         if done.returncode or packed is None:
             raise UserError(f"npm could not fetch {spec}; {remedy}")
         return packed.read_bytes()
@@ -162,8 +163,7 @@ def write_website(
     """Write the folder aside, then put it in the place of an earlier export. Raises OSError."""
     files = _files(model, exported, runtime)
     to.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{to.name}.", suffix=".part", dir=to.resolve().parent))
-    try:
+    with _workplace(to.resolve().with_name(f".{to.name}.working")) as aside:
         new = aside / "new"
         new.mkdir()
         for name, content in files.items():
@@ -171,8 +171,17 @@ def write_website(
         if to.exists():
             to.resolve().rename(aside / "old")
         new.rename(to.resolve())
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _workplace(place: Path) -> Iterator[Path]:
+    """A folder in `place`, which goes with the last of its folders, those of killed exports, too."""
+    for _ in abandoned(place):
+        pass
+    with Workplace(place) as folder:
+        yield folder
+    with suppress(OSError):  # another export is at work
+        place.rmdir()
 
 
 def _files(
