@@ -46,9 +46,10 @@ def test_a_file_that_may_not_be_read_is_named(album):
 @pytest.mark.parametrize(
     ("lines", "remedy"),
     [
-        ("file,tag\na,b\n", "path,label,closeup,note"),
+        ("file,tag\na,b\n", "path,label,closeup,box,note"),
         ("path,label,closeup,note\nmila/m0.jpg,a/b,,\n", "labels.csv:2"),
         ("path,label,closeup,note\nmila/m0.jpg,,perhaps,\n", "expected yes, no or nothing"),
+        ("path,label,box\nmila/m0.jpg,,0.1 0.2\n", "labels.csv:2: box='0.1 0.2': expected x0 y0"),
     ],
 )
 def test_a_labels_csv_that_cannot_be_followed_is_one_line(album, lines, remedy):

@@ -55,7 +55,7 @@ def test_what_was_dropped_is_not_shown_again(spoilt):
 def test_an_album_with_one_label_has_no_label_errors(tmp_path):
     for i in range(6):
         draw_photo(tmp_path / f"a/mila/{i}.jpg", i, True)
-    assert set(suspects_in(tmp_path / "a")["sort"]) <= {"tiny", "far", "blurred"}
+    assert set(suspects_in(tmp_path / "a")["sort"]) <= {"animal", "tiny", "far", "blurred"}
     (tmp_path / "b").mkdir()
     assert isinstance(suspects_in(tmp_path / "b"), pd.DataFrame)
 
@@ -76,7 +76,7 @@ def test_a_side_that_is_one_burst_is_not_judged(tmp_path, one_burst):
             for at in range(6):
                 draw_photo(tmp_path / f"{name}/{at}.jpg", seed + at, name == "mila")
     found = suspects_in(tmp_path)
-    assert set(found["sort"]) <= {"duplicate", "far", "blurred", "tiny"}
+    assert set(found["sort"]) <= {"duplicate", "animal", "far", "blurred", "tiny"}
     assert "duplicate" in set(found["sort"])
 
 

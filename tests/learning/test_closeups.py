@@ -6,7 +6,7 @@ from test_views import Sees
 from ismila.learning import closeups
 from ismila.learning.closeups import subject_shares
 from ismila.photos.album import Album
-from ismila.photos.index import usable
+from ismila.photos.index import album_digest, usable
 
 
 @pytest.fixture
@@ -31,6 +31,23 @@ def test_only_the_subjects_photos_are_looked_at_and_once(opened, monkeypatch):
     shuffled = rows.sample(frac=1, random_state=0)
     assert subject_shares(album, shuffled).reindex(shares.index).equals(shares)
     assert detector.looked == 6
+
+
+@pytest.mark.parametrize(
+    ("box", "share"),
+    [("0.5 0.5 1 0.95", 0.25), ("0 0 0.2 0.5", 0.1), ("none", float("nan"))],
+)
+def test_a_box_in_labels_csv_settles_it_at_once(opened, monkeypatch, box, share):
+    album, rows = opened
+    with_detector(monkeypatch, (0.0, 0.0, 0.2, 0.2), (0.5, 0.5, 1.0, 1.0))
+    album.keep_shares(rows, subject_shares(album, rows))
+    before = album_digest(rows)
+    album.correct("mila/m1.jpg", {"box": box})
+    rows = usable(album.update())
+    assert album.shares(rows) is None and album_digest(rows) != before
+    shares = album.keep_shares(rows, subject_shares(album, rows)).set_index("path")["subject_share"]
+    assert shares["mila/m1.jpg"] == pytest.approx(share, nan_ok=True)
+    assert shares["mila/m2.jpg"] == pytest.approx(0.04)
 
 
 def test_where_no_animal_is_seen_nothing_is_said(opened, monkeypatch):

@@ -19,7 +19,9 @@ def drawn(n_subject, n_things, n_pets=0, seed=0, per_group=1):
     x += (stratum == "subject")[:, None].astype(np.float32)
     group = np.array([f"g{i // per_group}" for i in range(len(stratum))], object)
     trains = np.asarray(stratum != "pets/dog")
-    return Examples(x, stratum, group, trains, trains, np.arange(len(stratum)))
+    return Examples(
+        x, stratum, group, trains, trains, np.arange(len(stratum)), trains | True, trains | True
+    )
 
 
 def test_a_group_is_never_on_both_sides_and_every_row_is_held_out():
@@ -41,6 +43,8 @@ def test_a_row_that_does_not_train_is_held_out_with_its_burst_mates():
         np.append(examples.trains, False),
         np.append(examples.in_variant, False),
         np.arange(len(examples) + 1),
+        np.append(examples.asked, True),
+        np.append(examples.labelled, True),
     )
     logits = out_of_fold(with_twin, PENALTY, 0).logits
     assert logits[-1] == pytest.approx(logits[0], abs=1e-4)
@@ -122,6 +126,8 @@ def test_another_animal_in_her_photo_is_nobodys_label():
         np.ones(2 * n, bool),
         np.ones(2 * n, bool),
         np.r_[photo, photo + 100],
+        np.ones(2 * n, bool),
+        np.ones(2 * n, bool),
     )
     rows, is_subject = other.training()
     assert (is_subject.sum(), (~is_subject).sum()) == (13, n)
@@ -131,6 +137,28 @@ def test_another_animal_in_her_photo_is_nobodys_label():
 def test_a_photo_is_answered_by_its_best_row():
     x, photo = herd(3, 2)
     examples = Examples(
-        x[None], *[np.array(["subject"] * 7, object)] * 2, *[np.ones(7, bool)] * 2, photo
+        x[None],
+        *[np.array(["subject"] * 7, object)] * 2,
+        *[np.ones(7, bool)] * 2,
+        photo,
+        np.arange(7) != 6,
+        np.arange(7) != 3,
     )
-    assert examples.by_photo(np.arange(7, dtype=np.float32)).tolist() == [0, 1, 2, 4, 6]
+    # the last row is what a person's box cut out: whoever asks about the photo has no such box
+    assert examples.by_photo(np.arange(7, dtype=np.float32)).tolist() == [0, 1, 2, 4, 5]
+
+
+def test_the_animal_that_a_person_named_is_the_one_that_trains():
+    x, photo = herd(8, 2)
+    labelled = np.ones(len(photo), bool)
+    labelled[9] = False  # in the first pair: the other one is she
+    one_side = [np.array(["subject"] * 12, object)] * 2
+    examples = Examples(
+        x[None], *one_side, *[np.ones(12, bool)] * 2, photo, np.ones(12, bool), labelled
+    )
+    rows, is_subject = examples.training()
+    assert is_subject.sum() == 10
+    assert (rows[8] == x[8]).all() and not (rows[:, None] == x[9]).all(2).any()
+    assert (examples[photo >= 8] + examples).labelled.tolist() == [
+        True, False, True, True, *labelled.tolist()
+    ]  # fmt: skip

@@ -2,9 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import settings
+from test_views import Sees
 
 from ismila.learning.dataset import CachedRows, album_rows, batches, is_closeup
 from ismila.learning.features import Features, Identity
+from ismila.learning.given import cut_name
 from ismila.learning.views import Viewer
 from ismila.photos.images import ImageSpec
 
@@ -73,6 +75,25 @@ def cached(tmp_path):
         [(sha, view) for view in (0, 1) for sha in table["sha256"]], list(images) * 2
     )
     return features, table
+
+
+def test_a_box_in_labels_csv_says_which_row_trains(tmp_path):
+    table = index(1, 1, 0)
+    sha = table["sha256"][0]
+    of_box = cut_name(sha, "0.5 0 1 1")
+    encoder = Identity(ImageSpec(32))
+    features = Features(
+        tmp_path, Viewer(ImageSpec(32), Sees((0, 0, 0.5, 1))), encoder, {sha: "0.5 0 1 1"}
+    )
+    images = np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((1, 32, 32, 3), np.uint8)
+    features.store.add([(sha, 0), (of_box, 0), (table["sha256"][1], 0)], list(images))
+    for each in table["sha256"]:
+        features.animals.add(each, features.viewer.detector.seen)
+    examples = rows("data=base", table=table).examples(features, 1)
+    of_subject = examples.is_subject
+    assert examples.x[0, :, 0, 0, 0][of_subject].tolist() == [0, 1]
+    assert examples.asked[of_subject].tolist() == [True, False]
+    assert examples.labelled[of_subject].tolist() == [False, True]
 
 
 def test_a_batch_holds_rows_and_targets_and_every_row_comes_once_an_epoch(cached):

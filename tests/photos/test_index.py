@@ -106,6 +106,21 @@ def test_a_photo_that_takes_no_part_ties_no_groups_together():
     assert index["problem"]["mila/b"] == "dropped in labels.csv"
 
 
+def test_a_box_given_to_one_copy_holds_and_two_that_differ_are_a_problem():
+    index = pretended(
+        ("mila/a", "a" * 64, "", {}),
+        ("mila/b", "a" * 64, "", {"box": "0 0 0.5 1"}),
+        ("mila/c", "c" * 64, "", {"box": "none"}),
+        ("mila/d", "c" * 64, "", {"box": "0 0 0.5 1"}),
+        ("mila/e", "e" * 64, "", {}),
+    )
+    assert index["box"].tolist()[:2] == ["0 0 0.5 1"] * 2
+    assert index["box"]["mila/e"] == ""
+    assert index["problem"].str.contains("with different boxes: .* labels.csv").tolist()[2:4] == [
+        True, True
+    ]  # fmt: skip
+
+
 def test_one_content_under_several_names_counts_once():
     index = pretended(
         ("mila/a", "a" * 64, "", {}),

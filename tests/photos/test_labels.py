@@ -148,10 +148,36 @@ def test_a_line_that_cannot_be_followed_is_named(root, line, problem):
         read_album(with_lines(root, line), "mila")
 
 
+WITH_BOX = "path,label,closeup,box,note"
+
+
+@pytest.mark.parametrize(
+    ("text", "box"),
+    [(" 0.10  .25 0.6 1 ", "0.1 0.25 0.6 1"), ("None", "none"), ("", "")],
+)
+def test_a_box_says_where_the_subject_is_and_other_photos_need_none(root, text, box):
+    lines = [f"{path},,,{text}," for path in ("mila/a.jpg", "rex/r.jpg", "not_mila/t.jpg")]
+    rows = by_path(with_lines(root, *lines, header=WITH_BOX))
+    assert rows["mila/a.jpg"].box == box
+    assert (rows["rex/r.jpg"].box, rows["not_mila/t.jpg"].box) == ("", "")
+    assert by_path(root, "rex")["rex/r.jpg"].box == box
+
+
+@pytest.mark.parametrize("box", ["0.1 0.2 0.3", "0.1;0.2;0.3;0.4", "0.6 0 0.1 1", "0 0 1 2", "all"])
+def test_a_box_that_is_none_is_named_with_what_is_expected(root, box):
+    with_lines(root, "mila/b.jpg,,yes,,", f"mila/a.jpg,,,{box},", header=WITH_BOX)
+    with pytest.raises(UserError) as caught:
+        read_album(root, "mila")
+    said = str(caught.value)
+    assert f"labels.csv:3: box={box!r}: expected x0 y0 x1 y1, four numbers from 0 to 1" in said
+    assert "none for the whole photo" in said
+    assert "\n" not in said
+
+
 @pytest.mark.parametrize(
     ("header", "problem"),
     [
-        ("mila/b.jpg,drop,,", "its first line is not path,label,closeup,note"),
+        ("mila/b.jpg,drop,,", "its first line is not path,label,closeup,box,note"),
         ("path;label;closeup;note", "its first line is not path,label"),
         ("path,label,note,label", "names label twice"),
     ],
@@ -230,17 +256,18 @@ def test_a_change_keeps_everything_else_as_it_stands(root):
     (root / "labels.csv").write_text(text, encoding="utf-8")
     (root / ".labels.csv.77-0123abcd.part").write_text("left by a killed writer")
     before = change(root, "mila/a.jpg", label="not_mila")
-    assert before == {"label": "drop", "closeup": "", "note": "a, b"}
+    assert before == {"label": "drop", "closeup": "", "box": "", "note": "a, b"}
     assert (root / "labels.csv").read_text(encoding="utf-8") == (
-        '\ufeffpath,label,who,note,closeup\nmila/a.jpg,not_mila,Ann,"a, b",\nmila/gone.jpg,Milo,,,\n'
+        "\ufeffpath,label,who,note,closeup,box\n"
+        'mila/a.jpg,not_mila,Ann,"a, b",,\nmila/gone.jpg,Milo,,,,\n'
     )
     assert not list(root.glob(".labels.csv.*"))
 
 
 def test_a_line_that_says_nothing_any_more_goes(root):
-    before = change(root, "mila/a.jpg", label="drop", closeup="yes")
+    before = change(root, "mila/a.jpg", label="drop", closeup="yes", box="none")
     change(root, "mila/a.jpg", **before)
-    assert (root / "labels.csv").read_text() == "path,label,closeup,note\n"
+    assert (root / "labels.csv").read_text() == "path,label,closeup,box,note\n"
 
 
 @pytest.mark.parametrize(
@@ -251,6 +278,7 @@ def test_a_line_that_says_nothing_any_more_goes(root):
         ("labels.csv", {"label": "drop"}, "no such photo"),
         ("mila/a.jpg", {"label": "Mila"}, "label=Mila: expected mila, not_mila, drop"),
         ("mila/a.jpg", {"closeup": "perhaps"}, "expected yes, no"),
+        ("mila/a.jpg", {"box": "0 0 0 1"}, "box=0 0 0 1: expected x0 y0 x1 y1"),
     ],
 )
 def test_a_change_that_would_not_be_followed_is_refused(root, path, cells, problem):

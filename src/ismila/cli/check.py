@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ismila.cli.options import CACHE, PHOTOS, SUBJECT, port_number
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say
+from ismila.photos.boxes import WHOLE, box_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,8 +62,15 @@ def print_suspects(suspects: pd.DataFrame) -> None:
     """What looks wrong, a line each, the worst first."""
     for row in suspects.to_dict("records"):
         hint = f"  (maybe {row['suggested']})" if row["suggested"] else ""
-        print(f"{row['score']:.2f}  {row['path']}: {row['reason']}{hint}")
+        boxes = f"; {boxes_of(row['boxes'], row['chosen'])}" if row["sort"] == "animal" else ""
+        print(f"{row['score']:.2f}  {row['path']}: {row['reason']}{hint}{boxes}")
     say(f"{len(suspects)} photos to look at; `ismila check --serve` settles them with a key each")
+
+
+def boxes_of(boxes: Sequence[Sequence[float]], chosen: int | None) -> str:
+    """What labels.csv may say of where the subject is."""
+    words = [box_text(box) + " (taken)" * (at == chosen) for at, box in enumerate(boxes)]
+    return f"box in labels.csv: {', '.join([*words, WHOLE])} or x0 y0 x1 y1"
 
 
 def print_suspects_as_json(suspects: pd.DataFrame) -> None:

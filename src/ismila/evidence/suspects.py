@@ -1,20 +1,22 @@
-"""What in an album looks wrong, worst first: probable label errors, near-duplicates, blurred, tiny,
-far away."""
+"""What in an album looks wrong, worst first: probable label errors, near-duplicates, photos of which
+nobody can say where the subject is in them, blurred, tiny, far away."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ismila.evidence.which_animal import Choice, choices
 from ismila.learning.closeups import subject_shares
 from ismila.learning.features import Features, OnnxBackbone, Progress
 from ismila.learning.graphs import Floats
 from ismila.learning.views import Viewer
 from ismila.photos.album import Album
+from ismila.photos.boxes import plain_sides
 from ismila.photos.images import ImageSpec, Pixels
 from ismila.photos.index import NEAR_DUPLICATE_BITS, usable
 
@@ -33,7 +35,7 @@ FEWEST_TO_BE_USUAL = 10
 """Of fewer photos nobody can say how sharp they usually are."""
 UNKNOWN_CLASS = 1e-6
 """Probability of a class that a classifier did not see."""
-SORTS = ("label", "duplicate", "far", "blurred", "tiny", "unreadable")
+SORTS = ("label", "duplicate", "animal", "far", "blurred", "tiny", "unreadable")
 
 
 def suspects_of(
@@ -41,9 +43,11 @@ def suspects_of(
 ) -> pd.DataFrame:
     """One row a photo that looks wrong, the worst first.
 
-    Columns: `path, label, kind, closeup`, `sort` (of the worst reason: label, duplicate, far,
-    blurred, tiny, unreadable), `score` in [0, 1], `reason` (all reasons in words), `suggested`
-    (label or kind, empty where there is none). An album too small or too lopsided to say something
+    Columns: `path, label, kind, closeup, box`, `sort` (of the worst reason: label, duplicate,
+    animal, far, blurred, tiny, unreadable), `score` in [0, 1], `reason` (all reasons in words),
+    `suggested` (label or kind, empty where there is none); of the subject's photos `boxes` (of the
+    animals in it, lists x0 y0 x1 y1) and `chosen` (the number of the one that trains, from 0; None
+    where it is none of them). An album too small or too lopsided to say something
     about one of them has none of that sort.
 
     Args:
@@ -56,9 +60,11 @@ def suspects_of(
     rows = usable_rows[~usable_rows["sha256"].isin(list(gone))].reset_index(drop=True)
     parts = [_duplicates(rows), _far(rows, album, progress), _blurred(rows, album, progress)]
     parts += [_tiny(rows), _unreadable(index)]
+    found = choices(album, rows, progress)
+    parts.append(_which_animal(found, album.subject))
     if len(rows):
         parts.append(_label_errors(rows, features.rows(rows["sha256"]), album.subject))
-    return _worst_first(parts, index)
+    return _with_boxes(_worst_first(parts, index), found)
 
 
 def _worst_first(parts: list[pd.DataFrame], index: pd.DataFrame) -> pd.DataFrame:
@@ -71,8 +77,28 @@ def _worst_first(parts: list[pd.DataFrame], index: pd.DataFrame) -> pd.DataFrame
         reason=("reason", "; ".join),
         suggested=("suggested", "max"),
     )
-    facts = index.set_index("path").loc[worst.index, ["label", "kind", "closeup"]]
+    facts = index.set_index("path").loc[worst.index, ["label", "kind", "closeup", "box"]]
     return pd.concat([facts, worst], axis=1).reset_index()
+
+
+def _with_boxes(table: pd.DataFrame, found: Mapping[str, Choice]) -> pd.DataFrame:
+    known = [found.get(path, Choice((), None)) for path in table["path"]]
+    boxes = [[plain_sides(box) for box in choice.boxes] for choice in known]
+    chosen = [choice.chosen for choice in known]
+    return table.assign(
+        boxes=pd.Series(boxes, table.index, dtype=object),
+        chosen=pd.Series(chosen, table.index, dtype=object),
+    )
+
+
+def _which_animal(found: Mapping[str, Choice], subject: str) -> pd.DataFrame:
+    return _table(
+        [
+            (path, "animal", choice.score, choice.reason(subject), "")
+            for path, choice in found.items()
+            if choice.doubt
+        ]
+    )
 
 
 def _table(rows: list[tuple[str, str, float, str, str]]) -> pd.DataFrame:

@@ -13,8 +13,10 @@ import pandas as pd
 from ismila.learning.animal_table import AnimalTable
 from ismila.learning.animals import Animal, bundled_detector
 from ismila.learning.features import SOME, Progress, content_of, decode_ahead
+from ismila.learning.given import animal_meant
 from ismila.learning.views import Viewer
 from ismila.photos.album import Album
+from ismila.photos.boxes import area, read_box
 from ismila.photos.images import ImageSpec, PhotoError, open_photo
 
 
@@ -24,13 +26,18 @@ def subject_shares(
     """`subject_share` in [0, 1] for the subject's photos; NaN for all others, for photos that can't be read, and where
     no animal is seen.
 
+    A box that labels.csv gives settles which animal it is; `none` there says that none of them is.
+
     Args:
         index: the usable index.
     """
     rows = index[index["label"] == "subject"]
     table = AnimalTable(album.derived, bundled_detector())
     _look(album, rows, table, progress)
-    shares = [_share(table.get(str(sha)) or ()) for sha in rows["sha256"]]
+    shares = [
+        _share(table.get(str(sha)) or (), box)
+        for sha, box in zip(rows["sha256"], rows["box"], strict=True)
+    ]
     return pd.Series(shares, index=rows.index, dtype=float).reindex(index.index)
 
 
@@ -51,5 +58,12 @@ def _animals_in(sha256: str, path: Path) -> Sequence[Animal]:
     return viewer.animals(open_photo(content_of(sha256, path), viewer.decoded_px))
 
 
-def _share(animals: Sequence[Animal]) -> float:
-    return animals[0].share if animals else float("nan")
+def _share(animals: Sequence[Animal], text: str) -> float:
+    """Of a photo's subject; `text` is what labels.csv says of her box."""
+    if not text:
+        return animals[0].share if animals else float("nan")
+    box = read_box(text)
+    if box is None:
+        return float("nan")
+    meant = animal_meant(box, animals)
+    return area(box) if meant is None else animals[meant].share

@@ -31,6 +31,8 @@ class Examples:
         trains: whether the variant trains on the row; the others are asked about only.
         in_variant: whether it is like those that train.
         photo: which photo the row is of; rows of one photo stand together.
+        asked: the photo's answer rests on the row; False for what a person's box cut out, which trains only.
+        labelled: the row may show what the photo's label says; False where a person said that another one does.
     """
 
     x: Floats
@@ -39,6 +41,8 @@ class Examples:
     trains: Bools
     in_variant: Bools
     photo: Ints
+    asked: Bools
+    labelled: Bools
 
     def __len__(self) -> int:
         return len(self.group)
@@ -56,6 +60,8 @@ class Examples:
             self.trains[rows],
             self.in_variant[rows],
             self.photo[rows],
+            self.asked[rows],
+            self.labelled[rows],
         )
 
     def __add__(self, others: Examples) -> Examples:
@@ -68,6 +74,8 @@ class Examples:
             np.concatenate([self.trains, others.trains]),
             np.concatenate([self.in_variant, others.in_variant]),
             np.concatenate([self.photo, others.photo + after]),
+            np.concatenate([self.asked, others.asked]),
+            np.concatenate([self.labelled, others.labelled]),
         )
 
     @property
@@ -79,9 +87,10 @@ class Examples:
     def training(self) -> tuple[Floats, Bools]:
         """Rows `[V * n, D]` that train, and which are the subject's.
 
-        In a photo of the subject with several animals one of them is the subject; the others are nobody's label.
+        In a photo of the subject with several animals one of them is the subject, the one that a person's box means
+        where there is one; the others are nobody's label.
         """
-        rows = self.trains.copy()
+        rows = self.trains & self.labelled
         of_subject = rows & self.is_subject
         rows[of_subject] = most_alike(self.x[0, of_subject], self.photo[of_subject])
         x = self.x[:, rows]
@@ -99,7 +108,8 @@ class Examples:
 
     def by_photo(self, logits: Floats) -> Floats:
         """Answers of rows `[M]` -> of photos `[P]`: the highest of each."""
-        return np.maximum.reduceat(logits, self.photos())
+        asked = np.where(self.asked, logits, np.float32(-np.inf))
+        return np.maximum.reduceat(asked, self.photos())
 
 
 ROUNDS = 5

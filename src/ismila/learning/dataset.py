@@ -62,18 +62,20 @@ class AlbumRows:
     def examples(self, features: Features, views: int) -> Examples:
         """Their feature rows, every view of them, with what a linear head has to know."""
         shas = [str(sha) for sha in self.table["sha256"]]
-        of_views = [features.all_rows(shas, view) for view in range(views)]
-        photo = of_views[0][1]
+        images = features.images(shas)
+        photo = images.photo
         label = self.table["label"]
         stratum = label.where(label != "pets", "pets/" + self.table["kind"]).to_numpy(dtype=object)
         group: Objects = self.table["group"].to_numpy(dtype=object)
         return Examples(
-            np.stack([x for x, _ in of_views]),
+            np.stack([features.rows_of(images, view) for view in range(views)]),
             stratum[photo],
             group[photo],
             self.trains[photo],
             self.in_variant[photo],
             photo,
+            images.asked,
+            images.labelled,
         )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from ismila.learning.animals import bundled_detector
 from ismila.learning.architecture import architecture_of
 from ismila.learning.features import Encoder, Features, Identity, OnnxBackbone, Progress
+from ismila.learning.given import given_boxes
 from ismila.learning.graphs import Floats
 from ismila.learning.views import Viewer
 from ismila.photos.album import Album
@@ -82,7 +83,7 @@ def encode_ahead(
     model = settings.model
     if architecture_of(model).graph is None or settings.trainer.accelerator != CPU:
         return
-    features = Features(album.derived, viewer_of(model), encoder_of(model))
+    features = Features(album.derived, viewer_of(model), encoder_of(model), given_boxes(rows))
     features.fill(album.photos(rows), views_of(model), progress)
 
 

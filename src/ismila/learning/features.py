@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -18,11 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ismila.learning.architecture import bundled_digest
-from ismila.learning.graphs import Floats, Ints, graph_session
+from ismila.learning.given import cut_name, image_meant
+from ismila.learning.graphs import Bools, Floats, Ints, graph_session
 from ismila.learning.views import Viewer, Views
 from ismila.learning.weights import BUNDLED
+from ismila.photos.boxes import read_box
 from ismila.photos.cores import cores
-from ismila.photos.images import ImageSpec, PhotoError, Pixels, normalise, view_of
+from ismila.photos.images import ImageSpec, PhotoError, Pixels, normalise, open_photo, view_of
 
 SHARD_ROWS = 512
 """Rows a shard file holds at most; what a killed run loses at most."""
@@ -104,6 +107,24 @@ class Store:
         return out
 
 
+@dataclass(frozen=True)
+class Images:
+    """The images of some photos that have rows, those of one photo beside one another, `[M]` each.
+
+    Attributes:
+        keys: name and number of each in the store.
+        photo: which photo it is of.
+        asked: what is said of the photo rests on it; False for what a person's box alone cut out: who asks about a
+            photo has none.
+        labelled: it may show what the photo's label says; False where a person said that another one does.
+    """
+
+    keys: list[Key]
+    photo: Ints
+    asked: Bools
+    labelled: Bools
+
+
 class Features:
     """What one encoder makes of an album's photos, cached below its derived folder.
 
@@ -113,11 +134,21 @@ class Features:
     Args:
         derived: the album's derived folder.
         viewer: how photos become images.
+        given: sha256 -> the box that labels.csv gives for the subject (`given.given_boxes`). Where no animal was found
+            in that place, it is cut out, too.
     """
 
-    def __init__(self, derived: Path, viewer: Viewer, encoder: Encoder) -> None:
+    def __init__(
+        self,
+        derived: Path,
+        viewer: Viewer,
+        encoder: Encoder,
+        given: Mapping[str, str] | None = None,
+    ) -> None:
         self.viewer = viewer
         self.encoder = encoder
+        # a photo that is asked about as a whole trains as a whole
+        self._given = given if given and viewer.detector else {}
         self._derived = derived
         self._reopen()
 
@@ -171,7 +202,7 @@ class Features:
         self, photos: Sequence[Photo], views: int, progress: Progress | None
     ) -> dict[str, str]:
         todo = [one for one in photos if not self.has(one[0], views)]
-        decoded: Iterable[tuple[str, Views | PhotoError]] = decode_ahead(todo, self._read)
+        decoded: Iterable[tuple[str, _Read | PhotoError]] = decode_ahead(todo, self._read)
         if progress and len(todo) > SOME:
             decoded = progress(decoded, len(todo), "Reading photos through the backbone")
         problems: dict[str, str] = {}
@@ -181,10 +212,10 @@ class Features:
                 problems[sha] = str(seen)
                 continue
             if self.animals:
-                self.animals.add(sha, seen.animals)
-            for number, image in enumerate(seen.images):
+                self.animals.add(sha, seen.views.animals)
+            for name, number, image in seen.images(sha):
                 for view in range(views):
-                    key = (sha, row_number(number, view))
+                    key = (name, row_number(number, view))
                     if key not in self.store:
                         batch.add(key, view_of(image, sha, view))
         batch.flush()
@@ -194,9 +225,11 @@ class Features:
 
     def has(self, sha: str, views: int = 1) -> bool:
         """All rows of the photo are in the store."""
-        n = self.images_of(sha)
-        numbers = [row_number(number, view) for number in range(n) for view in range(views)]
-        return n > 0 and all((sha, number) in self.store for number in numbers)
+        if not self.images_of(sha):
+            return False
+        keys = self.images([sha]).keys
+        wanted = [(name, row_number(at, view)) for name, at in keys for view in range(views)]
+        return all(key in self.store for key in wanted)
 
     def images_of(self, sha: str) -> int:
         """How many images of the photo there are: its animals, or the whole; 0 when that is not known yet."""
@@ -219,9 +252,56 @@ class Features:
         ]
         return self.store.rows(keys), np.repeat(np.arange(len(shas)), counts)
 
-    def _read(self, sha: str, path: Path) -> Views:
-        known = self.animals.get(sha) if self.animals else None
-        return self.viewer.read(content_of(sha, path), animals=known)
+    def images(self, shas: Sequence[str]) -> Images:
+        """Which images of photos there are, once `fill` has looked at them; also those that a person's box cut out."""
+        keys: list[Key] = []
+        photo: list[int] = []
+        labelled: list[bool] = []
+        asked: list[bool] = []
+        for at, sha in enumerate(shas):
+            n = self.images_of(sha)
+            meant = self._image_meant(sha)
+            keys += [(sha, number) for number in range(n)]
+            labelled += [sha not in self._given or number == meant for number in range(n)]
+            asked += [True] * n
+            if sha in self._given and meant is None:
+                keys.append((cut_name(sha, self._given[sha]), 0))
+                labelled.append(True)
+                asked.append(False)
+            photo += [at] * (len(keys) - len(photo))
+        return Images(keys, np.array(photo, np.int64), np.array(asked), np.array(labelled))
+
+    def rows_of(self, images: Images, view: int = 0) -> npt.NDArray[Any]:
+        """`[M, *encoder.shape]` of images as `images` names them."""
+        return self.store.rows([(name, row_number(at, view)) for name, at in images.keys])
+
+    def _image_meant(self, sha: str) -> int | None:
+        seen = self.animals.get(sha) if self.animals else None
+        return image_meant(self._given[sha], seen or ()) if sha in self._given else None
+
+    def _read(self, sha: str, path: Path) -> _Read:
+        photo = open_photo(content_of(sha, path), self.viewer.decoded_px)
+        views = self.viewer.views(photo, self.animals.get(sha) if self.animals else None)
+        text = self._given.get(sha, "")
+        if not text or image_meant(text, views.animals) is not None:
+            return _Read(views)
+        return _Read(views, cut_name(sha, text), self.viewer.cut(photo, read_box(text)))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What a photo gives: its views, and what a person's box cut out of it where that is none of them."""
+
+    views: Views
+    cut_name: str = ""
+    cut: Pixels | None = None
+
+    def images(self, sha: str) -> Iterator[tuple[str, int, Pixels]]:
+        """Name, number and pixels of each."""
+        for number, image in enumerate(self.views.images):
+            yield sha, number, image
+        if self.cut is not None:
+            yield self.cut_name, 0, self.cut
 
 
 def row_number(image: int, view: int) -> int:

@@ -50,7 +50,9 @@ class Strangers:
         stratum = np.where(self.kind == "things", "things", "pets/" + self.kind).astype(object)
         group = np.array([f"stranger {number}" for number in self.photo], object)
         x = np.broadcast_to(self.x, (views, *self.x.shape))
-        return Examples(x, stratum, group, everything, everything, self.photo)
+        return Examples(
+            x, stratum, group, everything, everything, self.photo, everything, everything
+        )
 
 
 def strangers_of(made_by: str) -> Strangers | None:

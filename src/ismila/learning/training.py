@@ -13,6 +13,7 @@ from ismila.learning.classifier import Classifier
 from ismila.learning.dataset import AlbumRows, album_rows
 from ismila.learning.encoders import device_of, encoder_of, viewer_of, views_of
 from ismila.learning.features import Features, Identity, Progress
+from ismila.learning.given import given_boxes
 from ismila.learning.linear import LinearRun, is_few
 from ismila.learning.outcome import Outcome, predictions_of
 from ismila.learning.tuned import TunedRun
@@ -80,7 +81,7 @@ def _read(
     model = settings.model
     viewer = viewer_of(model)
     encoder = encoder_of(model, device_of(settings.trainer))
-    features = [Features(album.derived, viewer, encoder)]
+    features = [Features(album.derived, viewer, encoder, given_boxes(index))]
     if isinstance(model, FrozenSettings) and model.finetune_blocks:
         features.append(Features(album.derived, viewer, Identity(viewer.spec)))
     for each in features:

@@ -120,10 +120,15 @@ class Viewer:
         """
         if animals is None:
             animals = self.animals(photo)
-        images = [cut_photo(photo, animal.box, self.spec, MARGIN) for animal in animals]
-        if not images:
-            images = [fit_photo(photo, self.spec)]
+        boxes: list[Box | None] = [animal.box for animal in animals]
+        images = [self.cut(photo, box) for box in boxes or [None]]
         return Views(np.stack(images), tuple(animals), photo.width, photo.height)
+
+    def cut(self, photo: Image.Image, box: Box | None) -> Pixels:
+        """An image `[size_px, size_px, 3]` of what a box shows, of an upright photo in RGB; None: of all of it."""
+        if box is None:
+            return fit_photo(photo, self.spec)
+        return cut_photo(photo, box, self.spec, MARGIN)
 
     def animals(self, photo: Image.Image) -> list[Animal]:
         """The animals seen in a photo, the surest first; none without a detector."""

@@ -24,9 +24,10 @@ from ismila.photos.index import Facts, Progress, make_index, read_facts, usable
 from ismila.photos.labels import change_line, check_root, read_album
 
 DERIVED = ".ismila"
-FORMAT = 2
-"""Of the derived tables; raised when a column changes its meaning."""
-FACTS_BY = f"{FORMAT}, {READER}, ImageHash {version('ImageHash')}"
+FORMAT = 3
+"""Of the index; raised when a column comes, or changes its meaning."""
+FACTS_FORMAT = 2
+FACTS_BY = f"{FACTS_FORMAT}, {READER}, ImageHash {version('ImageHash')}"
 """What read the facts: another release may read other ones, so that the old ones are read again."""
 SHARES_VERSION = 2
 """Raised when `subject_share` is computed in another way."""
@@ -104,11 +105,11 @@ class Album:
         """Change one photo's line of `labels.csv`; returns the line as it was before.
 
         Args:
-            change: `label`, `closeup`, `note`; what it does not name stays.
+            change: `label`, `closeup`, `box`, `note`; what it does not name stays.
 
         Raises:
-            UserError: not a photo of the album, or not a label; labels.csv cannot be followed or
-            written.
+            UserError: not a photo of the album, not a label or a box; labels.csv cannot be followed
+            or written.
         """
         # not `self.derived`, which `data.cache` may name: all who write one labels.csv must meet
         lock = _derived_folder(self.root, None) / "labels.lock"
@@ -191,10 +192,12 @@ class Album:
         return index.assign(subject_share=index["sha256"].map(shares).where(asked).astype(float))
 
     def _shares_digest(self, index: pd.DataFrame) -> str:
-        """Names what `subject_share` depends on: photos it is learnt from, their groups, pixels."""
+        """Names what `subject_share` depends on: photos, their groups, boxes, pixels."""
         rows = usable(index)
         rows = rows[rows["label"] != "pets"]
-        lines = sorted(f"{row.sha256} {row.group} {row.label}" for row in rows.itertuples())
+        lines = sorted(
+            f"{row.sha256} {row.group} {row.label} {row.box}" for row in rows.itertuples()
+        )
         how = [self.subject, str(SHARES_VERSION), pixels_digest(ImageSpec())]
         return hashlib.sha256("\n".join([*how, *lines]).encode()).hexdigest()[:16]
 

@@ -34,6 +34,7 @@ COLUMNS = [
     "label",
     "kind",
     "closeup",
+    "box",
     "width_px",
     "height_px",
     "taken_at",
@@ -42,7 +43,7 @@ COLUMNS = [
     "subject_share",
     "problem",
 ]
-_TEXTS = ("path", "sha256", "label", "kind", "phash", "group", "problem")
+_TEXTS = ("path", "sha256", "label", "kind", "box", "phash", "group", "problem")
 _NO_LABEL = (
     "no label: not in a folder that gives one (the subject's, not_..., pets/KIND, another pet's), "
     "nor in labels.csv"
@@ -108,7 +109,7 @@ def make_index(
 ) -> pd.DataFrame:
     """The index, a row a photo, sorted by path.
 
-    Columns: `path, sha256, label (subject, things, pets), kind, closeup (what labels.csv says),
+    Columns: `path, sha256, label (subject, things, pets), kind, closeup and box (what labels.csv says),
     width_px, height_px, taken_at, phash, group (empty for a photo with a problem), subject_share
     (unknown here, NaN), problem`.
 
@@ -120,7 +121,7 @@ def make_index(
     read = [facts.get(row.path, Facts()) for row in rows]
     table = pd.DataFrame(
         {
-            **{name: _values(rows, name) for name in ("path", "label", "kind", "dropped")},
+            **{name: _values(rows, name) for name in ("path", "label", "kind", "box", "dropped")},
             **{name: _values(read, name) for name in ("sha256", "phash", "damage")},
             "row_problem": _values(rows, "problem"),
         },
@@ -133,7 +134,8 @@ def make_index(
     table["taken_at"] = _times(exif).fillna(_taken_on_flickr(table, records))
     table = table.sort_values("path", ignore_index=True)
     table["problem"] = _problems(table)
-    table["closeup"] = _closeups(table)
+    table["closeup"] = _of_any_copy(table, "closeup").astype("boolean")
+    table["box"] = _of_any_copy(table, "box").fillna("")
     table["group"] = _groups(table)
     table["subject_share"] = np.nan
     return table[COLUMNS].astype(dict.fromkeys(_TEXTS, str))
@@ -181,7 +183,11 @@ def require_both_labels(
 def album_digest(index: pd.DataFrame) -> str:
     """16 hex digits that name exactly these photos with these labels."""
     rows = usable(index).sort_values("sha256")
-    lines = [f"{row.sha256} {row.label} {row.kind} {row.closeup}" for row in rows.itertuples()]
+    # an album without boxes is called what it was called when there were none
+    lines = [
+        f"{row.sha256} {row.label} {row.kind} {row.closeup} {row.box}".rstrip()
+        for row in rows.itertuples()
+    ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
@@ -226,6 +232,8 @@ def _problems(table: pd.DataFrame) -> pd.Series:
             problem.loc[same.index] = f"same photo with different labels: {where}; {_SETTLE}"
         elif same["closeup"].nunique() > 1:
             problem.loc[same.index] = f"same photo, a closeup and none: {where}; {_SETTLE}"
+        elif len(set(same["box"]) - {""}) > 1:
+            problem.loc[same.index] = f"same photo with different boxes: {where}; {_SETTLE}"
         else:
             problem.loc[same.index[1:]] = f"same photo as {same['path'].iloc[0]}"
     return problem
@@ -234,12 +242,12 @@ def _problems(table: pd.DataFrame) -> pd.Series:
 _SETTLE = "settle it in labels.csv"
 
 
-def _closeups(table: pd.DataFrame) -> pd.Series:
+def _of_any_copy(table: pd.DataFrame, column: str) -> pd.Series:
     """What labels.csv says of any copy of a photo holds for the copy that takes part."""
     copies = (table["problem"] == "") | table["problem"].str.startswith("same photo as ")
-    stated = table[copies].groupby("sha256")["closeup"].first()
-    spread = table["sha256"].map(stated).astype("boolean")
-    return table["closeup"].where(~copies, spread)
+    values = table[column].replace("", None) if column == "box" else table[column]
+    stated = values[copies].groupby(table["sha256"]).first()
+    return values.where(~copies, table["sha256"].map(stated))
 
 
 def _groups(table: pd.DataFrame) -> pd.Series:

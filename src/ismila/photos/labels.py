@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from ismila.photos import UserError
+from ismila.photos.boxes import EXPECTED, plain_box
 from ismila.photos.images import clear_aside, write_aside
 
 SUFFIXES = frozenset(
@@ -34,7 +35,7 @@ SUFFIXES = frozenset(
         ".pgm",
     ]
 )
-COLUMNS = ("path", "label", "closeup", "note")
+COLUMNS = ("path", "label", "closeup", "box", "note")
 """Of labels.csv."""
 CLOSEUP = {
     "": None,
@@ -71,6 +72,8 @@ class Row:
         kind: what a photo without the subject shows (`things`, `dog`, ...); the subject's name
             otherwise.
         closeup: what labels.csv says, None when it says nothing.
+        box: where in a photo of the subject she is, as labels.csv says it (`boxes.box_text`); empty
+            when it says nothing, and for other photos, which need none.
         dropped: labels.csv takes the photo out.
         problem: why there is no photo to open at `path`: a folder that may not be read, an odd
             name.
@@ -80,6 +83,7 @@ class Row:
     label: str
     kind: str
     closeup: bool | None = None
+    box: str = ""
     dropped: bool = False
     problem: str = ""
 
@@ -297,7 +301,9 @@ def _row(path: str, choices: Choices, line: Line | None) -> Row:
     if line is None:
         return Row(path, label, kind)
     label, kind = choices.meaning(line["label"]) or (label, kind)
-    return Row(path, label, kind, CLOSEUP[line["closeup"].lower()], line["label"] == "drop")
+    closeup = CLOSEUP[line["closeup"].lower()]
+    box = plain_box(line["box"]) if label == "subject" else ""
+    return Row(path, label, kind, closeup, box, line["label"] == "drop")
 
 
 def _printable(path: str) -> str:
@@ -339,8 +345,18 @@ def _check_line(file: Path, line: Line, choices: Choices) -> None:
         raise UserError(
             f"{file}:{line.number}: closeup={line['closeup']!r}: expected yes, no or nothing"
         )
+    if not _is_box(line["box"]):
+        raise UserError(f"{file}:{line.number}: box={line['box']!r}: expected {EXPECTED}")
     if not choices.allows(line["label"]):
         raise UserError(f"{file}:{line.number}: label={line['label']!r}: expected {choices}")
+
+
+def _is_box(text: str) -> bool:
+    try:
+        plain_box(text)
+    except ValueError:
+        return False
+    return True
 
 
 def read_table(file: Path) -> Table:
@@ -408,12 +424,12 @@ def change_line(
     The other lines stay as they are, also one that cannot be followed.
 
     Args:
-        change: `label`, `closeup`, `note`; what it does not name stays. A line that says nothing
+        change: `label`, `closeup`, `box`, `note`; what it does not name stays. A line that says nothing
             any more goes.
         lock: file that whoever writes this labels.csv holds.
 
     Raises:
-        UserError: not a photo of the album, or not a label; labels.csv cannot be followed or
+        UserError: not a photo of the album, not a label or a box; labels.csv cannot be followed or
         written.
     """
     file = root / "labels.csv"
@@ -440,6 +456,8 @@ def _check_change(root: Path, path: str, change: Mapping[str, str], choices: Cho
         raise UserError(f"{path}: no such photo in the album {root}")
     if change.get("closeup", "").lower() not in CLOSEUP:
         raise UserError(f"closeup={change['closeup']}: expected yes, no or nothing")
+    if not _is_box(change.get("box", "")):
+        raise UserError(f"box={change['box']}: expected {EXPECTED}")
     if not choices.allows(change.get("label", "")):
         raise UserError(f"label={change['label']}: expected {choices}")
 

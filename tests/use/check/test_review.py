@@ -48,10 +48,25 @@ def test_corrections_are_undone_in_turn_to_the_line_that_was_there(review):
     review.correct(PATH, "pets/dog", None)
     review.correct(PATH, None, True)
     assert labels(root)[PATH] == {
-        "path": PATH, "label": "pets/dog", "closeup": "yes", "note": "mine"
+        "path": PATH, "label": "pets/dog", "closeup": "yes", "box": "", "note": "mine"
     }  # fmt: skip
     assert [review.undo(), review.undo(), review.undo()] == [PATH, PATH, None]
-    assert labels(root)[PATH] == {"path": PATH, "label": "", "closeup": "no", "note": "mine"}
+    assert labels(root)[PATH] == {
+        "path": PATH, "label": "", "closeup": "no", "box": "", "note": "mine"
+    }  # fmt: skip
+
+
+def test_a_box_is_written_undone_and_refused_like_the_others(review):
+    root = review.album.root
+    review.correct("mila/also.jpg", None, None, "0.1 0.2 0.5 0.9")
+    review.correct("mila/also.jpg", None, None, "none")
+    assert labels(root)["mila/also.jpg"]["box"] == "none"
+    assert review.undo() == "mila/also.jpg"
+    assert labels(root)["mila/also.jpg"]["box"] == "0.1 0.2 0.5 0.9"
+    with pytest.raises(UserError, match=r"box=0.1: expected x0 y0 x1 y1"):
+        review.correct("mila/also.jpg", None, None, "0.1")
+    assert review.undo() == "mila/also.jpg"
+    assert labels(root) == {}
 
 
 def test_an_undo_that_cannot_be_written_can_be_tried_again(review):

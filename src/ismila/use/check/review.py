@@ -15,6 +15,7 @@ from ismila.evidence.suspects import suspects_of
 from ismila.learning.features import Progress
 from ismila.photos import UserError
 from ismila.photos.album import Album
+from ismila.photos.boxes import box_text
 from ismila.photos.images import write_aside
 from ismila.use.decoder import Decoder
 
@@ -33,12 +34,18 @@ class Suspect:
 
     Attributes:
         closeup: what labels.csv says, None when it says nothing.
+        box: what labels.csv says of where the subject is; empty when it says nothing.
+        boxes: of the animals found in a photo of the subject, `x0 y0 x1 y1` as labels.csv would say it.
+        chosen: the number of the one that is taken for her, from 0; None where it is none of them.
     """
 
     path: str
     label: str
     kind: str
     closeup: bool | None
+    box: str
+    boxes: list[str]
+    chosen: int | None
     sort: str
     score: float
     reason: str
@@ -94,6 +101,9 @@ class Review:
                 label=row["label"],
                 kind=row["kind"],
                 closeup=None if pd.isna(row["closeup"]) else bool(row["closeup"]),
+                box=row["box"],
+                boxes=[box_text(box) for box in row["boxes"]],
+                chosen=row["chosen"],
                 sort=row["sort"],
                 score=float(row["score"]),
                 reason=row["reason"],
@@ -126,15 +136,18 @@ class Review:
         digest = hashlib.sha256(name.encode()).hexdigest()[:24]
         return self.album.derived / "thumbnails" / f"{digest}-{size_px}.jpg"
 
-    def correct(self, path: str, label: str | None, closeup: bool | None) -> None:
-        """Write a correction to labels.csv.
+    def correct(
+        self, path: str, label: str | None, closeup: bool | None, box: str | None = None
+    ) -> None:
+        """Write a correction to labels.csv; what is None stays as it is.
 
         Args:
-            label: `SUBJECT`, `not_SUBJECT`, `pets/KIND` or `drop`; None leaves it as it is.
+            label: `SUBJECT`, `not_SUBJECT`, `pets/KIND` or `drop`.
+            box: `x0 y0 x1 y1`, or `none` for the whole photo.
 
         Raises:
             NotListedError: not one of the suspects.
-            UserError: the label is none, or labels.csv cannot be written.
+            UserError: the label or the box is none, or labels.csv cannot be written.
         """
         self._require_listed(path)
         change = {}
@@ -142,6 +155,8 @@ class Review:
             change["label"] = self._known_label(label)
         if closeup is not None:
             change["closeup"] = "yes" if closeup else "no"
+        if box is not None:
+            change["box"] = box
         with self._lock:
             self._undo.append((path, self.album.correct(path, change)))
 

@@ -53,8 +53,9 @@ def _add_routes(app: FastAPI, review: Review) -> None:
         path: Annotated[str, Body()],
         label: Annotated[str | None, Body()] = None,
         closeup: Annotated[bool | None, Body()] = None,
+        box: Annotated[str | None, Body()] = None,
     ) -> Corrected:
-        review.correct(path, label, closeup)
+        review.correct(path, label, closeup, box)
         return Corrected(path=path)
 
     @app.post("/undo")

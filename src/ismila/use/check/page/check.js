@@ -1,8 +1,8 @@
 // The page of `ismila check`. window.ALBUM is there in the still page; the served one asks for it and may write.
 const still = window.ALBUM !== undefined;
 const album = still ? window.ALBUM : await (await fetch("album.json")).json();
-const names = { label: "probable label errors", duplicate: "near-duplicates", far: "far away", blurred: "blurred",
-  tiny: "small", unreadable: "unreadable" };
+const names = { label: "probable label errors", duplicate: "near-duplicates",
+  animal: "which animal?", far: "far away", blurred: "blurred", tiny: "small", unreadable: "unreadable" };
 const find = (id) => document.getElementById(id);
 const list = find("photos");
 const say = (text) => { find("live").textContent = text; };
@@ -20,28 +20,131 @@ const shown = (photo) => photo.label === "subject" ? album.subject : photo.label
   ? `not ${album.subject}` : photo.kind;
 
 function card(photo, at) {
-  const image = element("img", { alt: "", loading: "lazy",
-    src: still ? photo.src || "data:," : `photo?path=${encodeURIComponent(photo.path)}` });
+  const image = element("img", { alt: "", loading: "lazy", draggable: "false", src: source(photo, false) });
+  const frame = element("div", { class: "frame" }, image);
+  image.addEventListener("load", () => {
+    if (image.naturalHeight) frame.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+  });
   const now = element("p", { class: "now" });
   const words = element("div", { class: "words" }, element("p", { class: "reason" }, photo.reason),
     element("p", { class: "path" }, `${photo.path} · ${shown(photo) || "no label"}`), now);
   const item = element("li", { tabindex: at === 0 ? "0" : "-1", "aria-label": `${photo.path}: ${photo.reason}` },
-    image, words);
-  Object.assign(item, { photo, now });
-  if (!still) {
-    const buttons = element("div", { class: "buttons" });
-    for (const [key, text] of [["m", album.subject], ["n", `not ${album.subject}`], ["p", "other animal"],
-      ["c", "close-up or not"], ["x", "drop"]]) {
-      const button = element("button", { type: "button", tabindex: "-1" }, text);
-      button.addEventListener("click", () => act(item, key));
-      buttons.append(button);
-    }
-    item.append(buttons);
-  }
+    element("div", { class: "picture" }, frame), words);
+  Object.assign(item, { photo, now, frame, image, said: [] });
+  if (!still) item.append(buttons(item));
+  drawBoxes(item);
+  if (!still && isSubject(photo)) listenToDrags(item);
   item.addEventListener("focus", () => {
     for (const other of list.children) other.tabIndex = other === item ? 0 : -1;
   });
   return item;
+}
+
+const source = (photo, large) => still ? photo.src || "data:,"
+  : `photo?path=${encodeURIComponent(photo.path)}${large ? "&large=true" : ""}`;
+const isSubject = (photo) => photo.label === "subject";
+
+function buttons(item) {
+  const { photo } = item;
+  const keys = [["m", album.subject], ["n", `not ${album.subject}`], ["p", "other animal"], ["c", "close-up or not"],
+    ["x", "drop"]];
+  if (isSubject(photo) && (photo.sort === "animal" || photo.boxes.length > 1)) {
+    if (photo.boxes.length > 1) keys.push(...photo.boxes.map((_, at) => [`${at + 1}`, `animal ${at + 1}`]));
+    keys.push(["w", "whole photo"], ["b", "draw a box"]);
+  }
+  const row = element("div", { class: "buttons" });
+  for (const [key, text] of keys) {
+    const button = element("button", { type: "button", tabindex: "-1" }, text);
+    button.addEventListener("click", () => press(item, key));
+    row.append(button);
+  }
+  return row;
+}
+
+// What was said last of a column, since the page is open.
+const latest = (item, column) => item.said.findLast((change) => column in change)?.[column];
+
+// Which animal is taken, and the box that is none of them.
+function taken(item) {
+  const { photo } = item;
+  const box = latest(item, "box");
+  if (box === undefined && photo.chosen !== null) return { chosen: photo.chosen };
+  const text = box ?? photo.box;
+  const chosen = photo.boxes.indexOf(text);
+  return chosen >= 0 ? { chosen } : { own: text === "none" ? "" : text };
+}
+
+const area = ([x0, y0, x1, y1]) => (x1 - x0) * (y1 - y0);
+
+function place(made, [x0, y0, x1, y1]) {
+  for (const [side, value] of [["left", x0], ["top", y0], ["width", x1 - x0], ["height", y1 - y0]])
+    made.style[side] = `${value * 100}%`;
+}
+
+function drawBoxes(item) {
+  for (const old of item.frame.querySelectorAll(".box")) old.remove();
+  if (!isSubject(item.photo)) return;
+  const { chosen, own } = taken(item);
+  const boxes = item.photo.boxes.map((text, at) => [text.split(" ").map(Number), `${at + 1}`, at === chosen]);
+  if (own) boxes.push([own.split(" ").map(Number), "", true]);
+  boxes.sort(([a], [b]) => area(b) - area(a));  // a small one stays within reach
+  for (const [box, number, isTaken] of boxes) {
+    const about = `animal ${number || "in a box of yours"}${isTaken ? `, taken for ${album.subject}` : ""}`;
+    const made = number ? element("button", { type: "button", tabindex: "-1", "aria-label": about },
+      element("span", {}, number)) : element("div");
+    made.title = about;
+    made.className = isTaken ? "box taken" : "box";
+    place(made, box);
+    if (number) made.addEventListener("click", () => { if (!item.drew) press(item, number); });
+    item.frame.append(made);
+  }
+}
+
+function listenToDrags(item) {
+  const { frame } = item;
+  let from = null;
+  let made = null;
+  const at = (event) => {
+    const { left, top, width, height } = frame.getBoundingClientRect();
+    return [(event.clientX - left) / width, (event.clientY - top) / height].map((one) => Math.min(Math.max(one, 0), 1));
+  };
+  const drawn = (event) => {
+    const to = at(event);
+    return [0, 1].map((axis) => Math.min(from[axis], to[axis]))
+      .concat([0, 1].map((axis) => Math.max(from[axis], to[axis])));
+  };
+  const end = () => { made?.remove(); from = made = null; };
+  frame.addEventListener("pointerdown", (event) => {
+    // a finger that moves over a small picture scrolls the page
+    if (event.button === 0 && (event.pointerType !== "touch" || item.classList.contains("large"))) from = at(event);
+  });
+  frame.addEventListener("pointermove", (event) => {
+    if (from === null) return;
+    if (made === null && Math.sqrt(area(drawn(event))) * frame.clientWidth < 8) return;  // a click with a shaking hand
+    if (made === null) {
+      made = element("div", { class: "box taken" });
+      frame.append(made);
+      frame.setPointerCapture(event.pointerId);
+    }
+    place(made, drawn(event));
+  });
+  frame.addEventListener("pointerup", async (event) => {
+    const box = made === null ? null : drawn(event);
+    end();
+    if (box === null) return;
+    item.drew = true;  // what follows is no click on the animal below
+    setTimeout(() => { item.drew = false; });
+    await correct(item, { box: box.map((side) => Number(side.toFixed(4))).join(" ") });
+    item.focus({ preventScroll: true });
+  });
+  frame.addEventListener("pointercancel", end);
+}
+
+function enlarge(item) {
+  item.image.src = source(item.photo, item.classList.toggle("large"));
+  item.focus();
+  item.scrollIntoView({ block: item.classList.contains("large") ? "start" : "nearest" });
+  if (item.classList.contains("large")) say(`Draw a box around ${album.subject}; b makes it small again.`);
 }
 
 const visible = () => [...list.children].filter((item) => !item.hidden);
@@ -61,29 +164,54 @@ async function post(where, body) {
   return told;
 }
 
-async function act(item, key) {
-  const photo = item.photo;
+// A key, or its button.
+async function press(item, key) {
+  const box = key === "w" ? "none" : item.photo.boxes[key - 1];
+  if ("w123456789".includes(key)) {
+    if (!isSubject(item.photo) || box === undefined) return;
+    if (still) { say(lineFor(item.photo, box)); return; }
+  }
+  if (key === "b") { if (isSubject(item.photo)) enlarge(item); return; }
   const label = { m: album.subject, n: `not_${album.subject}`, p: `pets/${find("kind").value}`, x: "drop" }[key];
-  const body = { path: photo.path };
-  if (key === "c") body.closeup = !(item.closeup ?? photo.closeup ?? false);
-  else body.label = label;
-  if (await post("correction", body) === null) return;
-  if (key === "c") item.closeup = body.closeup;
-  const text = key === "c" ? (body.closeup ? "close-up" : "not a close-up") : word(label);
-  item.now.textContent = `now: ${text}`;
-  item.classList.add("settled");
-  say(`${photo.path}: ${text}`);
-  move(item, 1);
+  const change = key === "c" ? { closeup: !(latest(item, "closeup") ?? item.photo.closeup ?? false) }
+    : label ? { label } : { box };
+  if (await correct(item, change)) move(item, 1);
 }
+
+async function correct(item, change) {
+  if (await post("correction", { path: item.photo.path, ...change }) === null) return false;
+  item.said.push(change);
+  show(item);
+  say(`${item.photo.path}: ${inWords(item, change)}`);
+  return true;
+}
+
+function inWords(item, { label, closeup, box }) {
+  if (label !== undefined) return word(label);
+  if (closeup !== undefined) return closeup ? "close-up" : "not a close-up";
+  const at = item.photo.boxes.indexOf(box);
+  return box === "none" ? "the whole photo" : at < 0 ? "the box that was drawn" : `animal ${at + 1}`;
+}
+
+// What stands in labels.csv now, as far as it was said here.
+function show(item) {
+  const columns = ["label", "closeup", "box"].filter((column) => latest(item, column) !== undefined);
+  const words = columns.map((column) => inWords(item, { [column]: latest(item, column) }));
+  item.now.textContent = words.length ? `now: ${words.join(", ")}` : "";
+  item.classList.toggle("settled", words.length > 0);
+  drawBoxes(item);
+}
+
+const quoted = (text) => /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+const lineFor = (photo, box) => `A line for labels.csv (path,label,closeup,box,note): ${quoted(photo.path)},,,${box},`;
 
 async function undo() {
   const told = await post("undo", {});
   if (told === null) return;
   if (told.path === null) { say("Nothing to undo."); return; }
   const item = [...list.children].find((one) => one.photo.path === told.path);
-  item.now.textContent = "";
-  item.closeup = undefined;
-  item.classList.remove("settled");
+  item.said.pop();
+  show(item);
   item.hidden = false;
   item.focus();
   say(`${told.path}: undone`);
@@ -95,7 +223,8 @@ document.addEventListener("keydown", (event) => {
   const steps = { j: 1, ArrowRight: 1, ArrowDown: 1, k: -1, ArrowLeft: -1, ArrowUp: -1 };
   if (event.key in steps && current) { event.preventDefault(); move(current, steps[event.key]); }
   else if (!still && event.key === "u") undo();
-  else if (!still && current && "mnpcx".includes(event.key) && event.key.length === 1) act(current, event.key);
+  else if (current && (still ? "w123456789" : "mnpcxbw123456789").includes(event.key) && event.key.length === 1)
+    press(current, event.key);
 });
 
 const counts = {};
@@ -109,7 +238,9 @@ find("kind").append(...album.kinds.map((kind) => element("option", { value: kind
 for (const span of document.querySelectorAll(".subject")) span.textContent = album.subject;
 find("summary").textContent = album.photos.length === 0 ? `Nothing in ${album.root} looks wrong.`
   : `${album.photos.length} photos of ${album.root} look wrong, the worst first.`
-    + (still ? " `ismila check --serve` settles them." : " What you settle is written to labels.csv at once.");
-find("keys").hidden = find("kindlabel").hidden = still;
+    + (still ? " `ismila check --serve` settles them; here a click on an animal gives its line for labels.csv."
+      : " What you settle is written to labels.csv at once.");
+find("keys").hidden = find("kindlabel").hidden = find("undo").hidden = still;
+find("undo").addEventListener("click", undo);
 list.append(...album.photos.map(card));
 if (!still) list.firstElementChild?.focus();
