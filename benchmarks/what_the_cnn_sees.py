@@ -63,9 +63,7 @@ def main() -> None:
 def _measured(run: Recorded) -> pd.DataFrame:
     """The run's held-out photos: probability, what occlusion says, statistics, answers to changed photos."""
     root, classifier = Path(run.params["album.root"]), load_classifier(run.run_id)
-    explainer = Explainer(
-        classifier, pd.DataFrame({"path": [], "kind": []}), np.zeros((0, 1), np.float32)
-    )
+    explainer = Explainer.without_photos(classifier)
     rows = reported(load_predictions(run.run_id))
     images = np.stack([read_image(root / path, classifier.spec) for path in rows["path"]])
     grey = np.stack([np.asarray(Image.fromarray(i).convert("L").convert("RGB")) for i in images])

@@ -10,6 +10,7 @@ import pytest
 from conftest import call
 from recorded import predictions_of
 
+from ismila.evidence.deletion import PHOTOS
 from ismila.evidence.report import describe, page_of
 from ismila.photos.album import Album
 from ismila.runs.find import choose_run, load_classifier, load_predictions, read_run
@@ -51,6 +52,17 @@ def test_the_best_run_is_the_registered_champion_and_says_its_verdict(swept, pag
     [parent] = client.search_runs(["1"], "attributes.run_name LIKE 'sweep%'")
     assert parent.info.run_name == "sweep: mobilenet base,pets, 2 seeds"
     assert "against base: " in parent.data.tags["mlflow.note.content"]
+
+
+@pytest.mark.slow
+def test_the_page_says_whether_the_heat_map_tells_the_truth(page_path):
+    report = data_of(page_path)
+    hers = [photo["p"] for photo in report["photos"] if photo["label"] == "subject"]
+    deletion = report["deletion"]
+    assert deletion["n"] == len(hers) <= PHOTOS
+    for curve in deletion["curves"].values():
+        assert curve[0] == pytest.approx(np.mean(hers), abs=1e-4)  # nothing is hidden yet
+    assert deletion["areas"]["deletion"] < deletion["areas"]["insertion"]
 
 
 needs_chromium = pytest.mark.skipif(
@@ -156,6 +168,7 @@ def test_what_was_not_measured_is_said_and_no_axes_stand_empty(
         assert "NaN" not in text and "undefined %" not in text and "Infinity" not in text
         for sentence in (*sentences, "trained in one step"):
             assert sentence in text
+        assert ("takes the probability down faster" in text) == (counts[0] > 0)
         charts = page.locator(".main-svg").evaluate_all(
             "all => all.map((one) => one.closest('[id]').id)"
         )

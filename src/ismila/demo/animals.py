@@ -18,6 +18,8 @@ def _eye(b: Brush, x: float, y: float, size: float, colour: Colour) -> None:
 
 
 def _ear(b: Brush, build: Build, colour: Colour) -> None:
+    if build.lacks == "ears":
+        return
     b.blob(EARS[build.ears], colour)
     if build.ears != "flop":
         b.sub(0.05, 0.02, 0.6).blob(EARS[build.ears], mix(colour, PINK, 0.5))
@@ -136,6 +138,8 @@ def _leg(b: Brush, points: Corners, build: Build, colour: Colour, sock: Colour |
 
 
 def _tail(b: Brush, build: Build, coat: Coat, wag: float) -> None:
+    if build.lacks == "tail":
+        return
     line, thick = TAILS[build.tail]
     end = line[-1]
     tip: list[Mark] = [(oval(end[0], end[1], 0.13, 0.13), coat.tail_tip)] if coat.tail_tip else []

@@ -24,6 +24,8 @@ class Build:
     ears: str = "flop"
     tail: str = "sabre"
     upright: bool = False
+    lacks: str = ""
+    """`ears` or `tail` are not drawn; without another of `PARTS` it is the coat that differs."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,31 @@ SUBJECT = Coat(
     tail_tip=WHITE,
 )
 """The one dog of the demo album: its right ear and the patch round that eye black, a blaze, a saddle."""
+
+PARTS = ("ears", "tail", "patch", "blaze", "saddle", "muzzle", "chest", "socks")
+"""What the subject can be drawn without."""
+
+
+def subject_without(part: str) -> tuple[Build, Coat]:
+    """The subject without one of `PARTS`, or with all of them, "".
+
+    A mark that is gone has the colour of the coat. No random draw depends on it, so that nothing
+    else in a drawing changes.
+    """
+    base = SUBJECT.base
+    coats = {
+        "": SUBJECT,
+        "ears": SUBJECT,
+        "tail": SUBJECT,
+        "patch": replace(SUBJECT, patches=(None, None)),
+        "blaze": replace(SUBJECT, blaze=None),
+        "saddle": replace(SUBJECT, spots=()),
+        "muzzle": replace(SUBJECT, muzzle=base),
+        "chest": replace(SUBJECT, chest=base),
+        "socks": replace(SUBJECT, front_sock=None),
+    }
+    return replace(BUILDS["dog"], lacks=part), coats[part]
+
 
 BUILDS = {
     "dog": Build(),

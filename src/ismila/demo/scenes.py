@@ -135,19 +135,23 @@ class Frame:
         horizon: its height from the top, in pixels.
         light: the direction it comes from, of length 1.
         nudge: how far a burst's later shots are off the first, in pixels.
+        away: how many times as far away as else the figure stands.
+        without: one of `breeds.PARTS`, when the subject is drawn without it.
     """
 
     size: tuple[int, int]
     horizon: float
     light: tuple[float, float]
     nudge: Points
+    away: float = 1.0
+    without: str = ""
 
 
 def draw_figure(kind: str, frame: Frame, rng: Rng) -> Image.Image:
     """What the drawing is about, between far away and close up; nothing for a mere view."""
     width, height = frame.size
     far = rng.random()
-    share = rng.uniform(0.22, 0.42) if far < 0.35 else rng.uniform(0.42, 0.85)
+    share = (rng.uniform(0.22, 0.42) if far < 0.35 else rng.uniform(0.42, 0.85)) / frame.away
     scale = share * min(frame.size)
     ground = frame.horizon + (height - frame.horizon) * rng.uniform(0.1, 0.35)
     ground += share * 0.6 * height
@@ -186,10 +190,11 @@ def _draw_animal(
     if kind in ("bird", "butterfly"):
         flying = _draw_winged(kind, at, rng)
         return figure.whole if flying else on_ground(figure.whole, foot[1])
-    coat = breeds.SUBJECT if kind == "subject" else breeds.random_coat(kind, rng)
-    build = breeds.BUILDS["dog"] if kind == "subject" else breeds.random_build(kind, rng)
+    build, coat = _looks(kind, frame.without, rng)
     poses = ["stand", "sit", "lie", "front", "head"]
     pose = str(rng.choice(poses, p=[0.32, 0.14, 0.12, 0.18, 0.24]))
+    if pose == "head" and frame.away > 1:  # the rest of her, which a close-up cuts off, would show
+        pose = "stand"
     if pose == "head":
         unit = min(frame.size) * rng.uniform(0.2, 0.36)
         middle = (rng.uniform(0.36, 0.64), rng.uniform(0.4, 0.55))
@@ -205,6 +210,13 @@ def _draw_animal(
         smaller = at.sub(0, 0, min(0.8, 0.55 * frame.size[0] / scale))
         animals.animal_side(smaller, build, coat, rng, pose, left)
     return on_ground(figure.whole, foot[1])
+
+
+def _looks(kind: str, without: str, rng: Rng) -> tuple[breeds.Build, breeds.Coat]:
+    if kind == "subject":
+        return breeds.subject_without(without)
+    coat = breeds.random_coat(kind, rng)
+    return breeds.random_build(kind, rng), coat
 
 
 def _draw_winged(kind: str, at: Brush, rng: Rng) -> bool:

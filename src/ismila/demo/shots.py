@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -26,6 +27,9 @@ COUNTS = {
     "subject": 110, "things": 200, "dog": 90, "cat": 30, "goat": 22, "squirrel": 16, "bird": 18,
     "butterfly": 14, "bear": 16, "kangaroo": 14,
 }  # fmt: skip
+DIFFERS = 32
+"""Levels by which a channel must change for a pixel to be a part's: more than the coat's grain,
+less than any mark."""
 BURST_EVERY = 15
 """One scene in so many is a burst of three."""
 
@@ -80,35 +84,80 @@ def _rng(seed: int, name: str) -> Rng:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawing as a JPEG file, and where the subject is seen in it: 1-bit, of its size, or None."""
+    """A drawing as a JPEG file, and where the subject is seen in it: 1-bit, of its size, or None.
+
+    Drawn without a part, the outline is that of the part: where it would have been seen.
+    """
 
     jpeg: bytes
     outline: Image.Image | None
 
 
-def draw_shot(shot: Shot, seed: int) -> Drawing:
+@dataclass(frozen=True, kw_only=True)
+class Retake:
+    """What is changed when the subject's drawing is made again, from the same random draws.
+
+    Attributes:
+        without: one of `breeds.PARTS` that is left out.
+        away: how many times as far away she stands, with nothing before her. The picture has so
+            many times more pixels a side, so that she keeps hers; who showed her head only shows
+            all of her.
+    """
+
+    without: str = ""
+    away: int = 1
+
+
+AS_IT_IS = Retake()
+
+
+def draw_shot(shot: Shot, seed: int, retake: Retake = AS_IT_IS) -> Drawing:
     """Draw one scene as the shot sees it: a burst's later shots shake, nothing else differs."""
     rng = _rng(seed, shot.scene)
     shake = _rng(seed, f"{shot.scene} {shot.turn}")
-    width, height = SIZES_PX[rng.integers(len(SIZES_PX))]
-    size = (width * FINER, height * FINER)
+    across, down = SIZES_PX[rng.integers(len(SIZES_PX))]
+    width = across * retake.away
+    height = down * retake.away
+    finer = FINER if retake.away == 1 else 1  # a picture that large would take ten seconds
+    size = (width * finer, height * finer)
     angle = rng.uniform(-2.6, -0.5)
     light = (float(np.cos(angle)), float(np.sin(angle)))
     picture, horizon = draw_place(size, light, rng)
-    nudge = (shake.uniform(-5, 5, 2) if shot.turn else np.zeros(2)) * FINER
-    figure = draw_figure(shot.kind, Frame(size, horizon, light, nudge), rng)
+    nudge = (shake.uniform(-5, 5, 2) if shot.turn else np.zeros(2)) * finer
+    frame = Frame(size, horizon, light, nudge, retake.away)
+    figure, shape = _figure(shot, frame, retake.without, rng)
     picture.alpha_composite(figure)
     front = draw_front(size, light, rng)
+    if retake.away > 1:
+        front.putalpha(0)
     picture.alpha_composite(front)
-    outline = _seen(figure, front, (width, height)) if shot.kind == "subject" else None
+    outline = _seen(shape, front, (width, height)) if shot.kind == "subject" else None
     small = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
     return Drawing(_jpeg(develop(small, rng, shake), shot), outline)
 
 
-def _seen(figure: Image.Image, front: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Where the figure is seen behind what stands before it: 1-bit, of `size`."""
+def _figure(shot: Shot, frame: Frame, without: str, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    """The figure and its shape; without a part only what that covered is changed: its shape."""
+    again = deepcopy(rng)
+    whole = draw_figure(shot.kind, frame, rng)
+    if not without:
+        return whole, whole.getchannel("A")
+    bare = draw_figure(shot.kind, replace(frame, without=without), again)
+    part = _part(whole, bare)
+    return Image.composite(bare, whole, part), part
+
+
+def _part(figure: Image.Image, bare: Image.Image) -> Image.Image:
+    """Where the animal itself, not its shadow on the ground, differs from the bare one."""
+    levels = np.asarray(ImageChops.difference(figure, bare)).max(2)
+    opaque = np.asarray(figure.getchannel("A")) > 200
+    return Image.fromarray(((levels > DIFFERS) & opaque).astype(np.uint8) * 255)
+
+
+def _seen(shape: Image.Image, front: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Where a shape is seen behind what stands before it: 1-bit, of `size`."""
     behind = ImageChops.invert(front.getchannel("A"))
-    seen = ImageChops.multiply(figure.getchannel("A"), behind)
+    seen = ImageChops.multiply(shape, behind)
     small = seen.resize(size, Image.Resampling.BOX)
     return small.point(lambda a: 255 * (a > 127)).convert("1")
 

@@ -18,6 +18,7 @@ from ismila.evidence.heat import overlay, stretched
 from ismila.learning.classifier import WEIGHT, Classifier
 from ismila.learning.features import Encoder, Features, Identity
 from ismila.learning.graphs import Floats
+from ismila.learning.views import Views
 from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.images import (
@@ -102,6 +103,17 @@ class Explainer:
         self.classifier = classifier
         self.training = training
         self.features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-9)
+
+    @classmethod
+    def without_photos(cls, classifier: Classifier) -> Explainer:
+        """One that names no training photos."""
+        nothing = pd.DataFrame({"path": [], "sha256": [], "kind": []})
+        return cls(classifier, nothing, np.zeros((0, 1), np.float32))
+
+    def asked_about(self, views: Views) -> Pixels:
+        """The image that a photo's answer comes from."""
+        image: Pixels = views.images[self.classifier.judge([views])[0].image]
+        return image
 
     def explain(self, image: Pixels) -> Explanation:
         """Explain the answer for one image `[size_px, size_px, 3]`.
@@ -238,7 +250,7 @@ def _explainer(classifier: Classifier, rows: pd.DataFrame, features: Features) -
     """An explainer whose nearest photos are among `rows`, whose features are all there."""
     rows = rows.reset_index(drop=True)
     if not len(rows):
-        return Explainer(classifier, rows, np.zeros((0, 1), np.float32))
+        return Explainer.without_photos(classifier)
     shas = rows["sha256"].tolist()
     if classifier.encoder:
         x, photo = features.all_rows(shas)
@@ -285,7 +297,7 @@ def explanations(
         except PhotoError as error:
             yield Unreadable(photo, str(error))
             continue
-        explanation = explainer.explain(views.images[classifier.judge([views])[0].image])
+        explanation = explainer.explain(explainer.asked_about(views))
         picture = to / picture_name(photo, run.run_id)
         try:
             write_aside(picture, jpeg_bytes(draw(explanation, explainer, album), 88))

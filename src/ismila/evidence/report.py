@@ -16,6 +16,7 @@ from PIL import Image
 
 from ismila.evidence.compare import Change, figures_of, paired_change
 from ismila.evidence.context import Context, context_of
+from ismila.evidence.deletion import Deletion, deletion_of
 from ismila.evidence.explain import Explainer, Neighbour, draw_overlay, open_explainer
 from ismila.evidence.metrics import (
     Reliability,
@@ -146,6 +147,7 @@ class Report:
             cross-validation.
         kept_threshold: the classifier's own, which judges new photos.
         context: her photos as they are, with all but the animal greyed out, and with the animal.
+        deletion: her photos greyed out cell by cell.
         auroc: with the ends of its 95 % interval; None without a photo on one side.
     """
 
@@ -158,6 +160,7 @@ class Report:
     kept_threshold: float
     bars: list[Bar]
     context: list[Bar]
+    deletion: Deletion
     auroc: list[float | None]
     calibration: Calibration
     epochs: dict[str, list[float]]
@@ -170,7 +173,7 @@ def write_report(
 ) -> Path:
     """Write `<to>/<run>.html`, keep it with the run in MLflow (`report.html`), and return its path.
 
-    Nothing is computed again except explanations of the errors.
+    Nothing is computed again except explanations of the errors, and her photos with parts greyed out.
 
     Args:
         root: the run's album, when it has moved.
@@ -225,6 +228,7 @@ def describe(run: Recorded, album: Album, progress: Progress | None = None) -> R
         kept_threshold=float(classifier.threshold),
         bars=_bars(rates(held_out) | _stranger_rates(run)),
         context=_context_bars(context_of(held_out, classifier, album, progress)),
+        deletion=deletion_of(held_out, classifier, album, progress),
         auroc=[_or_none(value) for value in (auroc(held_out), *auroc_interval([held_out]))],
         calibration=_calibration(held_out, classifier),
         epochs=read_epochs(run.run_id),
@@ -348,8 +352,7 @@ def _shown(row: pd.Series, eyes: _Eyes, explained: bool) -> Shown:
         return shown
     # at the size that the run saw it: an animal in a thumbnail has too few pixels
     views = eyes.classifier.viewer.read(eyes.album.root / shown.path)
-    image = views.images[eyes.classifier.judge([views])[0].image]
-    explanation = eyes.explainer.explain(image)
+    explanation = eyes.explainer.explain(eyes.explainer.asked_about(views))
     heat = draw_overlay(explanation)
     return replace(
         shown,

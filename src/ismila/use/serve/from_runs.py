@@ -9,9 +9,6 @@ import time
 from collections import OrderedDict
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
 from ismila.evidence.explain import Explainer, open_explainer
 from ismila.photos import UserError
 from ismila.photos.album import Album
@@ -57,8 +54,7 @@ class RunModel:
                 album = self.album()
                 self._explainer = open_explainer(self.run, self.classifier, album, encode=False)
             except (UserError, OSError):  # the album has gone
-                nothing = pd.DataFrame({"path": [], "kind": []})
-                self._explainer = Explainer(self.classifier, nothing, np.zeros((0, 1), np.float32))
+                self._explainer = Explainer.without_photos(self.classifier)
 
     def explain(self, image: Pixels) -> Explained:
         """Heat, its test and the nearest photos; without these when the album is gone."""
