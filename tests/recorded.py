@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ismila.runs.record import RunDescription, RunResults, open_run, record_epochs, record_results
+from ismila.runs.record import RunDescription, RunResults, open_run, record
 
 
 class NoClassifier:
     """Enough of a classifier for runs that nobody asks."""
 
     threshold = 0.5
+
+    def __init__(self, subject: str = "mila") -> None:
+        self.subject = subject
 
     def save(self, folder: Path) -> None:
         folder.mkdir()
@@ -49,19 +52,18 @@ class Ledger:
         if loss is not None:
             figures["select_loss"] = loss
         with chdir(self.folder), open_run(description, self.uri) as run_id:
-            record_epochs(run_id, more.get("epochs", []))
             results = RunResults(
                 figures=figures,
                 predictions=table,
                 strangers=None,
-                classifier=classifier or NoClassifier(),
+                classifier=classifier or NoClassifier(subject),
                 config_yaml="seed: 0\n",
                 digest=tags["album"],
                 protocol=protocol,
                 summary=f"loss {loss}",
                 plots={},
             )
-            record_results(run_id, results)
+            record(run_id, more.get("epochs", []), results)
         return run_id
 
 

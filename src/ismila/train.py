@@ -15,7 +15,7 @@ import hydra
 
 from ismila.cli.border import call_hydra, past_hydra
 from ismila.cli.progress import progress
-from ismila.cli.terminal import leave
+from ismila.cli.terminal import leave, say
 from ismila.cli.training import end_sweep, is_first_process, print_run, read_album
 from ismila.runs import SWEEP
 from ismila.settings import register, settings_of
@@ -42,7 +42,7 @@ def run(config: DictConfig) -> float:
     from ismila.evidence.results import results_of
     from ismila.learning.training import train
     from ismila.photos.index import album_digest
-    from ismila.runs.record import describe, open_run, record_epochs, record_results
+    from ismila.runs.record import describe, open_run, record
     from ismila.runs.registry import crown
     from ismila.runs.sweep import open_sweep
 
@@ -58,11 +58,12 @@ def run(config: DictConfig) -> float:
         trained.classifier.run = run_id
         seconds = time.perf_counter() - started
         results = results_of(trained, seconds, OmegaConf.to_yaml(config), digest)
-        record_epochs(run_id, trained.epochs)
-        record_results(run_id, results)
+        sent = record(run_id, trained.epochs, results)
     # each seed of a sweep would be the newest in its turn: it is crowned once, at its end
-    is_champion = SWEEP not in os.environ and crown(settings.subject) == run_id
+    is_champion = sent and SWEEP not in os.environ and crown(settings.subject) == run_id
     print_run(trained, results.summary, seconds, is_champion)
+    if not sent:
+        say(f"MLflow does not answer any more: run {run_id[:8]} waits; `ismila sync` sends it")
     return results.figures.get("select_loss", float("inf"))
 
 

@@ -24,12 +24,28 @@ from ismila.cli import (
     report,
     scan,
     serve,
+    sync,
     ui,
 )
 from ismila.cli.terminal import leave, say
 from ismila.photos import UserError, WrongUsageError
 
-VERBS = (fetch, index, add, check, demo, predict, scan, serve, export, explain, report, compare, ui)
+VERBS = (
+    fetch,
+    index,
+    add,
+    check,
+    demo,
+    predict,
+    scan,
+    serve,
+    export,
+    explain,
+    report,
+    compare,
+    sync,
+    ui,
+)
 """In the order in which `ismila --help` lists them."""
 
 

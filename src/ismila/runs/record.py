@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import mlflow
 import pandas as pd
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 
 from ismila.photos import UserError
 from ismila.photos.workplace import Workplace
+from ismila.runs.outbox import ARTIFACTS, Parcel, keep, pack, send, waits
 from ismila.runs.store import (
     answering,
     connect,
@@ -28,6 +29,7 @@ from ismila.runs.store import (
     first_line,
     new_workplace,
     process_tags,
+    tracking_uri,
     working,
 )
 from ismila.settings import RunSettings, flat
@@ -40,9 +42,8 @@ if TYPE_CHECKING:
 SOURCE = {MLFLOW_SOURCE_NAME: "ismila.train"}
 PACKAGE = Path(__file__).parents[1]
 LONGEST_PARAM = 500
-METRICS_A_CALL = 1000
-"""MLflow takes no more of them at once; of parameters it takes 100."""
 PARAMS_A_CALL = 100
+"""MLflow takes no more of them at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,8 @@ def open_run(description: RunDescription, uri: str | None = None) -> Iterator[st
         with answering():
             run_id = _start(client, description, process_tags(workplace))
         yield run_id
-        client.set_terminated(run_id, "FINISHED")
+        if not waits(run_id):
+            client.set_terminated(run_id, "FINISHED")
     except BaseException as error:
         _break_off(workplace, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
@@ -158,33 +160,45 @@ def _start(
     return str(run.info.run_id)
 
 
-def record_epochs(run_id: str, epochs: Sequence[Mapping[str, float]]) -> None:
-    """Log `loss, accuracy, val_loss, val_accuracy` of each epoch, in as few calls as MLflow
-    allows."""
-    metrics = [
-        Metric(name, value, int(epoch["timestamp_ms"]), step)
+def record(run_id: str, epochs: Sequence[Mapping[str, float]], results: RunResults) -> bool:
+    """Log `loss, accuracy, val_loss, val_accuracy` of each epoch, the figures, predictions.parquet,
+    classifier/, the plots, the config and the dataset.
+
+    Returns:
+        Whether MLflow has it; if not, it waits in `outbox.UNSENT` for `ismila sync`.
+
+    Raises:
+        UserError: it could not be kept either.
+    """
+    with working() as folder:
+        artifacts = folder / ARTIFACTS
+        artifacts.mkdir()
+        _write_artifacts(artifacts, results)
+        pack(_parcel(run_id, epochs, results), folder)
+        try:
+            send(folder)
+        except (MlflowException, OSError):
+            keep(folder, run_id)
+            return False
+    return True
+
+
+def _parcel(run_id: str, epochs: Sequence[Mapping[str, float]], results: RunResults) -> Parcel:
+    now = int(time.time() * 1000)
+    of_epochs = [
+        (name, value, int(epoch["timestamp_ms"]), step)
         for step, epoch in enumerate(epochs)
         for name, value in epoch.items()
         if name != "timestamp_ms"
     ]
-    client = mlflow.MlflowClient()
-    for start in range(0, len(metrics), METRICS_A_CALL):
-        client.log_batch(run_id, metrics=metrics[start : start + METRICS_A_CALL])
-
-
-def record_results(run_id: str, results: RunResults) -> None:
-    """Log the figures, predictions.parquet, classifier/, the plots, the config and the dataset."""
-    client = mlflow.MlflowClient()
-    now = int(time.time() * 1000)
-    figures = [Metric(name, value, now, 0) for name, value in results.figures.items()]
-    tags = [RunTag("protocol", results.protocol), RunTag(MLFLOW_RUN_NOTE, results.summary)]
-    client.log_batch(run_id, metrics=figures, tags=tags)
-    with working() as folder:
-        artifacts = folder / "artifacts"
-        artifacts.mkdir()
-        _write_artifacts(artifacts, results)
-        client.log_artifacts(run_id, str(artifacts))
-    _record_dataset(client, run_id, results)
+    return Parcel(
+        run_id=run_id,
+        subject=results.classifier.subject,
+        uri=tracking_uri(),
+        figures=[*of_epochs, *((name, value, now, 0) for name, value in results.figures.items())],
+        tags={"protocol": results.protocol, MLFLOW_RUN_NOTE: results.summary},
+        digest=results.digest,
+    )
 
 
 def _write_artifacts(folder: Path, results: RunResults) -> None:
@@ -196,16 +210,6 @@ def _write_artifacts(folder: Path, results: RunResults) -> None:
     (folder / "plots").mkdir()
     for name, figure in results.plots.items():
         figure.savefig(folder / "plots" / f"{name}.png", dpi=110, bbox_inches="tight")
-
-
-def _record_dataset(client: mlflow.MlflowClient, run_id: str, results: RunResults) -> None:
-    from mlflow.data.pandas_dataset import from_pandas
-    from mlflow.entities import DatasetInput, InputTag
-
-    table = results.predictions[["path", "fold", "label", "kind"]]
-    dataset = from_pandas(table, name="album", digest=results.digest)  # type: ignore[no-untyped-call]
-    context = [InputTag("mlflow.data.context", "training")]
-    client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), context)])
 
 
 def record_report(run_id: str, page: str) -> None:

@@ -1,0 +1,135 @@
+"""A run's results on their way to MLflow: packed on disk, sent, and kept when a server has gone.
+
+Whatever a run says is written down first, so that a server that goes away in the middle costs
+nothing: the folder waits in `mlruns/unsent`, and `ismila sync` sends it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from filelock import FileLock
+from mlflow.entities import Metric, RunTag
+
+from ismila.photos import UserError
+from ismila.runs.store import answering, connect
+
+UNSENT = Path("mlruns/unsent")
+RECORD = "record.json"
+ARTIFACTS = "artifacts"
+METRICS_A_CALL = 1000
+"""MLflow takes no more of them at once."""
+
+Figure = tuple[str, float, int, int]
+"""Name, value, time in milliseconds, step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parcel:
+    """What a run has to say besides its artifacts.
+
+    Attributes:
+        uri: of the tracking server that has the run.
+        figures: those of the epochs, and at step 0 those of the end.
+        digest: of the album; names the dataset. Empty: there is none to record.
+    """
+
+    run_id: str
+    subject: str
+    uri: str
+    figures: Sequence[Figure] = ()
+    tags: dict[str, str]
+    digest: str = ""
+
+
+def pack(parcel: Parcel, folder: Path) -> None:
+    """Write it into the folder, beside the `artifacts` that lie there."""
+    (folder / RECORD).write_text(json.dumps(asdict(parcel)), encoding="utf-8")
+
+
+def send(folder: Path) -> None:
+    """Log what lies there and end the run; twice is the same as once.
+
+    Raises:
+        MlflowException, OSError: the server does not take it.
+    """
+    parcel = _parcel_of(folder)
+    client = mlflow.MlflowClient()
+    tags = [RunTag(name, value) for name, value in parcel.tags.items()]
+    client.log_batch(parcel.run_id, tags=tags)
+    metrics = [Metric(*figure) for figure in parcel.figures]
+    for start in range(0, len(metrics), METRICS_A_CALL):
+        client.log_batch(parcel.run_id, metrics=metrics[start : start + METRICS_A_CALL])
+    artifacts = folder / ARTIFACTS
+    if artifacts.is_dir():
+        client.log_artifacts(parcel.run_id, str(artifacts))
+    if parcel.digest:
+        _record_dataset(client, parcel, artifacts / "predictions.parquet")
+
+
+def _parcel_of(folder: Path) -> Parcel:
+    return Parcel(**json.loads((folder / RECORD).read_text(encoding="utf-8")))
+
+
+def _record_dataset(client: mlflow.MlflowClient, parcel: Parcel, predictions: Path) -> None:
+    from mlflow.data.pandas_dataset import from_pandas
+    from mlflow.entities import DatasetInput, InputTag
+
+    table = pd.read_parquet(predictions, columns=["path", "fold", "label", "kind"])
+    dataset = from_pandas(table, name="album", digest=parcel.digest)  # type: ignore[no-untyped-call]
+    context = [InputTag("mlflow.data.context", "training")]
+    client.log_inputs(parcel.run_id, [DatasetInput(dataset._to_mlflow_entity(), context)])
+
+
+def keep(folder: Path, run_id: str) -> Path:
+    """Put what could not be sent where `sync` finds it.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    place = UNSENT / run_id
+    aside = UNSENT / f".{run_id}.part"
+    try:
+        UNSENT.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(folder, aside, dirs_exist_ok=True)
+        aside.rename(place)
+    except OSError as error:
+        raise UserError(
+            f"{UNSENT}: {error.strerror}; the results of run {run_id[:8]} are lost. Give it room "
+            "and the right to write, and train again"
+        ) from error
+    return place
+
+
+def waits(run_id: str) -> bool:
+    """Results of the run wait to be sent."""
+    return (UNSENT / run_id).is_dir()
+
+
+def sync(uri: str | None = None) -> Iterator[Parcel]:
+    """Send what waits, the oldest first; each is deleted once the server has it.
+
+    Args:
+        uri: of the server, where it has another address than when the runs began.
+
+    Raises:
+        UserError: a server does not answer; what was not sent goes on waiting.
+    """
+    if not UNSENT.is_dir():
+        return
+    with FileLock(UNSENT / "sync.lock"):
+        folders = [path.parent for path in UNSENT.glob(f"[!.]*/{RECORD}")]
+        for folder in sorted(folders, key=lambda path: path.stat().st_mtime):
+            parcel = _parcel_of(folder)
+            with answering():
+                client = connect(uri or parcel.uri)
+                send(folder)
+                client.set_terminated(parcel.run_id, "FINISHED")
+            shutil.rmtree(folder)
+            yield parcel
