@@ -40,6 +40,7 @@ TESTED_ELSEWHERE = {
     "cli/report.py": "cli/test_cli_verbs.py",
     "cli/scan.py": "cli/test_cli_verbs.py",
     "cli/serve.py": "cli/test_cli_verbs.py",
+    "cli/sync.py": "runs/test_outbox.py",
     "cli/ui.py": "cli/test_cli_verbs.py",
     "cli/training.py": "cli/test_training_output.py",
 }

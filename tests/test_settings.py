@@ -85,7 +85,7 @@ def test_the_same_is_refused_on_the_command_line():
         ("model.C=0", "model.C=0.0: expected a number above 0"),
         ("model.size_px=-5", "at least 32"),
         ("model.weights=imagenet", "bundled or torchvision"),
-        ("model.backbone=resnet", "mobilenet, efficientnet_lite0 or pair"),
+        ("model.backbone=resnet", "mobilenet, efficientnet_lite0, pair, timm:NAME"),
         ("model.detector=yolo", "nanodet or null"),
         ("data.balance=even", "weights, equal or none"),
         ("refit=some", "expected all or null"),

@@ -134,15 +134,24 @@ def test_what_a_scan_did(tmp_path, capsys):
 
 def test_suspects_as_lines_and_as_json(capsys):
     row = {"path": "a.jpg", "score": 0.5, "reason": "blurred", "suggested": "", "closeup": None}
-    table = pd.DataFrame([row, {**row, "path": "b.jpg", "suggested": "mila", "closeup": True}])
+    row |= {"sort": "quality", "boxes": [], "chosen": None}
+    hinted = {**row, "path": "b.jpg", "suggested": "mila", "closeup": True}
+    box = (0.0, 0.25, 0.5, 1.0)
+    which = {**row, "path": "c.jpg", "reason": "which of 2", "sort": "animal"}
+    which |= {"boxes": [box, (0.5, 0.5, 1.0, 1.0)], "chosen": 0}
+    table = pd.DataFrame([row, hinted, which])
+    table["chosen"] = pd.Series([None, None, 0], dtype=object)
     check.print_suspects(table)
     assert capsys.readouterr().out.splitlines() == [
         "0.50  a.jpg: blurred",
         "0.50  b.jpg: blurred  (maybe mila)",
+        "0.50  c.jpg: which of 2; box in labels.csv: 0 0.25 0.5 1 (taken), 0.5 0.5 1 1, none"
+        " or x0 y0 x1 y1",
     ]
     check.print_suspects_as_json(table)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["closeup"] for line in lines] == [None, True]
+    assert [line["closeup"] for line in lines] == [None, True, None]
+    assert [line["chosen"] for line in lines] == [None, None, 0]
 
 
 def test_a_comparison_as_a_table_and_as_json(capsys):

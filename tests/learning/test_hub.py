@@ -50,11 +50,13 @@ def test_it_is_explained_by_hiding_and_is_not_exported(enough, folder):
         graph_of(trained.classifier)
 
 
-def test_its_own_colours_are_kept():
-    """A network gets the scaling that it was trained with."""
-    name = "timm:test_resnet"
-    with pytest.raises(SettingError, match=r"model.backbone=timm:test_resnet: timm cannot have it"):
-        image_spec_of(settings("model=reid", f"model.backbone={name}").model)
+def test_a_network_gets_the_colours_that_it_was_trained_with(tmp_path):
+    own = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
+    model = timm.create_model("test_resnet", num_classes=0, pretrained_cfg_overlay=own)
+    timm.models.save_for_hf(model, tmp_path, safe_serialization=True)
+    chosen = settings("model=reid", f"model.backbone='local-dir:{tmp_path}'").model
+    spec = image_spec_of(chosen)
+    assert (spec.mean, spec.std) == (own["mean"], own["std"])
 
 
 @pytest.mark.parametrize(
