@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ismila.runs.database import is_whole, workplaces
 from ismila.runs.record import RunDescription, RunResults, open_run, record
 
 
@@ -112,3 +113,9 @@ def predictions_of(subject, things, pets, seed=0, held_out_by="test", threshold=
             "used": False,
         }
     )
+
+
+def is_tidy(file: Path) -> bool:
+    """It is whole, and no process left anything beside it that `store.connect` would clear."""
+    place = workplaces(file)
+    return is_whole(file) and not (place.is_dir() and any(place.iterdir()))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import types
 
+import mlflow
 import pandas as pd
 import pytest
 from conftest import draw_photo
@@ -176,8 +177,10 @@ def test_a_comparison_as_a_table_and_as_json(capsys):
     assert first["test_fpr_pets"] is None
 
 
-def test_the_ui_is_mlflows_on_the_runs(monkeypatch, capsys):
+def test_the_ui_is_mlflows_on_the_runs(monkeypatch, capsys, tmp_path, ledger):
     called = []
+    ledger.run("watched")
+    monkeypatch.chdir(tmp_path)
 
     def run(command, check):
         called.append(command)
@@ -187,7 +190,12 @@ def test_the_ui_is_mlflows_on_the_runs(monkeypatch, capsys):
     assert main(["ui", "--port", "5001"]) == 3
     uri = ["--backend-store-uri", "sqlite:///mlruns/mlflow.db", "--port", "5001"]
     assert called == [[sys.executable, "-m", "mlflow", "ui", *uri]]
-    assert "http://127.0.0.1:5001/" in capsys.readouterr().out
+    assert "http://127.0.0.1:5001/#/experiments?" in capsys.readouterr().out
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", ledger.uri)
+    assert main(["ui", "--port", "5001", "--subject", "watched"]) == 3
+    experiment = mlflow.MlflowClient(ledger.uri).get_experiment_by_name("watched").experiment_id
+    page = f"http://127.0.0.1:5001/#/experiments/{experiment}/runs?viewStateShareKey=ismila"
+    assert page in capsys.readouterr().out
 
 
 def test_verbs_that_ask_a_run_say_how_to_make_one(tmp_path, monkeypatch, capsys):

@@ -12,11 +12,11 @@ from conftest import empty_store
 from mlflow.store.db.utils import _get_alembic_config, create_sqlalchemy_engine
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from recorded import at_once
+from recorded import at_once, is_tidy
 
 from ismila.photos import UserError
 from ismila.runs import database
-from ismila.runs.database import is_tidy, is_whole, make_whole, sqlite_file
+from ismila.runs.database import is_whole, make_whole, sqlite_file
 from ismila.runs.store import connect, experiment_of
 
 OLD_REVISION = "3500859a5d39"

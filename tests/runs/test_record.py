@@ -9,12 +9,12 @@ from types import SimpleNamespace
 
 import mlflow
 import pytest
-from recorded import NoClassifier, at_once, predictions_of
+from recorded import NoClassifier, at_once, is_tidy, predictions_of
 
 import ismila
 from ismila.photos import UserError
 from ismila.runs import record
-from ismila.runs.database import is_tidy, sqlite_file, workplaces
+from ismila.runs.database import sqlite_file, workplaces
 from ismila.runs.record import RunDescription, RunResults, ismila_commit, open_run, record_report
 from ismila.runs.store import connect
 

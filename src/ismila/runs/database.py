@@ -53,12 +53,6 @@ def is_whole(file: Path) -> bool:
         return False
 
 
-def is_tidy(file: Path) -> bool:
-    """It is whole, and no process left anything beside it that `store.connect` would clear."""
-    place = workplaces(file)
-    return is_whole(file) and not (place.is_dir() and any(place.iterdir()))
-
-
 def make_whole(file: Path) -> None:
     """Make the store where there is none, mend one that is half-made or of an older MLflow.
 

@@ -19,6 +19,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from ismila.photos import UserError
 from ismila.photos.workplace import Workplace, abandoned
 from ismila.runs.database import DATABASE, locked, make_whole, sqlite_file, workplaces
+from ismila.runs.view import view_tag
 
 ARTIFACTS = Path("mlruns/artifacts")
 TRAINING = {"mlflow.experimentKind": "custom_model_development"}
@@ -66,22 +67,29 @@ def tracking_uri() -> str:
 
 def experiment_of(client: mlflow.MlflowClient, subject: str) -> str:
     """The id of the subject's experiment, which is made when there is none."""
-    found = _experiment(client, subject)
+    found = find_experiment(client, subject)
     if found:
         return found
     local = tracking_uri().startswith("sqlite:")
     place = ARTIFACTS.resolve().as_uri() if local else None
     try:
-        return str(client.create_experiment(subject, place, TRAINING))
+        return str(client.create_experiment(subject, place, {**TRAINING, **view_tag()}))
     except MlflowException as error:
         if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
             raise
-        return _experiment(client, subject)  # another process was faster
+        return find_experiment(client, subject)  # another process was faster
 
 
-def _experiment(client: mlflow.MlflowClient, subject: str) -> str:
+def find_experiment(client: mlflow.MlflowClient, subject: str) -> str:
+    """The id of the subject's experiment, which gets the view that this version makes of it; empty
+    when there is none."""
     experiment = client.get_experiment_by_name(subject)
-    return str(experiment.experiment_id) if experiment else ""
+    if experiment is None:
+        return ""
+    for tag, value in view_tag().items():
+        if experiment.tags.get(tag) != value:
+            client.set_experiment_tag(experiment.experiment_id, tag, value)
+    return str(experiment.experiment_id)
 
 
 def new_workplace() -> Workplace:
