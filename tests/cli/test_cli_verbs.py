@@ -180,6 +180,7 @@ def test_a_comparison_as_a_table_and_as_json(capsys):
 def test_the_ui_is_mlflows_on_the_runs(monkeypatch, capsys, tmp_path, ledger):
     called = []
     ledger.run("watched")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # the ledger's
     monkeypatch.chdir(tmp_path)
 
     def run(command, check):
