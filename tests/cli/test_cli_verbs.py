@@ -47,6 +47,7 @@ def test_every_verb_explains_itself(verb, capsys):
         ["serve", "--run", "latest", "--model", "x.onnx"],
         ["predict", "--subject", "mila,../rex", "a.jpg"],
         ["scan", "--subject", "mila,", "library"],
+        ["index", "--subject", "caf\udce9"],
     ],
     ids=" ".join,
 )

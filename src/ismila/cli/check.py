@@ -12,6 +12,7 @@ from ismila.cli.options import CACHE, PHOTOS, SUBJECT, port_number
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say
 from ismila.photos.boxes import WHOLE, box_text
+from ismila.photos.names import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +64,7 @@ def print_suspects(suspects: pd.DataFrame) -> None:
     for row in suspects.to_dict("records"):
         hint = f"  (maybe {row['suggested']})" if row["suggested"] else ""
         boxes = f"; {boxes_of(row['boxes'], row['chosen'])}" if row["sort"] == "animal" else ""
-        print(f"{row['score']:.2f}  {row['path']}: {row['reason']}{hint}{boxes}")
+        print(one_line(f"{row['score']:.2f}  {row['path']}: {row['reason']}{hint}{boxes}"))
     say(f"{len(suspects)} photos to look at; `ismila check --serve` settles them with a key each")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ismila.cli.chosen_run import chosen_run
 from ismila.cli.options import ALBUM, JSON, RUN
+from ismila.photos.names import one_line
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -41,7 +42,7 @@ def call(args: argparse.Namespace) -> int:
     for result in explanations(args.photos, run, args.to, args.root):
         if isinstance(result, Unreadable):
             code = 1
-        line = _as_json(result) if args.json else _in_words(result, args.subject)
+        line = _as_json(result) if args.json else one_line(_in_words(result, args.subject))
         print(line, flush=True)
     return code
 

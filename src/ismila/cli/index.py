@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from ismila.cli.options import CACHE, PHOTOS, SUBJECT
 from ismila.cli.progress import progress
+from ismila.cli.terminal import say
+from ismila.photos.names import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +32,13 @@ def add_parser(verbs: Verbs) -> None:
 def call(args: argparse.Namespace) -> int:
     """Bring the album's index up to date."""
     from ismila.photos.album import Album
+    from ismila.photos.skipping import Skipping
 
-    print_index(Album.open(args.root, args.subject, args.cache).update(progress))
+    album = Album.open(args.root, args.subject, args.cache)
+    skipping = Skipping(args.root)
+    print_index(album.update(progress, skipping))
+    if words := skipping.words():
+        say(f"passed over: {words}")
     return 0
 
 
@@ -39,6 +46,6 @@ def print_index(index: pd.DataFrame) -> None:
     """Every photo with a problem, and how many there are of each kind."""
     for path, problem in zip(index["path"], index["problem"], strict=True):
         if problem:
-            print(f"{path}: {problem}")
+            print(one_line(f"{path}: {problem}"))
     for kind, n in Counter(index.loc[index["problem"] == "", "kind"]).most_common():
         print(f"{kind}: {n} photos")

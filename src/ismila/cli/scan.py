@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ismila.cli.chosen_run import chosen_runs
-from ismila.cli.options import RUN_OF_EACH
+from ismila.cli.options import RUN_OF_EACH, SKIPPING
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say, say_each
 
@@ -22,7 +22,7 @@ def add_parser(verbs: Verbs) -> None:
     """Add the verb to `ismila`."""
     parser = verbs.add_parser(
         "scan",
-        parents=[RUN_OF_EACH],
+        parents=[RUN_OF_EACH, SKIPPING],
         help="find the subject in a whole library; resumable, changes no photo",
     )
     parser.add_argument("root", type=Path, metavar="DIR")
@@ -45,10 +45,12 @@ def add_parser(verbs: Verbs) -> None:
 def call(args: argparse.Namespace) -> int:
     """Judge what is new in a library and write down what was found."""
     from ismila.use.ask.findings import check_link_folder
+    from ismila.photos.skipping import Skipping
     from ismila.use.ask.library import Library
 
     runs = chosen_runs(args)
-    with Library(args.root, args.state) as library:
+    skipping = Skipping(args.root, args.exclude, args.include_hidden)
+    with Library(args.root, args.state, skipping) as library:
         if args.link_to:
             check_link_folder(args.link_to, library.root)
         scan = _scan_of(library, runs)
@@ -58,6 +60,8 @@ def call(args: argparse.Namespace) -> int:
             say("stopped; nothing is lost: the same command goes on from here")
             return 130
         print_scanned(scanned, args.root)
+        if words := skipping.words():
+            say(f"passed over: {words}")
         scans = scan.scans()
         _write_tables(scans, args)
         failed = args.xmp and _write_sidecars(scans, args.root)

@@ -28,6 +28,7 @@ from ismila.photos.flickr import (
     normal_tag,
 )
 from ismila.photos.images import MAX_PIXELS, write_aside, written_aside
+from ismila.photos.names import as_text
 
 THREADS = 8
 WAITING = 4 * THREADS
@@ -349,7 +350,7 @@ def suffix_of(content: bytes) -> str:
 def _photos_here(root: Path) -> dict[str, str]:
     """Flickr's id -> path below the root of photos that are there, wherever a person put them."""
     return {
-        path.stem: path.relative_to(root).as_posix()
+        path.stem: as_text(path.relative_to(root).as_posix())
         for path in root.rglob("*")
         if path.stem.isdigit() and path.suffix in SUFFIX.values() and ".ismila" not in path.parts
     }

@@ -26,6 +26,8 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
+from ismila.photos.names import as_text
+
 MAX_PIXELS = 200_000_000
 """A photo of more pixels is refused before it is decoded: 200 MP is twice the largest phone
 camera."""
@@ -163,7 +165,7 @@ def _opened(source: Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
         raise PhotoError("not a picture") from error
     except Exception as error:  # Pillow's plug-ins raise almost anything on damaged input
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PhotoError(f"damaged: {what}") from error
+        raise PhotoError(f"damaged: {as_text(what)}") from error
 
 
 def _check_size(width_px: int, height_px: int, max_pixels: int) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ismila.photos import UserError
+from ismila.photos.names import as_text
 from ismila.use.ask.library import Judged, Scan
 from ismila.use.ask.sidecars import SidecarError, set_keyword, sidecar_of
 
@@ -48,7 +49,14 @@ def write_csv(file: Path, scan: Scan) -> int:
             count += judged.verdict == scan.classifier.subject
             probability = _in_digits(judged.probability)
             table.writerow(
-                (judged.path, probability, judged.verdict, threshold, scan.run, judged.error)
+                (
+                    as_text(judged.path),
+                    probability,
+                    judged.verdict,
+                    threshold,
+                    scan.run,
+                    judged.error,
+                )
             )
     return count
 
@@ -63,7 +71,7 @@ def _table(file: Path) -> Iterator[_Writer]:
     aside = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
+        with aside.open("w", newline="", encoding="utf-8") as out:
             yield csv.writer(out, lineterminator="\n")
         aside.replace(file)
     except OSError as error:
@@ -94,7 +102,7 @@ def write_pets_csv(file: Path, scans: Sequence[Scan]) -> dict[str, int]:
             for name, judged in zip(subjects, of_photo, strict=True):
                 counts[name] += judged.verdict == name
                 cells += [_in_digits(judged.probability), judged.verdict]
-            table.writerow((of_photo[0].path, *cells, of_photo[0].error))
+            table.writerow((as_text(of_photo[0].path), *cells, of_photo[0].error))
     return counts
 
 
