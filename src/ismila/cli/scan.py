@@ -44,8 +44,8 @@ def add_parser(verbs: Verbs) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Judge what is new in a library and write down what was found."""
-    from ismila.use.ask.findings import check_link_folder
     from ismila.photos.skipping import Skipping
+    from ismila.use.ask.findings import check_link_folder
     from ismila.use.ask.library import Library
 
     runs = chosen_runs(args)

@@ -143,8 +143,6 @@ def photo_format(content: bytes) -> str:
 @contextmanager
 def _opened(source: Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
     """A photo of one of `FORMATS` within the limits; what goes wrong is a PhotoError."""
-    if _is_heif(source) and not _heif_can_be_read():
-        raise PhotoError("HEIC: install the reader with: pip install 'ismila[heic]'")
     if isinstance(source, Path) and not source.is_file():
         raise PhotoError("not a regular file" if source.exists() else "file not found")
     try:
@@ -190,31 +188,12 @@ def _exif(photo: Image.Image) -> tuple[int, str]:
     return orientation, when.isoformat()
 
 
-def _is_heif(source: Path | bytes) -> bool:
-    if isinstance(source, Path):
-        return source.suffix.lower() in (".heic", ".heif")
-    return source[4:8] == b"ftyp" and source[8:12] in (
-        b"heic",
-        b"heix",
-        b"hevc",
-        b"heim",
-        b"heis",
-        b"mif1",
-        b"msf1",
-    )
-
-
 @lru_cache
-def _heif_can_be_read() -> bool:
-    try:
-        import pillow_heif
-    except ImportError:
-        return False
-    pillow_heif.register_heif_opener()
-    return True
-
-
 def _formats() -> list[str]:
+    """Those of `FORMATS` that can be read here: what the bytes say counts, not what a file is called."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 

@@ -32,6 +32,7 @@ SUFFIXES = frozenset(
         ".tiff",
         ".heic",
         ".heif",
+        ".hif",
         ".avif",
         ".ppm",
         ".pgm",

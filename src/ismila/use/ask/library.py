@@ -121,9 +121,10 @@ class Library:
     """A folder of photos and what classifiers have said of them.
 
     The state is one SQLite file, a row a photo and run, that counts while the photo's size and time
-    of change are the same; where only the time is another one, the content decides. Each batch is committed: a killed scan loses the batch it was at. A row
-    holds what the run says by itself, whoever else was asked in the same pass; beside these rows
-    stand the names that several runs gave together where more than one of them claimed a photo.
+    of change are the same; where only the time is another one, the content decides. Each batch is
+    committed: a killed scan loses the batch it was at. A row holds what the run says by itself,
+    whoever else was asked in the same pass; beside these rows stand the names that several runs gave
+    together where more than one of them claimed a photo.
 
     Args:
         root: the folder.
@@ -163,6 +164,9 @@ class Library:
         columns = [name for _, name, *_ in self._db.execute(f"pragma table_info({table})")]
         if "sha256" not in columns:
             self._db.execute(f"alter table {table} add column sha256 text not null default ''")
+            if table == "judged":  # by a version that could not read all that this one can
+                self._db.execute("delete from judged where error is not null")
+                self._db.commit()
 
     def photos(self) -> Iterator[str]:
         """The photos that are there, by path; counts anew what is passed over."""
