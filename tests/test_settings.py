@@ -128,6 +128,16 @@ def test_an_unknown_name_is_refused(override):
         settings(override)
 
 
+def test_a_folder_is_at_home_where_no_shell_has_said_so(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    chosen = settings("data.root='~/Fotos'", "data.cache='~/c'", "model.backbone='local-dir:~/m'")
+    assert (chosen.data.root, chosen.data.cache) == ("/home/ann/Fotos", "/home/ann/c")
+    assert chosen.model.backbone == "local-dir:/home/ann/m"
+    assert settings("data.root='~nobody at all/x'").data.root == "~nobody at all/x"
+    with pytest.raises(SettingError, match=r"data.root=: expected a folder"):
+        settings("data.root=")
+
+
 def test_they_cannot_be_changed_and_are_recorded_flat():
     chosen = settings("model=cnn", "data=closeups", "seed=0")
     with pytest.raises(AttributeError):

@@ -14,12 +14,14 @@ from math import isfinite
 from typing import Any, ClassVar
 
 from ismila.photos import UserError
+from ismila.photos.names import at_home
 
 SEEDS = 2**32 - 1
 """The largest seed that numpy and torch both take."""
 MOBILENET_BLOCKS = 19
 BUNDLED_BACKBONES = ("mobilenet", "efficientnet_lite0", "pair")
-HUBS = ("timm:", "hf-hub:", "local-dir:")
+LOCAL = "local-dir:"
+HUBS = ("timm:", "hf-hub:", LOCAL)
 """What a backbone's name begins with that timm gets from elsewhere."""
 
 
@@ -101,6 +103,15 @@ class DataSettings(_Checked):
     closeups_above: float | None = number(low=0, high=1)
     balance: str = choice("weights", "equal", "none")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("root", "cache"):
+            given = getattr(self, name)
+            if given is not None and not given.strip():
+                raise SettingError(f"data.{name}={given}: expected a folder, or null")
+            if given is not None:  # no shell does it after `data.root=`
+                object.__setattr__(self, name, str(at_home(given)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings(_Checked):
@@ -164,6 +175,9 @@ class FrozenSettings(ModelSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.backbone.startswith(LOCAL):
+            folder = at_home(self.backbone.removeprefix(LOCAL))
+            object.__setattr__(self, "backbone", f"{LOCAL}{folder}")
         if self.backbone not in BUNDLED_BACKBONES and not self.is_from_hub:
             choices = [*BUNDLED_BACKBONES, "timm:NAME", "hf-hub:OWNER/NAME", "local-dir:FOLDER"]
             raise SettingError(f"model.backbone={self.backbone}: expected {_one_of(choices)}")

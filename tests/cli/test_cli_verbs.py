@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -125,6 +126,20 @@ def test_what_a_fetch_did(tmp_path, capsys):
         "not fetched: 5 more",
         "the same command tries again what was not fetched",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["index", "~/a"], "root"), (["scan", "~/a"], "root"), (["add", "x", "--as=mila", "--root=~/a"], "root"),
+        (["scan", "x", "--csv=~/a"], "csv"), (["serve", "--model=~/a"], "model"), (["demo", "~/a"], "root"),
+        (["export", "--format=web", "--to=~/a"], "to"), (["check", "--cache=~/a"], "cache"), (["fetch", "--root=~/a"], "root"),
+    ],
+)  # fmt: skip
+def test_a_path_is_at_home_where_no_shell_has_said_so(words, name, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    args = vars(make_parser().parse_args(words))
+    assert Path("/home/ann/a") in (args[name], args.get("root_option"))
 
 
 def test_what_a_scan_did(tmp_path, capsys):

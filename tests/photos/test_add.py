@@ -3,7 +3,6 @@ import subprocess
 import sys
 import threading
 
-import pillow_heif
 import pytest
 from conftest import draw_photo
 from PIL import Image

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ismila.cli.options import PHOTOS, SKIPPING, SUBJECT
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say
+from ismila.photos.names import at_home
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -22,7 +23,7 @@ def add_parser(verbs: Verbs) -> None:
         parents=[SUBJECT, SKIPPING],
         help="bring your own photos into the album; never moves them",
     )
-    parser.add_argument("sources", nargs="+", type=Path, metavar="DIR")
+    parser.add_argument("sources", nargs="+", type=at_home, metavar="DIR")
     parser.add_argument(
         "--as", dest="place", required=True, metavar="LABEL", help="mila, not_mila or pets/KIND"
     )
@@ -31,7 +32,7 @@ def add_parser(verbs: Verbs) -> None:
     means.add_argument(
         "--link", dest="means", action="store_const", const="link", help="hard links only"
     )
-    parser.add_argument("--root", type=Path, default=PHOTOS)
+    parser.add_argument("--root", type=at_home, default=PHOTOS)
     parser.set_defaults(call=call)
 
 

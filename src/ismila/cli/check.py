@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ismila.cli.options import CACHE, PHOTOS, SUBJECT, port_number
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say
 from ismila.photos.boxes import WHOLE, box_text
-from ismila.photos.names import one_line
+from ismila.photos.names import at_home, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,11 +26,11 @@ def add_parser(verbs: Verbs) -> None:
         parents=[SUBJECT, CACHE],
         help="show what in the album looks wrong, worst first, and settle it",
     )
-    parser.add_argument("root", nargs="?", type=Path, default=None)
-    parser.add_argument("--root", dest="root_option", type=Path, default=None)
+    parser.add_argument("root", nargs="?", type=at_home, default=None)
+    parser.add_argument("--root", dest="root_option", type=at_home, default=None)
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="one JSON object a line")
-    shown.add_argument("--html", type=Path, metavar="FILE", help="write one page of thumbnails")
+    shown.add_argument("--html", type=at_home, metavar="FILE", help="write one page of thumbnails")
     shown.add_argument(
         "--serve", action="store_true", help="open a page on which a click or a key settles it"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ismila.cli.chosen_run import chosen_run
 from ismila.cli.options import ALBUM, JSON, RUN
-from ismila.photos.names import one_line
+from ismila.photos.names import at_home, one_line
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -25,9 +25,13 @@ def add_parser(verbs: Verbs) -> None:
         parents=[RUN, ALBUM, JSON],
         help="show what in a photo speaks for the subject, and test it",
     )
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", type=Path)
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", type=at_home)
     parser.add_argument(
-        "--to", type=Path, default=Path("explanations"), metavar="DIR", help="where the pictures go"
+        "--to",
+        type=at_home,
+        default=Path("explanations"),
+        metavar="DIR",
+        help="where the pictures go",
     )
     parser.set_defaults(call=call)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ismila.cli.options import CACHE, PHOTOS, SUBJECT
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say
-from ismila.photos.names import one_line
+from ismila.photos.names import at_home, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +24,7 @@ def add_parser(verbs: Verbs) -> None:
         parents=[SUBJECT, CACHE],
         help="read an album and name what is wrong with its photos",
     )
-    parser.add_argument("root", nargs="?", type=Path, default=PHOTOS)
+    parser.add_argument("root", nargs="?", type=at_home, default=PHOTOS)
     parser.set_defaults(call=call)
 
 

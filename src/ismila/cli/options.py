@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ismila.photos.names import is_text
+from ismila.photos.names import at_home, is_text
 
 if TYPE_CHECKING:
     Verbs: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -68,7 +68,7 @@ _WHICH_RUN: dict[str, Any] = {
 }
 RUN = _shared("--run", parents=(SUBJECT,), **_WHICH_RUN)
 RUN_OF_EACH = _shared("--run", parents=(SUBJECTS,), **_WHICH_RUN)
-ALBUM = _shared("--root", type=Path, help="the album, when it has moved since the run")
+ALBUM = _shared("--root", type=at_home, help="the album, when it has moved since the run")
 
 
 def _skipping() -> argparse.ArgumentParser:
@@ -88,4 +88,4 @@ def _skipping() -> argparse.ArgumentParser:
 
 SKIPPING = _skipping()
 JSON = _shared("--json", action="store_true", help="one JSON object a line")
-CACHE = _shared("--cache", type=Path, help="where derived files go (default: <root>/.ismila)")
+CACHE = _shared("--cache", type=at_home, help="where derived files go (default: <root>/.ismila)")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ismila.cli.chosen_run import chosen_runs
 from ismila.cli.options import JSON, RUN_OF_EACH
-from ismila.photos.names import one_line
+from ismila.photos.names import at_home, one_line
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -33,7 +33,7 @@ def add_parser(verbs: Verbs) -> None:
         "paths",
         nargs="+",
         metavar="PATH",
-        type=Path,
+        type=at_home,
         help="a photo, a folder, or - for a list on stdin",
     )
     parser.set_defaults(call=call)

@@ -11,6 +11,7 @@ from ismila.cli.chosen_run import chosen_runs
 from ismila.cli.options import RUN_OF_EACH, SKIPPING
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say, say_each
+from ismila.photos.names import at_home
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -25,17 +26,17 @@ def add_parser(verbs: Verbs) -> None:
         parents=[RUN_OF_EACH, SKIPPING],
         help="find the subject in a whole library; resumable, changes no photo",
     )
-    parser.add_argument("root", type=Path, metavar="DIR")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="a line for each photo")
+    parser.add_argument("root", type=at_home, metavar="DIR")
+    parser.add_argument("--csv", type=at_home, metavar="FILE", help="a line for each photo")
     parser.add_argument(
-        "--link-to", type=Path, metavar="ALBUM", help="a folder of links to the photos found"
+        "--link-to", type=at_home, metavar="ALBUM", help="a folder of links to the photos found"
     )
     parser.add_argument(
         "--xmp", action="store_true", help="add the subject as a keyword in XMP side files"
     )
     parser.add_argument(
         "--state",
-        type=Path,
+        type=at_home,
         metavar="FILE",
         help="what has been judged (default: under data/cache)",
     )

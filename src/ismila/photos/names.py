@@ -43,6 +43,14 @@ def from_cell(cell: str | bytes) -> str:
     return cell if isinstance(cell, str) else os.fsdecode(cell)
 
 
+def at_home(text: str) -> Path:
+    """A path as a person writes it: `~` is their home, also where no shell has replaced it."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # nobody is called so: a name that begins with ~
+        return Path(text)
+
+
 def require_text(folder: Path, what: str) -> None:
     """Raise UserError for a folder whose path cannot be written down: runs and indexes record it."""
     if not is_text(str(folder.resolve())):
