@@ -25,6 +25,23 @@ HUBS = ("timm:", "hf-hub:", LOCAL)
 """What a backbone's name begins with that timm gets from elsewhere."""
 
 
+STRATEGIES = (
+    "auto",
+    "ddp",
+    "ddp_find_unused_parameters_false",
+    "ddp_find_unused_parameters_true",
+    "fsdp",
+)
+PRECISIONS = (
+    *("16-true", "16-mixed", "bf16-true", "bf16-mixed", "32-true", "64-true"),
+    *("16", "bf16", "32", "64"),
+)
+STORES = re.compile(
+    r"(sqlite|mysql|postgresql|mssql)(\+\w+)?:\S+|(https?|file)://\S+|databricks\S*"
+)
+"""Addresses of MLflow's kinds of tracking store."""
+
+
 class SettingError(UserError):
     """A setting that a person gave and can put right; names it, what was expected and the choices."""
 
@@ -54,6 +71,11 @@ class _Checked:
     group: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
+        name = getattr(self, "name", "plain")
+        if not re.fullmatch(r"[^\W\d_][\w.-]{0,63}", name):
+            raise SettingError(
+                f"{self.group}name={name}: expected a word, which runs are listed by"
+            )
         for each in fields(self):
             value = getattr(self, each.name)
             if problem := _problem(value, each.metadata):
@@ -215,8 +237,8 @@ class TrainerSettings(_Checked):
     group: ClassVar[str] = "trainer."
     accelerator: str = choice("cpu", "gpu", "auto")
     devices: str
-    strategy: str
-    precision: str | None
+    strategy: str = choice(*STRATEGIES)
+    precision: str | None = choice(None, *PRECISIONS)
     max_epochs: int | None = number(low=1, high=100_000)
     limit_train_batches: int | None = number(low=1, high=1_000_000)
 
@@ -236,6 +258,14 @@ class TrackingSettings(_Checked):
 
     group: ClassVar[str] = "tracking."
     uri: str | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.uri is not None and not STORES.fullmatch(self.uri):
+            raise SettingError(
+                f"tracking.uri={self.uri}: expected sqlite:///FILE, http://HOST:PORT, another store that MLflow "
+                "knows, or null"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,7 +287,9 @@ class RunSettings(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not re.fullmatch(r"[^\W_.][^/\\\0]{0,99}", self.subject) or self.subject in (
+        if not re.fullmatch(
+            r"[^\W_.][^/\\\x00-\x1f\x7f\ud800-\udfff]{0,99}", self.subject
+        ) or self.subject in (
             "pets",
             "drop",
         ):

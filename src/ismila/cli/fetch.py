@@ -83,6 +83,11 @@ def print_fetched(fetched: Fetched, root: Path) -> None:
         f"{root}: new: {new}; here already: {fetched.here_already}; "
         f"left out by tag: {fetched.left_out}"
     )
+    if fetched.came < fetched.promised:
+        say(
+            f"Flickr's listing promised {fetched.promised} photos and gave {fetched.came}, however often it was "
+            "asked; the same command asks again"
+        )
     say_each("not fetched", fetched.failed)
     say_each("no longer on Flickr, kept here", fetched.gone)
     say_each("retagged on Flickr, left where it is", fetched.retagged)

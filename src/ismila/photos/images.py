@@ -143,9 +143,9 @@ def photo_format(content: bytes) -> str:
 @contextmanager
 def _opened(source: Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
     """A photo of one of `FORMATS` within the limits; what goes wrong is a PhotoError."""
-    if isinstance(source, Path) and not source.is_file():
-        raise PhotoError("not a regular file" if source.exists() else "file not found")
     try:
+        if isinstance(source, Path) and not source.is_file():
+            raise PhotoError("not a regular file" if source.exists() else "file not found")
         if isinstance(source, Path) and source.stat().st_size == 0:
             raise PhotoError("empty file")
         stream = io.BytesIO(source) if isinstance(source, bytes) else source

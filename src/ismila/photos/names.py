@@ -52,6 +52,12 @@ def at_home(text: str) -> Path:
 
 
 def require_text(folder: Path, what: str) -> None:
-    """Raise UserError for a folder whose path cannot be written down: runs and indexes record it."""
+    """Raise UserError for a folder whose path cannot be written down (runs and indexes record it), or is
+    too long for any folder."""
+    try:
+        folder.is_dir()
+    except OSError as error:
+        shown = f"{as_text(str(folder))[:40]}..."
+        raise UserError(f"{what}={shown}: {error.strerror}; give another folder") from error
     if not is_text(str(folder.resolve())):
         raise UserError(f"{what}={as_text(str(folder))}: its path is not UTF-8; rename the folder")

@@ -138,7 +138,7 @@ class Library:
     def __init__(
         self, root: Path, state: Path | None = None, skipping: Skipping | None = None
     ) -> None:
-        if not root.is_dir():
+        if not os.path.isdir(root):  # noqa: PTH112 - which no name is too long for
             raise UserError(f"{root}: no such folder; give the folder of a photo library")
         self.root = root
         self.skipping = skipping or Skipping(root)
