@@ -35,6 +35,12 @@ def add_parser(verbs: Verbs) -> None:
         "--xmp", action="store_true", help="add the subject as a keyword in XMP side files"
     )
     parser.add_argument(
+        "--xmp-name",
+        choices=("a.jpg.xmp", "a.xmp"),
+        default="a.jpg.xmp",
+        help="what a new side file of a.jpg is called; one that is there is used by either name",
+    )
+    parser.add_argument(
         "--state",
         type=at_home,
         metavar="FILE",
@@ -65,7 +71,7 @@ def call(args: argparse.Namespace) -> int:
             say(f"passed over: {words}")
         scans = scan.scans()
         _write_tables(scans, args)
-        failed = args.xmp and _write_sidecars(scans, args.root)
+        failed = args.xmp and _write_sidecars(scans, args)
     return 1 if failed or scanned.broken else 0
 
 
@@ -105,15 +111,15 @@ def _counted(photos: Mapping[str, int]) -> str:
     return ", ".join(f"{count} photos of {subject}" for subject, count in photos.items())
 
 
-def _write_sidecars(scans: Sequence[Scan], root: Path) -> bool:
+def _write_sidecars(scans: Sequence[Scan], args: argparse.Namespace) -> bool:
     """Write each subject's keyword into side files; True when one could not be written."""
     from ismila.use.ask.findings import write_sidecars
 
     failed: dict[str, None] = {}
     for scan in scans:
-        written = write_sidecars(scan)
+        written = write_sidecars(scan, args.xmp_name)
         subject = scan.classifier.subject
-        print(f"{root}: {written.photos} photos carry the keyword {subject} in a side file")
+        print(f"{args.root}: {written.photos} photos carry the keyword {subject} in a side file")
         failed |= dict.fromkeys(written.failed)
     say_each("no side file", list(failed))
     return bool(failed)

@@ -1,8 +1,20 @@
+import json
+import shutil
+import subprocess
 from xml.etree import ElementTree
 
 import pytest
 
-from ismila.use.ask.sidecars import DC, RDF, SidecarError, set_keyword, sidecar_of
+from ismila.use.ask.sidecars import (
+    DC,
+    HIERARCHY,
+    RDF,
+    SHORT,
+    TAGS,
+    SidecarError,
+    set_keyword,
+    sidecar_of,
+)
 
 PADDING = (" " * 100 + "\n") * 20
 PACKET = (
@@ -109,10 +121,107 @@ def test_a_side_file_that_is_none_is_left_as_it_is(tmp_path, content, reason):
     assert side.read_bytes() == content
 
 
+OTHERS = (
+    '   <lr:hierarchicalSubject xmlns:lr="http://ns.adobe.com/lightroom/1.0/">\n'
+    "    <rdf:Bag>\n     <rdf:li>places|beach</rdf:li>\n    </rdf:Bag>\n   </lr:hierarchicalSubject>\n"
+    '   <digiKam:TagsList xmlns:digiKam="http://www.digikam.org/ns/1.0/">\n'
+    "    <rdf:Seq>\n     <rdf:li>places/beach</rdf:li>\n    </rdf:Seq>\n   </digiKam:TagsList>\n"
+)
+
+
+def items(path, tag):
+    namespace, name = tag.split(" ")
+    return [
+        li.text for li in ElementTree.parse(path).iterfind(f".//{{{namespace}}}{name}//{{{RDF}}}li")
+    ]
+
+
+def test_a_keyword_joins_the_lists_of_other_programs_and_leaves_them_as_they_were(tmp_path):
+    side = tmp_path / "a.xmp"
+    before = PACKET.replace("  </rdf:Description>", OTHERS + "  </rdf:Description>").encode()
+    side.write_bytes(before)
+    set_keyword(side, "mila", True)
+    assert items(side, HIERARCHY) == ["places|beach", "mila"]
+    assert items(side, TAGS) == ["places/beach", "mila"]
+    once = side.read_bytes()
+    set_keyword(side, "mila", True)
+    assert side.read_bytes() == once
+    set_keyword(side, "mila", False)
+    assert side.read_bytes() == before
+
+
+def test_what_a_person_took_out_of_one_list_or_put_there_stays_so(tmp_path):
+    side = tmp_path / "a.xmp"
+    side.write_bytes(
+        PACKET.replace("  </rdf:Description>", OTHERS + "  </rdf:Description>").encode()
+    )
+    set_keyword(side, "mila", True)
+    text = side.read_text()
+    side.write_text(
+        text.replace("\n     <rdf:li>mila</rdf:li>\n    </rdf:Seq>", "\n    </rdf:Seq>")
+    )
+    set_keyword(side, "mila", True)
+    assert (items(side, HIERARCHY), items(side, TAGS)) == (
+        ["places|beach", "mila"],
+        ["places/beach"],
+    )
+    set_keyword(side, "places/beach", True)
+    set_keyword(side, "places/beach", False)
+    assert items(side, TAGS) == ["places/beach"]
+
+
+def test_a_file_with_our_keywords_only_gets_the_list_that_immich_reads(tmp_path):
+    side = tmp_path / "a.jpg.xmp"
+    set_keyword(side, "mila", True)
+    set_keyword(side, "rex", True)
+    assert items(side, TAGS) == keywords(side) == ["mila", "rex"]
+    set_keyword(side, "mila", False)
+    assert items(side, TAGS) == keywords(side) == ["rex"]
+    set_keyword(side, "rex", False)
+    assert b"digikam" not in side.read_bytes()
+    with_beach = tmp_path / "b.jpg.xmp"
+    with_beach.write_bytes(PACKET.encode())
+    set_keyword(with_beach, "mila", True)
+    assert items(with_beach, TAGS) == []  # a reader of that list would no longer see the beach
+
+
+@pytest.mark.parametrize("program", ["exiftool", "exiv2"])
+def test_other_programs_read_the_keywords(tmp_path, program):
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed")
+    old = tmp_path / "old.xmp"
+    old.write_bytes(
+        PACKET.replace("  </rdf:Description>", OTHERS + "  </rdf:Description>").encode()
+    )
+    new = tmp_path / "a.jpg.xmp"
+    for side in (old, new):
+        set_keyword(side, "Mila & Müller", True)
+    if program == "exiftool":
+        command = ["exiftool", "-j", "-Subject", "-HierarchicalSubject", "-TagsList", old, new]
+        said = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        assert said[0]["Subject"] == ["beach", "Mila & Müller"]
+        assert said[0]["HierarchicalSubject"] == ["places|beach", "Mila & Müller"]
+        assert said[0]["TagsList"] == ["places/beach", "Mila & Müller"]
+        assert said[1]["Subject"] == said[1]["TagsList"] == "Mila & Müller"
+        return
+    for side, subject, tags in ((old, "beach, ", "places/beach, "), (new, "", "")):
+        command = ["exiv2", "-PXkyt", side]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        lines = {
+            line.split(maxsplit=2)[0]: line.split(maxsplit=2)[1:] for line in said.splitlines()
+        }
+        assert lines["Xmp.dc.subject"] == ["XmpBag", f"{subject}Mila & Müller"]
+        assert lines["Xmp.digiKam.TagsList"] == ["XmpSeq", f"{tags}Mila & Müller"]
+
+
 def test_which_side_file_is_a_photos(tmp_path):
     photo = tmp_path / "a.jpg"
     assert sidecar_of(photo).name == "a.jpg.xmp"
+    assert sidecar_of(photo, SHORT).name == "a.xmp"
     (tmp_path / "a.xmp").touch()
     assert sidecar_of(photo).name == "a.xmp"
     (tmp_path / "a.jpg.xmp").touch()
     assert sidecar_of(photo).name == "a.jpg.xmp"
+    assert sidecar_of(photo, SHORT).name == "a.xmp"
+    (tmp_path / "a.xmp").unlink()
+    assert sidecar_of(photo, SHORT).name == "a.jpg.xmp"

@@ -14,7 +14,7 @@ from typing import Protocol
 from ismila.photos import UserError
 from ismila.photos.names import as_text
 from ismila.use.ask.library import Judged, Scan
-from ismila.use.ask.sidecars import SidecarError, set_keyword, sidecar_of
+from ismila.use.ask.sidecars import FULL, SidecarError, set_keyword, sidecar_of
 
 COLUMNS = ("path", "probability", "verdict", "threshold", "run", "error")
 """Of the table."""
@@ -184,17 +184,20 @@ def _link(link: Path, photo: Path, folder: Path) -> None:
     link.symlink_to(photo)
 
 
-def write_sidecars(scan: Scan) -> Written:
+def write_sidecars(scan: Scan, xmp_name: str = FULL) -> Written:
     """Put the subject's name among the keywords of XMP side files, and take out what no longer holds.
 
     A side file that several photos share (`a.xmp` beside `a.jpg` and `a.png`) gets the keyword when
     one of them shows the subject.
+
+    Args:
+        xmp_name: see `sidecar_of`.
     """
     subject = scan.classifier.subject
     photos_of: dict[Path, list[str]] = {}
     shown: dict[Path, int] = {}
     for judged in scan.results():
-        sidecar = sidecar_of(scan.library.root / judged.path)
+        sidecar = sidecar_of(scan.library.root / judged.path, xmp_name)
         photos_of.setdefault(sidecar, []).append(judged.path)
         shown[sidecar] = shown.get(sidecar, 0) + (judged.verdict == subject)
     written = Written()
