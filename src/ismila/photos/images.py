@@ -135,6 +135,12 @@ def read_header(content: bytes, max_pixels: int = MAX_PIXELS) -> Header:
         return Header(photo_format, width_px, height_px, taken)
 
 
+def is_stored_upright(path: Path) -> bool:
+    """Whether the pixels are stored as they are shown. Raises PhotoError."""
+    with _opened(path, MAX_PIXELS) as photo:
+        return _exif(photo)[0] == 1
+
+
 def photo_format(content: bytes) -> str:
     """What kind of picture the bytes are: JPEG, PNG, WEBP, ... Raises PhotoError."""
     return read_header(content).format

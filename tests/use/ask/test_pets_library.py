@@ -83,6 +83,7 @@ def test_one_pass_judges_for_all_and_the_next_has_nothing_to_do(library, stubs):
     assert (again.judged, again.before, again.broken) == (0, 4, 1)
     assert [stub.asked for stub in stubs.values()] == [3, 3]
     assert stubs["mila"].asked == 3
+    assert [one.box for one in scan.scans()[0].results()] == ["", "0 0 1 1", "", ""]
 
 
 def test_an_animal_that_both_claim_is_the_surer_ones_and_the_rows_stay_each_runs_own(
@@ -174,6 +175,7 @@ def test_a_state_of_an_older_version_is_read_on(library, stubs):
     scan.judge()
     for table in ("judged", "named"):
         library._db.execute(f"alter table {table} drop column sha256")
+    library._db.execute("alter table judged drop column box")
     library._db.commit()
     again = scan_of(Library(library.root, library.state), **stubs).judge()
     assert (again.judged, again.before, again.broken) == (0, 3, 1)

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 from xml.etree import ElementTree
@@ -12,6 +13,7 @@ from ismila.use.ask.sidecars import (
     SHORT,
     TAGS,
     SidecarError,
+    has_regions,
     set_keyword,
     sidecar_of,
 )
@@ -168,6 +170,75 @@ def test_what_a_person_took_out_of_one_list_or_put_there_stays_so(tmp_path):
     set_keyword(side, "places/beach", True)
     set_keyword(side, "places/beach", False)
     assert items(side, TAGS) == ["places/beach"]
+
+
+REGIONS = (
+    '   <mwg-rs:Regions xmlns:mwg-rs="http://www.metadataworkinggroup.com/schemas/regions/"'
+    ' xmlns:stDim="http://ns.adobe.com/xap/1.0/sType/Dimensions#"'
+    ' xmlns:stArea="http://ns.adobe.com/xmp/sType/Area#" rdf:parseType="Resource">\n'
+    '    <mwg-rs:AppliedToDimensions stDim:w="160" stDim:h="120" stDim:unit="pixel"/>\n'
+    "    <mwg-rs:RegionList>\n     <rdf:Bag>\n"
+    '      <rdf:li><rdf:Description mwg-rs:Name="Ann" mwg-rs:Type="Face"><mwg-rs:Area stArea:x="0.5"'
+    ' stArea:y="0.5" stArea:w="0.1" stArea:h="0.1" stArea:unit="normalized"/></rdf:Description></rdf:li>\n'
+    '      <rdf:li rdf:parseType="Resource"><mwg-rs:Name>Bob</mwg-rs:Name><mwg-rs:Type>Face</mwg-rs:Type>'
+    '<mwg-rs:Area stArea:x="0.2" stArea:y="0.2" stArea:w="0.1" stArea:h="0.1" stArea:unit="normalized"/>'
+    "</rdf:li>\n"
+    "     </rdf:Bag>\n    </mwg-rs:RegionList>\n   </mwg-rs:Regions>\n"
+)
+BOX = (0.1, 0.2, 0.5, 0.8)
+
+
+@pytest.fixture
+def with_regions(tmp_path):
+    side = tmp_path / "a.xmp"
+    side.write_bytes(
+        PACKET.replace("  </rdf:Description>", REGIONS + "  </rdf:Description>").encode()
+    )
+    return side
+
+
+def test_a_box_joins_the_regions_once_and_goes_again(with_regions):
+    before = with_regions.read_bytes()
+    assert has_regions(with_regions)
+    set_keyword(with_regions, 'Mila "M"', True, BOX)
+    once = with_regions.read_text()
+    assert once.count('mwg-rs:Type="Pet"') == 1
+    assert 'stArea:x="0.300000" stArea:y="0.500000" stArea:w="0.400000" stArea:h="0.600000"' in once
+    set_keyword(with_regions, 'Mila "M"', True, (0, 0, 1, 1))
+    assert with_regions.read_text() == once
+    set_keyword(with_regions, 'Mila "M"', False)
+    assert with_regions.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["Ann", "Bob"])
+def test_a_persons_own_region_is_left_alone(with_regions, name):
+    before = with_regions.read_bytes()
+    set_keyword(with_regions, name, True, BOX)
+    assert b'"Pet"' not in with_regions.read_bytes()
+    set_keyword(with_regions, name, False)
+    assert with_regions.read_bytes() == before
+
+
+def test_a_file_without_regions_gets_none(tmp_path):
+    side = tmp_path / "a.xmp"
+    side.write_bytes(PACKET.encode())
+    set_keyword(side, "mila", True, BOX)
+    assert not has_regions(side)
+    assert not has_regions(tmp_path / "none.xmp")
+
+
+def test_exiftool_and_exiv2_read_the_region(with_regions):
+    if not (shutil.which("exiftool") and shutil.which("exiv2")):
+        pytest.skip("exiftool or exiv2 is not installed")
+    set_keyword(with_regions, "Mila", True, BOX)
+    command = ["exiftool", "-j", "-n", "-RegionName", "-RegionType", "-RegionAreaX", with_regions]
+    [said] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert said["RegionName"] == ["Ann", "Bob", "Mila"]
+    assert said["RegionType"] == ["Face", "Face", "Pet"]
+    assert said["RegionAreaX"] == [0.5, 0.2, 0.3]
+    command = ["exiv2", "-PXkt", with_regions]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"RegionList\[3\]/mwg-rs:Name +Mila", said)
 
 
 def test_a_file_with_our_keywords_only_gets_the_list_that_immich_reads(tmp_path):

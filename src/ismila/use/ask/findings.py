@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Protocol
 
 from ismila.photos import UserError
+from ismila.photos.boxes import read_box
+from ismila.photos.images import Box, PhotoError, is_stored_upright
 from ismila.photos.names import as_text
 from ismila.use.ask.library import Judged, Scan
-from ismila.use.ask.sidecars import FULL, SidecarError, set_keyword, sidecar_of
+from ismila.use.ask.sidecars import FULL, SidecarError, has_regions, set_keyword, sidecar_of
 
 COLUMNS = ("path", "probability", "verdict", "threshold", "run", "error")
 """Of the table."""
@@ -196,15 +198,31 @@ def write_sidecars(scan: Scan, xmp_name: str = FULL) -> Written:
     subject = scan.classifier.subject
     photos_of: dict[Path, list[str]] = {}
     shown: dict[Path, int] = {}
+    boxes: dict[Path, str] = {}
     for judged in scan.results():
         sidecar = sidecar_of(scan.library.root / judged.path, xmp_name)
         photos_of.setdefault(sidecar, []).append(judged.path)
         shown[sidecar] = shown.get(sidecar, 0) + (judged.verdict == subject)
+        boxes[sidecar] = judged.box
     written = Written()
     for sidecar, photos in photos_of.items():
         try:
-            set_keyword(sidecar, subject, shown[sidecar] > 0)
+            box = None
+            if shown[sidecar] and len(photos) == 1 and has_regions(sidecar):
+                box = _stored_box(scan.library.root / photos[0], boxes[sidecar])
+            set_keyword(sidecar, subject, shown[sidecar] > 0, box)
             written.photos += shown[sidecar]
         except SidecarError as error:
             written.failed += [f"{photo}: {error}" for photo in photos]
     return written
+
+
+def _stored_box(photo: Path, box: str) -> Box | None:
+    """The box for a region; None where there is none, or the photo is stored turned.
+
+    Programs do not agree whether a region is one of the pixels as stored or as shown.
+    """
+    try:
+        return read_box(box) if box and is_stored_upright(photo) else None
+    except PhotoError:
+        return None

@@ -18,6 +18,7 @@ from ismila.learning.decision import pet_verdict
 from ismila.learning.features import BATCH, Progress, decode_ahead
 from ismila.learning.views import Views
 from ismila.photos import UserError
+from ismila.photos.boxes import box_text
 from ismila.photos.images import PhotoError
 from ismila.photos.labels import walk
 from ismila.photos.names import as_cell, from_cell
@@ -28,11 +29,12 @@ LOOKED_UP = 512
 """So many photos are looked up in the state at once."""
 _TABLES = {
     "judged": """create table if not exists judged (path text, size integer, mtime_ns integer, run text,
-  probability real, error text, sha256 text not null default '', primary key (path, run))""",
+  probability real, error text, sha256 text not null default '', box text not null default '',
+  primary key (path, run))""",
     "named": """create table if not exists named (path text, size integer, mtime_ns integer, runs text,
   names text, sha256 text not null default '', primary key (path, runs))""",
 }
-"""`path` is a name as `as_cell` keeps it; `sha256` is empty where an older version wrote the row."""
+"""`path` is a name as `as_cell` keeps it; `sha256` and `box` are empty where an older version wrote the row."""
 
 
 @dataclass
@@ -53,12 +55,14 @@ class Judged:
         probability: of the subject; None when the photo could not be read.
         verdict: in words; empty when the photo could not be read.
         error: why it could not be read, otherwise empty.
+        box: of the likeliest animal, as `box_text` says it; empty where the whole photo was asked.
     """
 
     path: str
     probability: float | None
     verdict: str
     error: str
+    box: str = ""
 
 
 class Version(NamedTuple):
@@ -76,6 +80,7 @@ class Row(NamedTuple):
     probability: float | None
     error: str | None
     sha256: str = ""
+    box: str = ""
 
 
 class NamedRow(NamedTuple):
@@ -162,6 +167,8 @@ class Library:
 
     def _bring_up_to_date(self, table: str) -> None:
         columns = [name for _, name, *_ in self._db.execute(f"pragma table_info({table})")]
+        if table == "judged" and "box" not in columns:
+            self._db.execute("alter table judged add column box text not null default ''")
         if "sha256" not in columns:
             self._db.execute(f"alter table {table} add column sha256 text not null default ''")
             if table == "judged":  # by a version that could not read all that this one can
@@ -179,11 +186,11 @@ class Library:
         Raises:
             UserError: the state cannot be written: the disk is full, or another scan holds it.
         """
-        values = [
-            (as_cell(row.path), *row.version, run, row.probability, row.error, row.sha256)
-            for row in rows
-        ]
-        self._insert("insert or replace into judged values (?, ?, ?, ?, ?, ?, ?)", values)
+        values = [(as_cell(row.path), *row.version, run, *row[2:]) for row in rows]
+        columns = "path, size, mtime_ns, run, probability, error, sha256, box"
+        self._insert(
+            f"insert or replace into judged ({columns}) values (?, ?, ?, ?, ?, ?, ?, ?)", values
+        )
 
     def keep_names(self, runs: str, rows: Iterable[NamedRow]) -> None:
         """Write down who is in photos that several runs claim.
@@ -226,7 +233,7 @@ class Library:
         """What the run has said of these photos, in whatever version they were."""
         marks = ",".join("?" * len(paths))
         query = (
-            "select path, size, mtime_ns, probability, error, sha256 from judged "
+            "select path, size, mtime_ns, probability, error, sha256, box from judged "
             f"where run = ? and path in ({marks})"
         )
         return {row.path: row for row in self._select(query, [run, *map(as_cell, paths)])}
@@ -234,7 +241,7 @@ class Library:
     def unchanged(self, run: str) -> Iterator[Row]:
         """What the run has said of the photos that are still there and the same, by path."""
         query = (
-            "select path, size, mtime_ns, probability, error, sha256 from judged "
+            "select path, size, mtime_ns, probability, error, sha256, box from judged "
             "where run = ? order by path"
         )
         for row in self._select(query, [run]):
@@ -255,9 +262,8 @@ class Library:
 
     def _select(self, query: str, values: Sequence[str | bytes]) -> Iterator[Row]:
         with closing(sqlite3.connect(self.state)) as db:
-            for cell, size, mtime_ns, probability, error, sha256 in db.execute(query, values):
-                version = Version(size, mtime_ns)
-                yield Row(from_cell(cell), version, probability, error, sha256)
+            for cell, size, mtime_ns, *said in db.execute(query, values):
+                yield Row(from_cell(cell), Version(size, mtime_ns), *said)
 
     def _cannot_write(self, error: Exception) -> UserError:
         return UserError(f"--state {self.state}: {error}; give a file that may be written")
@@ -369,7 +375,7 @@ class Scan:
             if row.probability is not None:
                 is_named = row.path not in self.others
                 verdict = pet_verdict(row.probability, threshold, subject, is_named)
-            yield Judged(row.path, row.probability, verdict, row.error or "")
+            yield Judged(row.path, row.probability, verdict, row.error or "", row.box)
 
     def read(self, path: Path) -> Views:
         """What the classifier is asked about. Raises PhotoError."""
@@ -387,7 +393,8 @@ class Scan:
         rows = []
         for path, judgement in zip(batch, judgements, strict=True):
             asked = pending.pop(path)
-            rows.append(Row(path, asked.version, judgement.probability, None, asked.sha256))
+            box = box_text(judgement.animals[0][0].box) if judgement.animals else ""
+            rows.append(Row(path, asked.version, judgement.probability, None, asked.sha256, box))
         self.library.keep(self.run, rows)
         batch.clear()
         return len(rows)

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from ismila.learning.features import Progress
+from ismila.photos.boxes import box_text
 from ismila.use.ask.library import (
     LOOKED_UP,
     Library,
@@ -100,6 +101,7 @@ class PetsScan:
                     together.subjects[subject].probability,
                     None,
                     asked[path].sha256,
+                    _box_of(subject, together),
                 )
                 for path, together in answers.items()
             ]
@@ -146,6 +148,12 @@ class PetsScan:
     def _is_claimed(self, subject: str, probability: float | None) -> bool:
         threshold = self.pets.classifiers[subject].threshold
         return probability is not None and probability >= threshold
+
+
+def _box_of(subject: str, together: Together) -> str:
+    """Of the animal that got the name; empty where none did."""
+    boxes = [animal.box for animal in together.animals if animal.name == subject]
+    return box_text(boxes[0]) if boxes else ""
 
 
 def _is_claimed_twice(together: Together) -> bool:

@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
-from ismila.photos.images import write_aside
+from ismila.photos.images import Box, write_aside
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 DC = "http://purl.org/dc/elements/1.1/"
@@ -32,6 +32,10 @@ ADDED = f"{OURS} added"
 """The keywords, and beside them those that a scan put there: only these are ever taken out again. A list
 of its own, since a mark on the keyword itself is something that Adobe's parser (exiv2, digiKam,
 darktable) refuses."""
+MWG = "http://www.metadataworkinggroup.com/schemas/regions/"
+AREA = "http://ns.adobe.com/xmp/sType/Area#"
+REGION_MARK = "mwg-rs:Regions"
+"""Of a region that we put among those of other programs."""
 PREFIXES = {
     SUBJECT: ("dc", DC, "subject"),
     HIERARCHY: ("lr", LIGHTROOM, "hierarchicalSubject"),
@@ -71,12 +75,23 @@ def sidecar_of(photo: Path, xmp_name: str = FULL) -> Path:
     return other if other.is_file() and not wanted.is_file() else wanted
 
 
-def set_keyword(sidecar: Path, keyword: str, wanted: bool) -> None:
+def has_regions(sidecar: Path) -> bool:
+    """Whether the side file says where in the photo somebody is, as the Metadata Working Group has it."""
+    try:
+        return MWG.encode() in sidecar.read_bytes().replace(b"\0", b"")  # also where it is UTF-16
+    except OSError:
+        return False
+
+
+def set_keyword(sidecar: Path, keyword: str, wanted: bool, box: Box | None = None) -> None:
     """Add `keyword` to the side file's `dc:subject` and to the lists of `JOINED` that it has, or take out
     what an earlier call added.
 
-    Every other byte stays. A keyword that a person put there is left alone, and one that a person took
-    out is not put back.
+    Where the file has regions, the box joins them under the keyword's name. Every other byte stays. A
+    keyword that a person put there is left alone, and one that a person took out is not put back.
+
+    Args:
+        box: where in the photo the subject is, in pixels as they are stored: of an upright photo.
 
     Raises:
         SidecarError: the side file is not XMP, or cannot be written.
@@ -88,6 +103,7 @@ def set_keyword(sidecar: Path, keyword: str, wanted: bool) -> None:
         encoding = _encoding_of(content)
         before = content.decode(encoding).encode()
         after = _changed(before, keyword, wanted)
+        after = _with_region(after, keyword, box) if wanted and box else after
         if after != before:
             write_aside(sidecar, after.decode().encode(encoding, "xmlcharrefreplace"))
     except expat.ExpatError as error:
@@ -128,6 +144,7 @@ class _Element:
     end: int = -1
     after: int = -1
     text: str = ""
+    attributes: dict[str, str] = field(default_factory=dict)
     children: list[_Element] = field(default_factory=list)
 
     def below(self, name: str) -> list[_Element]:
@@ -153,11 +170,11 @@ def _parse(text: bytes) -> _Element:
     above: list[_Element] = []
     roots: list[_Element] = []
 
-    def start(name: str, _: object) -> None:
+    def start(name: str, attributes: dict[str, str]) -> None:
         at = parser.CurrentByteIndex
         tag = _START_TAG.match(text, at)
         inside = tag.end() if tag else at
-        element = _Element(name, at, inside)
+        element = _Element(name, at, inside, attributes=attributes)
         (above[-1].children if above else roots).append(element)
         above.append(element)
 
@@ -190,7 +207,7 @@ def _changed(text: bytes, keyword: str, wanted: bool) -> bytes:
     change = _with if wanted else _without
     for tag in (SUBJECT, *JOINED):
         text = change(text, tag, keyword)
-    return text
+    return text if wanted else _without_region(text, keyword)
 
 
 def _mark(tag: str, keyword: str) -> str:
@@ -208,6 +225,52 @@ def _with(text: bytes, tag: str, keyword: str) -> bytes:
     if tag in JOINED and not _joins(root, tag, keyword):
         return text
     return _add(_add(text, tag, keyword), ADDED, mark)
+
+
+def _region_lists(root: _Element) -> list[_Element]:
+    lists = root.below(f"{MWG} RegionList")
+    return [bag for regions in lists for kind in LISTS for bag in regions.below(kind)]
+
+
+def _named_regions(root: _Element, name: str) -> list[_Element]:
+    """Regions of this name, which stands in an attribute or in an element of its own."""
+    regions = [item for bag in _region_lists(root) for item in bag.children]
+    return [region for region in regions if name in _region_names(region)]
+
+
+def _region_names(region: _Element) -> list[str]:
+    written = [element.text for element in region.below(f"{MWG} Name")]
+    inside = [region, *region.below(DESCRIPTION)]
+    return written + [element.attributes.get(f"{MWG} Name", "") for element in inside]
+
+
+def _with_region(text: bytes, keyword: str, box: Box) -> bytes:
+    root = _parse(text)
+    mark = f"{REGION_MARK} {keyword}"
+    lists = _region_lists(root)
+    is_settled = _named_regions(root, keyword) or _item(root, ADDED, mark)
+    if not lists or is_settled or not _item(root, ADDED, keyword):
+        return text
+    x0, y0, x1, y1 = box
+    sides = {"x": (x0 + x1) / 2, "y": (y0 + y1) / 2, "w": x1 - x0, "h": y1 - y0}
+    area = " ".join(f'stArea:{name}="{value:.6f}"' for name, value in sides.items())
+    region = (
+        f'<rdf:li xmlns:rdf="{RDF}"><rdf:Description xmlns:mwg-rs="{MWG}" xmlns:stArea="{AREA}" '
+        f'mwg-rs:Name={quoteattr(keyword)} mwg-rs:Type="Pet"><mwg-rs:Area {area} '
+        'stArea:unit="normalized"/></rdf:Description></rdf:li>'
+    )
+    return _add(_append(text, lists[0], region.encode()), ADDED, mark)
+
+
+def _without_region(text: bytes, keyword: str) -> bytes:
+    root = _parse(text)
+    mark = f"{REGION_MARK} {keyword}"
+    if not _item(root, ADDED, mark):
+        return text
+    for region in _named_regions(root, keyword)[:1]:
+        lead = len(_space_before(text, region))
+        text = text[: region.start - lead] + text[region.after :]
+    return _take_out(text, ADDED, mark)
 
 
 def _joins(root: _Element, tag: str, keyword: str) -> bool:
