@@ -92,6 +92,13 @@ def test_the_same_is_refused_on_the_command_line():
         ("seed=-1", "seed=-1"),
         ("trainer.devices=0", "a number from 1 or auto"),
         ("trainer.accelerator=abacus", "cpu, gpu or auto"),
+        ("trainer.strategy=abc", "auto, ddp, "),
+        ("trainer.precision=abc", "null, 16-true, "),
+        ("tracking.uri=nonsense://", "sqlite:///FILE, http://HOST:PORT"),
+        ("tracking.uri=abc", "sqlite:///FILE"),
+        ("tracking.uri=5", "sqlite:///FILE"),
+        ("data.name='a b'", "expected a word"),
+        ("model.name=''", "expected a word"),
         ("subject=not_mila", "does not begin with not_"),
         ("subject='mila,rex'", "several subjects are a run each"),
         ("subject=a/b", "the name of a folder"),
@@ -107,6 +114,64 @@ def test_what_was_expected_is_said(override, expected):
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
     assert isinstance(error.value, UserError)
+
+
+def leaves(config, prefix=""):
+    for key in config:
+        child = config._get_node(key)
+        if OmegaConf.is_config(child):
+            yield from leaves(child, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+FREE = ("data.root", "data.cache", "subject")
+"""Texts of a person's own: whether there is such a folder is seen when it is opened."""
+ABSURD = ["absurd", "", -3, 10**30, float("inf"), [1], "x" * 5000, "a\nb"]
+
+
+def test_no_key_of_any_config_takes_what_is_absurd(composed):
+    for config in (composed, config_of("model=cnn")):
+        keys = [key for key in leaves(config) if key not in FREE]
+        for key in (
+            keys if config is composed else ["model.name", "data.strangers", "model.size_px"]
+        ):
+            is_bool = isinstance(OmegaConf.select(config, key), bool)  # a number is true or false
+            words = ["absurd", float("inf")] if key.endswith(".name") else []
+            allowed = [-3, 10**30] if is_bool else words
+            assert [value for value in taken(config, key) if value not in allowed] == [], key
+
+
+def taken(config, key):
+    before = OmegaConf.select(config, key)
+    for value in ABSURD:
+        try:
+            OmegaConf.update(config, key, value)
+            settings_of(config)
+            yield value
+        except (SettingError, OmegaConfBaseException):
+            pass
+        finally:
+            OmegaConf.update(config, key, before)
+
+
+@pytest.mark.parametrize("subject", ["a\nb", "caf\udce9", "a\x1b[2J", "x" * 101])
+def test_a_subject_that_cannot_be_written_down_is_refused(composed, subject):
+    changed = copy.deepcopy(composed)
+    changed.subject = subject
+    with pytest.raises(SettingError, match="the name of a folder"):
+        settings_of(changed)
+
+
+def test_stores_and_precisions_that_there_are_are_taken():
+    for uri in (
+        "sqlite:///mlruns/mlflow.db",
+        "http://127.0.0.1:5000",
+        "postgresql+psycopg2://u:p@h/db",
+    ):
+        assert settings(f"tracking.uri='{uri}'").tracking.uri == uri
+    assert settings("trainer.precision=bf16-mixed", "trainer=ddp").trainer.precision == "bf16-mixed"
+    assert settings("trainer.precision=32").trainer.precision == "32"
 
 
 def test_settings_that_do_not_go_together():
@@ -126,6 +191,16 @@ def test_settings_that_do_not_go_together():
 def test_an_unknown_name_is_refused(override):
     with pytest.raises((SettingError, ConfigCompositionException, OmegaConfBaseException)):
         settings(override)
+
+
+def test_a_folder_is_at_home_where_no_shell_has_said_so(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    chosen = settings("data.root='~/Fotos'", "data.cache='~/c'", "model.backbone='local-dir:~/m'")
+    assert (chosen.data.root, chosen.data.cache) == ("/home/ann/Fotos", "/home/ann/c")
+    assert chosen.model.backbone == "local-dir:/home/ann/m"
+    assert settings("data.root='~nobody at all/x'").data.root == "~nobody at all/x"
+    with pytest.raises(SettingError, match=r"data.root=: expected a folder"):
+        settings("data.root=")
 
 
 def test_they_cannot_be_changed_and_are_recorded_flat():

@@ -14,13 +14,32 @@ from math import isfinite
 from typing import Any, ClassVar
 
 from ismila.photos import UserError
+from ismila.photos.names import at_home
 
 SEEDS = 2**32 - 1
 """The largest seed that numpy and torch both take."""
 MOBILENET_BLOCKS = 19
 BUNDLED_BACKBONES = ("mobilenet", "efficientnet_lite0", "pair")
-HUBS = ("timm:", "hf-hub:", "local-dir:")
+LOCAL = "local-dir:"
+HUBS = ("timm:", "hf-hub:", LOCAL)
 """What a backbone's name begins with that timm gets from elsewhere."""
+
+
+STRATEGIES = (
+    "auto",
+    "ddp",
+    "ddp_find_unused_parameters_false",
+    "ddp_find_unused_parameters_true",
+    "fsdp",
+)
+PRECISIONS = (
+    *("16-true", "16-mixed", "bf16-true", "bf16-mixed", "32-true", "64-true"),
+    *("16", "bf16", "32", "64"),
+)
+STORES = re.compile(
+    r"(sqlite|mysql|postgresql|mssql)(\+\w+)?:\S+|(https?|file)://\S+|databricks\S*"
+)
+"""Addresses of MLflow's kinds of tracking store."""
 
 
 class SettingError(UserError):
@@ -52,6 +71,11 @@ class _Checked:
     group: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
+        name = getattr(self, "name", "plain")
+        if not re.fullmatch(r"[^\W\d_][\w.-]{0,63}", name):
+            raise SettingError(
+                f"{self.group}name={name}: expected a word, which runs are listed by"
+            )
         for each in fields(self):
             value = getattr(self, each.name)
             if problem := _problem(value, each.metadata):
@@ -100,6 +124,15 @@ class DataSettings(_Checked):
     strangers: bool
     closeups_above: float | None = number(low=0, high=1)
     balance: str = choice("weights", "equal", "none")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("root", "cache"):
+            given = getattr(self, name)
+            if given is not None and not given.strip():
+                raise SettingError(f"data.{name}={given}: expected a folder, or null")
+            if given is not None:  # no shell does it after `data.root=`
+                object.__setattr__(self, name, str(at_home(given)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +197,9 @@ class FrozenSettings(ModelSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.backbone.startswith(LOCAL):
+            folder = at_home(self.backbone.removeprefix(LOCAL))
+            object.__setattr__(self, "backbone", f"{LOCAL}{folder}")
         if self.backbone not in BUNDLED_BACKBONES and not self.is_from_hub:
             choices = [*BUNDLED_BACKBONES, "timm:NAME", "hf-hub:OWNER/NAME", "local-dir:FOLDER"]
             raise SettingError(f"model.backbone={self.backbone}: expected {_one_of(choices)}")
@@ -201,8 +237,8 @@ class TrainerSettings(_Checked):
     group: ClassVar[str] = "trainer."
     accelerator: str = choice("cpu", "gpu", "auto")
     devices: str
-    strategy: str
-    precision: str | None
+    strategy: str = choice(*STRATEGIES)
+    precision: str | None = choice(None, *PRECISIONS)
     max_epochs: int | None = number(low=1, high=100_000)
     limit_train_batches: int | None = number(low=1, high=1_000_000)
 
@@ -222,6 +258,14 @@ class TrackingSettings(_Checked):
 
     group: ClassVar[str] = "tracking."
     uri: str | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.uri is not None and not STORES.fullmatch(self.uri):
+            raise SettingError(
+                f"tracking.uri={self.uri}: expected sqlite:///FILE, http://HOST:PORT, another store that MLflow "
+                "knows, or null"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +287,9 @@ class RunSettings(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not re.fullmatch(r"[^\W_.][^/\\\0]{0,99}", self.subject) or self.subject in (
+        if not re.fullmatch(
+            r"[^\W_.][^/\\\x00-\x1f\x7f\ud800-\udfff]{0,99}", self.subject
+        ) or self.subject in (
             "pets",
             "drop",
         ):

@@ -55,3 +55,11 @@ def test_a_story_that_ends_well_is_0_and_ctrl_c_is_130(monkeypatch, capsys):
     assert called(lambda config: 1.0, monkeypatch=monkeypatch) == 0
     assert called(stopped, monkeypatch=monkeypatch) == 130
     assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_a_path_that_hydra_would_misread_is_shown_with_its_quotes(monkeypatch, capsys):
+    assert called(lambda config: 0.0, "data.root=/a,b", monkeypatch=monkeypatch) == 1
+    assert capsys.readouterr().err == (
+        "error: data.root=/a,b: needs quotes inside the shell's; "
+        "write: python -m ismila.train \"data.root='/a,b'\"\n"
+    )

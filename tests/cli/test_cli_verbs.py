@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -47,6 +48,7 @@ def test_every_verb_explains_itself(verb, capsys):
         ["serve", "--run", "latest", "--model", "x.onnx"],
         ["predict", "--subject", "mila,../rex", "a.jpg"],
         ["scan", "--subject", "mila,", "library"],
+        ["index", "--subject", "caf\udce9"],
     ],
     ids=" ".join,
 )
@@ -124,6 +126,29 @@ def test_what_a_fetch_did(tmp_path, capsys):
         "not fetched: 5 more",
         "the same command tries again what was not fetched",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["index", "~/a"], "root"), (["scan", "~/a"], "root"), (["add", "x", "--as=mila", "--root=~/a"], "root"),
+        (["scan", "x", "--csv=~/a"], "csv"), (["serve", "--model=~/a"], "model"), (["demo", "~/a"], "root"),
+        (["export", "--format=web", "--to=~/a"], "to"), (["check", "--cache=~/a"], "cache"),
+        (["fetch", "--root=~/a"], "root"),
+    ],
+)  # fmt: skip
+def test_a_path_is_at_home_where_no_shell_has_said_so(words, name, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    args = vars(make_parser().parse_args(words))
+    assert Path("/home/ann/a") in (args[name], args.get("root_option"))
+
+
+@pytest.mark.parametrize("words", [["index"], ["scan"], ["add", "--as", "mila"]], ids=" ".join)
+def test_a_name_that_no_disk_takes_is_one_line(words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(scan, "chosen_runs", lambda args: {})
+    assert main([words[0], "x" * 5000, *words[1:]]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_what_a_scan_did(tmp_path, capsys):

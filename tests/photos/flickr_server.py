@@ -1,8 +1,10 @@
 """A server on loopback that speaks the part of Flickr's REST that `ismila fetch` uses, with faults to switch on."""
 
+import functools
 import gzip
 import io
 import json
+import random
 import threading
 import time
 from collections import Counter
@@ -21,6 +23,12 @@ def jpeg(seed: int, size=(340, 320)) -> bytes:
     out = io.BytesIO()
     Image.fromarray(pixels).resize(size).save(out, "JPEG", quality=80, comment=str(seed).encode())
     return out.getvalue()
+
+
+@functools.cache
+def bomb():
+    """Half a megabyte that unpacks to a hundred."""
+    return gzip.compress(bytes(100 * 2**20), 1)
 
 
 class FlickrServer:
@@ -134,6 +142,8 @@ class FlickrServer:
             key=lambda p: self.order * p["dateupload"],
         )
         size, number = min(int(form.get("per_page", 100)), 500), int(form.get("page", 1))
+        if self.happens("shuffled"):
+            random.Random(self.faults["shuffled"]).shuffle(found)
         if number > 1 and self.happens("page repeated"):
             number -= 1
         at = [i % 4000 for i in range((number - 1) * size, min(number * size, len(found)))]
@@ -141,7 +151,7 @@ class FlickrServer:
         return {
             "page": number,
             "pages": -(-len(found) // size),
-            "total": str(len(found)),
+            "total": str(len(found) + self.faults["never listed"]),
             "photo": listed,
         }
 
@@ -162,6 +172,9 @@ class FlickrServer:
             **urls,
         }
 
+    def body_of(self, photo_id):
+        return self.body or jpeg(self.ids[photo_id])
+
     def photo(self, handler, path):
         self.calls["photo"] += 1
         name = urlsplit(path).path.strip("/")
@@ -170,6 +183,10 @@ class FlickrServer:
             return self.send(handler, 200, jpeg(0), "image/jpeg")
         if photo_id not in self.ids or suffix != "w":
             return self.send(handler, 404, b"")
+        if self.happens("photo leads on"):
+            return self.send(handler, 302, bomb(), Location=path, Content_Encoding="gzip")
+        if self.happens("photo endless"):
+            return self.send(handler, 200, bomb(), Content_Encoding="gzip")
         time.sleep(self.slow_s)
         if photo_id == str(self.faults.get("unavailable")):
             return self.send(handler, 302, b"", Location=f"{self.address}/photo_unavailable.png")
@@ -180,7 +197,7 @@ class FlickrServer:
                 return self.send(
                     handler, status, b"", **({"Retry_After": "1"} if status == 429 else {})
                 )
-        body = self.body or jpeg(self.ids[photo_id])
+        body = self.body_of(photo_id)
         if self.happens("cut"):
             handler.send_response(200)
             handler.send_header("Content-Length", str(len(body)))

@@ -9,7 +9,7 @@ from PIL import Image
 from somebody import somebody
 
 from ismila.photos import UserError
-from ismila.photos.add import add_photos
+from ismila.photos.add import How, add_photos
 from ismila.photos.album import Album
 
 
@@ -92,7 +92,7 @@ def test_two_who_add_at_once_lose_no_photo(tmp_path):
     threads = [
         threading.Thread(
             target=add_photos,
-            args=(Album.open(tmp_path / "album", "mila"), [folder], "mila", "copy"),
+            args=(Album.open(tmp_path / "album", "mila"), [folder], "mila", How(means="copy")),
         )
         for folder in cameras
     ]
@@ -109,7 +109,7 @@ def test_what_a_killed_copy_left_is_cleared_and_nobody_elses(camera, tmp_path):
     folder.mkdir(parents=True)
     (folder / ".0123.add.part").write_bytes(b"half")
     (folder / ".IMG.jpg.part").write_bytes(b"of another program")
-    add_photos(Album.open(tmp_path / "album", "mila"), [camera], "mila", "copy")
+    add_photos(Album.open(tmp_path / "album", "mila"), [camera], "mila", How(means="copy"))
     assert [path.name for path in folder.glob(".*")] == [".IMG.jpg.part"]
 
 
@@ -117,7 +117,7 @@ def test_a_name_that_leads_nowhere_is_not_overwritten(camera, tmp_path):
     (tmp_path / "album/mila").mkdir(parents=True)
     (tmp_path / "album/mila/IMG.jpg").symlink_to("a disk that is not mounted")
     added = add_photos(
-        Album.open(tmp_path / "album", "mila"), [camera / "deep/er 0"], "mila", "copy"
+        Album.open(tmp_path / "album", "mila"), [camera / "deep/er 0"], "mila", How(means="copy")
     )
     assert added.copied == 1
     assert (tmp_path / "album/mila/IMG.jpg").is_symlink()

@@ -3,13 +3,17 @@ import random
 import subprocess
 import sys
 import time
+import tracemalloc
+from pathlib import Path
 
 import pandas as pd
 import pytest
-from flickr_server import NSID, FlickrServer, some_photos
+from flickr_server import NSID, FlickrServer, bomb, some_photos
 
-from ismila.photos.fetch import read_records
-from ismila.photos.flickr import Flickr, Keys, choose_url
+from ismila.cli.fetch import print_fetched
+from ismila.photos import UserError
+from ismila.photos.fetch import Fetched, read_records
+from ismila.photos.flickr import Downloads, FetchError, Flickr, Keys, choose_url
 from ismila.photos.images import aside_path
 
 
@@ -304,6 +308,63 @@ def test_an_answer_without_end_is_cut_off(tmp_path):
     assert ended.returncode == 1
     assert "an answer larger than 16 MiB" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("fault", "times", "outcome"),
+    [
+        ("photo leads on", 1, "a photo"),
+        ("photo leads on", 9, "leads from address to address"),
+        ("photo endless", 1, "larger than 64 MiB"),
+    ],
+)
+def test_no_body_is_unpacked_beyond_its_bound(fault, times, outcome):
+    bomb()
+    with FlickrServer(some_photos(1)) as server:
+        server.faults[fault] = times
+        tracemalloc.start()
+        try:
+            got = Downloads().get(f"{server.address}/1000_w.jpg")
+            said = "a photo" if got == server.body_of("1000") else "something else"
+        except FetchError as error:
+            said = str(error)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert outcome in said
+    assert peak < 90 * 2**20
+
+
+def test_brackets_without_end_are_no_answer(monkeypatch):
+    flickr = Flickr(Keys("goodkey", ""), "http://127.0.0.1:1/services/rest/", 0)
+    monkeypatch.setattr(flickr, "_answer", lambda method, params: b"[" * 100_000)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    with pytest.raises(UserError, match="an answer that is not JSON"):
+        flickr.call("flickr.people.getPhotos")
+
+
+def listed(server):
+    flickr = Flickr(Keys("goodkey", ""), f"{server.address}/services/rest/", 0)
+    found = [record.id for record in flickr.photos(NSID)]
+    return flickr, found
+
+
+def test_pages_that_shift_between_calls_lose_nothing():
+    with FlickrServer(some_photos(1200)) as server:
+        server.faults["shuffled"] = 10_000
+        flickr, found = listed(server)
+    assert len(found) == len(set(found)) == flickr.promised == flickr.came == 1200
+
+
+def test_a_listing_that_promises_more_than_it_gives_is_asked_once_more_and_that_is_said(capsys):
+    with FlickrServer(some_photos(3)) as server:
+        assert listed(server)[0].came == 3
+        assert server.calls["flickr.people.getPhotos"] == 1
+        server.faults["never listed"] = 2
+        flickr, found = listed(server)
+        assert (flickr.promised, len(found)) == (5, 3)
+        assert server.calls["flickr.people.getPhotos"] < 10
+    print_fetched(Fetched(promised=5, came=3), Path("a"))
+    assert "listing promised 5 photos and gave 3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("answer", [[], {"user": None}, {"user": "x"}, {"user": {"nsid": ""}}])

@@ -1,14 +1,17 @@
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from conftest import draw_photo
 from somebody import somebody
 
 from ismila.photos import UserError
+from ismila.photos.album import Album
 from ismila.photos.labels import (
     change_line,
     check_subject,
+    folder_kinds,
     folder_label,
     has_photos,
     read_album,
@@ -233,7 +236,21 @@ def test_a_name_that_is_not_utf8_is_a_problem_of_that_photo_only(root):
     except OSError:
         pytest.skip("this file system takes no such name")
     problems = {path: row.problem for path, row in by_path(root).items() if row.problem}
-    assert problems == {"mila/caf\\udce9.jpg": "its name is not UTF-8; rename it"}
+    assert problems == {"mila/caf\\xe9.jpg": "its name is not UTF-8; rename it"}
+
+
+def test_a_folder_whose_name_is_not_utf8_gives_no_kind_and_the_index_is_written(root):
+    try:
+        for folder in (b"caf\xe9", b"pets/caf\xe9"):
+            place = Path(os.fsdecode(os.fsencode(root) + b"/" + folder))
+            place.mkdir(parents=True)
+            (place / "a.jpg").write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    index = Album.open(root, "mila").update().set_index("path")
+    odd = index[index["problem"] == "its name is not UTF-8; rename it"]
+    assert list(odd.index) == ["caf\\xe9/a.jpg", "pets/caf\\xe9/a.jpg"]
+    assert folder_kinds(root, "mila") == ["cat", "other", "rex"]
 
 
 def test_hidden_files_are_no_photos(tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ismila.cli.overrides import misread
 from ismila.cli.terminal import say
 from ismila.photos import UserError
 
@@ -48,6 +50,9 @@ def call_hydra(entry: Callable[[], object], conf: Path) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    if problem := misread(sys.argv[1:]):
+        say(f"error: {problem}")
+        return 1
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing half a traceback
     try:
         entry()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ismila.cli.options import CACHE, PHOTOS, SUBJECT, port_number
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say
 from ismila.photos.boxes import WHOLE, box_text
+from ismila.photos.names import at_home, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,11 +26,11 @@ def add_parser(verbs: Verbs) -> None:
         parents=[SUBJECT, CACHE],
         help="show what in the album looks wrong, worst first, and settle it",
     )
-    parser.add_argument("root", nargs="?", type=Path, default=None)
-    parser.add_argument("--root", dest="root_option", type=Path, default=None)
+    parser.add_argument("root", nargs="?", type=at_home, default=None)
+    parser.add_argument("--root", dest="root_option", type=at_home, default=None)
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="one JSON object a line")
-    shown.add_argument("--html", type=Path, metavar="FILE", help="write one page of thumbnails")
+    shown.add_argument("--html", type=at_home, metavar="FILE", help="write one page of thumbnails")
     shown.add_argument(
         "--serve", action="store_true", help="open a page on which a click or a key settles it"
     )
@@ -63,7 +63,7 @@ def print_suspects(suspects: pd.DataFrame) -> None:
     for row in suspects.to_dict("records"):
         hint = f"  (maybe {row['suggested']})" if row["suggested"] else ""
         boxes = f"; {boxes_of(row['boxes'], row['chosen'])}" if row["sort"] == "animal" else ""
-        print(f"{row['score']:.2f}  {row['path']}: {row['reason']}{hint}{boxes}")
+        print(one_line(f"{row['score']:.2f}  {row['path']}: {row['reason']}{hint}{boxes}"))
     say(f"{len(suspects)} photos to look at; `ismila check --serve` settles them with a key each")
 
 

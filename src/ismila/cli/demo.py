@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ismila.cli.options import SUBJECT
 from ismila.cli.progress import progress
+from ismila.photos.names import at_home
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -17,7 +17,7 @@ def add_parser(verbs: Verbs) -> None:
     """Add the verb to `ismila`."""
     parser = verbs.add_parser("demo", parents=[SUBJECT], help="draw the demo album")
     parser.add_argument(
-        "root", nargs="?", type=Path, help="default: data/demo, for SUBJECT data/demo-SUBJECT"
+        "root", nargs="?", type=at_home, help="default: data/demo, for SUBJECT data/demo-SUBJECT"
     )
     parser.set_defaults(call=call)
 

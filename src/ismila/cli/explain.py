@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ismila.cli.chosen_run import chosen_run
 from ismila.cli.options import ALBUM, JSON, RUN
+from ismila.photos.names import at_home, one_line
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -24,9 +25,13 @@ def add_parser(verbs: Verbs) -> None:
         parents=[RUN, ALBUM, JSON],
         help="show what in a photo speaks for the subject, and test it",
     )
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", type=Path)
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", type=at_home)
     parser.add_argument(
-        "--to", type=Path, default=Path("explanations"), metavar="DIR", help="where the pictures go"
+        "--to",
+        type=at_home,
+        default=Path("explanations"),
+        metavar="DIR",
+        help="where the pictures go",
     )
     parser.set_defaults(call=call)
 
@@ -41,7 +46,7 @@ def call(args: argparse.Namespace) -> int:
     for result in explanations(args.photos, run, args.to, args.root):
         if isinstance(result, Unreadable):
             code = 1
-        line = _as_json(result) if args.json else _in_words(result, args.subject)
+        line = _as_json(result) if args.json else one_line(_in_words(result, args.subject))
         print(line, flush=True)
     return code
 

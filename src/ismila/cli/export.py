@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ismila.cli.chosen_run import chosen_run
 from ismila.cli.options import ALBUM, RUN
+from ismila.photos.names import at_home
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -20,10 +20,13 @@ def add_parser(verbs: Verbs) -> None:
         parents=[RUN, ALBUM],
         help="a run's classifier without ismila: one ONNX file, or a page for any host",
     )
-    parser.add_argument("--to", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--to", type=at_home, required=True, metavar="DIR")
     parser.add_argument("--format", choices=("onnx", "web"), required=True)
     parser.add_argument(
-        "--runtime", type=Path, metavar="FILE.tgz", help="onnxruntime-web as npm packs it, for web"
+        "--runtime",
+        type=at_home,
+        metavar="FILE.tgz",
+        help="onnxruntime-web as npm packs it, for web",
     )
     parser.set_defaults(call=call)
 

@@ -10,6 +10,7 @@ from ismila.cli.options import PHOTOS, SUBJECT, photo_count
 from ismila.cli.progress import transfer
 from ismila.cli.terminal import say, say_each
 from ismila.photos import UserError
+from ismila.photos.names import at_home
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -40,7 +41,7 @@ def add_parser(verbs: Verbs) -> None:
         metavar="N",
         help="at most N photos in all, the newest",
     )
-    parser.add_argument("--root", type=Path, default=PHOTOS)
+    parser.add_argument("--root", type=at_home, default=PHOTOS)
     parser.add_argument(
         "--login", action="store_true", help="let Flickr show your private photos, too; once"
     )
@@ -82,6 +83,11 @@ def print_fetched(fetched: Fetched, root: Path) -> None:
         f"{root}: new: {new}; here already: {fetched.here_already}; "
         f"left out by tag: {fetched.left_out}"
     )
+    if fetched.came < fetched.promised:
+        say(
+            f"Flickr's listing promised {fetched.promised} photos and gave {fetched.came}, however often it was "
+            "asked; the same command asks again"
+        )
     say_each("not fetched", fetched.failed)
     say_each("no longer on Flickr, kept here", fetched.gone)
     say_each("retagged on Flickr, left where it is", fetched.retagged)

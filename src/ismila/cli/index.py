@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ismila.cli.options import CACHE, PHOTOS, SUBJECT
 from ismila.cli.progress import progress
+from ismila.cli.terminal import say
+from ismila.photos.names import at_home, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,15 +24,20 @@ def add_parser(verbs: Verbs) -> None:
         parents=[SUBJECT, CACHE],
         help="read an album and name what is wrong with its photos",
     )
-    parser.add_argument("root", nargs="?", type=Path, default=PHOTOS)
+    parser.add_argument("root", nargs="?", type=at_home, default=PHOTOS)
     parser.set_defaults(call=call)
 
 
 def call(args: argparse.Namespace) -> int:
     """Bring the album's index up to date."""
     from ismila.photos.album import Album
+    from ismila.photos.skipping import Skipping
 
-    print_index(Album.open(args.root, args.subject, args.cache).update(progress))
+    album = Album.open(args.root, args.subject, args.cache)
+    skipping = Skipping(args.root)
+    print_index(album.update(progress, skipping))
+    if words := skipping.words():
+        say(f"passed over: {words}")
     return 0
 
 
@@ -39,6 +45,6 @@ def print_index(index: pd.DataFrame) -> None:
     """Every photo with a problem, and how many there are of each kind."""
     for path, problem in zip(index["path"], index["problem"], strict=True):
         if problem:
-            print(f"{path}: {problem}")
+            print(one_line(f"{path}: {problem}"))
     for kind, n in Counter(index.loc[index["problem"] == "", "kind"]).most_common():
         print(f"{kind}: {n} photos")

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ismila.photos.names import at_home, is_text
+
 if TYPE_CHECKING:
     Verbs: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -29,7 +31,7 @@ def photo_count(text: str) -> int:
 
 def subject_name(text: str) -> str:
     """A name that a folder can bear, since the subject's photos lie in one."""
-    if not text.strip() or "/" in text or text.startswith("."):
+    if not text.strip() or "/" in text or text.startswith(".") or not is_text(text):
         raise argparse.ArgumentTypeError(f"{text!r}: expected the name of a folder, such as mila")
     if "," in text:
         raise argparse.ArgumentTypeError(
@@ -66,6 +68,24 @@ _WHICH_RUN: dict[str, Any] = {
 }
 RUN = _shared("--run", parents=(SUBJECT,), **_WHICH_RUN)
 RUN_OF_EACH = _shared("--run", parents=(SUBJECTS,), **_WHICH_RUN)
-ALBUM = _shared("--root", type=Path, help="the album, when it has moved since the run")
+ALBUM = _shared("--root", type=at_home, help="the album, when it has moved since the run")
+
+
+def _skipping() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="pass over what matches, as a line of .gitignore would say it; may be repeated",
+    )
+    parser.add_argument(
+        "--include-hidden", action="store_true", help="look into hidden folders and files, too"
+    )
+    return parser
+
+
+SKIPPING = _skipping()
 JSON = _shared("--json", action="store_true", help="one JSON object a line")
-CACHE = _shared("--cache", type=Path, help="where derived files go (default: <root>/.ismila)")
+CACHE = _shared("--cache", type=at_home, help="where derived files go (default: <root>/.ismila)")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ismila.cli.chosen_run import chosen_runs
 from ismila.cli.options import JSON, RUN_OF_EACH
+from ismila.photos.names import at_home, one_line
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -32,7 +33,7 @@ def add_parser(verbs: Verbs) -> None:
         "paths",
         nargs="+",
         metavar="PATH",
-        type=Path,
+        type=at_home,
         help="a photo, a folder, or - for a list on stdin",
     )
     parser.set_defaults(call=call)
@@ -45,7 +46,7 @@ def call(args: argparse.Namespace) -> int:
     failed = False
     for answer in _answers(_with_listed(args.paths), chosen_runs(args)):
         failed = failed or isinstance(answer, Unread)
-        print(_as_json(answer) if args.json else _as_line(answer), flush=True)
+        print(_as_json(answer) if args.json else one_line(_as_line(answer)), flush=True)
     return 1 if failed else 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ismila.cli.chosen_run import chosen_run
 from ismila.cli.options import ALBUM, RUN
 from ismila.cli.progress import progress
+from ismila.photos.names import at_home
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -19,7 +20,7 @@ def add_parser(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "report", parents=[RUN, ALBUM], help="write one page that says how far a run can be trusted"
     )
-    parser.add_argument("--to", type=Path, default=Path("reports"), metavar="DIR")
+    parser.add_argument("--to", type=at_home, default=Path("reports"), metavar="DIR")
     parser.set_defaults(call=call)
 
 

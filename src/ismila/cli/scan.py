@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ismila.cli.chosen_run import chosen_runs
-from ismila.cli.options import RUN_OF_EACH
+from ismila.cli.options import RUN_OF_EACH, SKIPPING
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say, say_each
+from ismila.photos.names import at_home
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -22,20 +23,26 @@ def add_parser(verbs: Verbs) -> None:
     """Add the verb to `ismila`."""
     parser = verbs.add_parser(
         "scan",
-        parents=[RUN_OF_EACH],
+        parents=[RUN_OF_EACH, SKIPPING],
         help="find the subject in a whole library; resumable, changes no photo",
     )
-    parser.add_argument("root", type=Path, metavar="DIR")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="a line for each photo")
+    parser.add_argument("root", type=at_home, metavar="DIR")
+    parser.add_argument("--csv", type=at_home, metavar="FILE", help="a line for each photo")
     parser.add_argument(
-        "--link-to", type=Path, metavar="ALBUM", help="a folder of links to the photos found"
+        "--link-to", type=at_home, metavar="ALBUM", help="a folder of links to the photos found"
     )
     parser.add_argument(
         "--xmp", action="store_true", help="add the subject as a keyword in XMP side files"
     )
     parser.add_argument(
+        "--xmp-name",
+        choices=("a.jpg.xmp", "a.xmp"),
+        default="a.jpg.xmp",
+        help="what a new side file of a.jpg is called; one that is there is used by either name",
+    )
+    parser.add_argument(
         "--state",
-        type=Path,
+        type=at_home,
         metavar="FILE",
         help="what has been judged (default: under data/cache)",
     )
@@ -44,11 +51,13 @@ def add_parser(verbs: Verbs) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Judge what is new in a library and write down what was found."""
+    from ismila.photos.skipping import Skipping
     from ismila.use.ask.findings import check_link_folder
     from ismila.use.ask.library import Library
 
     runs = chosen_runs(args)
-    with Library(args.root, args.state) as library:
+    skipping = Skipping(args.root, args.exclude, args.include_hidden)
+    with Library(args.root, args.state, skipping) as library:
         if args.link_to:
             check_link_folder(args.link_to, library.root)
         scan = _scan_of(library, runs)
@@ -58,9 +67,11 @@ def call(args: argparse.Namespace) -> int:
             say("stopped; nothing is lost: the same command goes on from here")
             return 130
         print_scanned(scanned, args.root)
+        if words := skipping.words():
+            say(f"passed over: {words}")
         scans = scan.scans()
         _write_tables(scans, args)
-        failed = args.xmp and _write_sidecars(scans, args.root)
+        failed = args.xmp and _write_sidecars(scans, args)
     return 1 if failed or scanned.broken else 0
 
 
@@ -100,15 +111,15 @@ def _counted(photos: Mapping[str, int]) -> str:
     return ", ".join(f"{count} photos of {subject}" for subject, count in photos.items())
 
 
-def _write_sidecars(scans: Sequence[Scan], root: Path) -> bool:
+def _write_sidecars(scans: Sequence[Scan], args: argparse.Namespace) -> bool:
     """Write each subject's keyword into side files; True when one could not be written."""
     from ismila.use.ask.findings import write_sidecars
 
     failed: dict[str, None] = {}
     for scan in scans:
-        written = write_sidecars(scan)
+        written = write_sidecars(scan, args.xmp_name)
         subject = scan.classifier.subject
-        print(f"{root}: {written.photos} photos carry the keyword {subject} in a side file")
+        print(f"{args.root}: {written.photos} photos carry the keyword {subject} in a side file")
         failed |= dict.fromkeys(written.failed)
     say_each("no side file", list(failed))
     return bool(failed)

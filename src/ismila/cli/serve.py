@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ismila.cli.chosen_run import chosen_run
 from ismila.cli.options import ALBUM, SUBJECT, port_number
+from ismila.photos.names import at_home
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -25,7 +25,7 @@ def add_parser(verbs: Verbs) -> None:
     )
     answering.add_argument(
         "--model",
-        type=Path,
+        type=at_home,
         metavar="FILE",
         help="an exported ONNX file instead of a run; needs no torch",
     )

@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
+from ismila.photos.names import as_text, one_line
+
 NAMED_PROBLEMS = 20
 """As many photos with a problem are named; how many more there are is said in one line."""
 
 
 def say(line: str) -> None:
     """One line on stderr: what a program that reads stdout does not want."""
-    print(line, file=sys.stderr)
+    print(as_text(one_line(line)), file=sys.stderr)
 
 
 def say_each(title: str, lines: Sequence[str]) -> None:

@@ -66,15 +66,19 @@ def read_album(settings: RunSettings) -> tuple[Album, pd.DataFrame]:
     from ismila.photos.album import Album
     from ismila.photos.folds import assign_folds
     from ismila.photos.index import require_both_labels, usable
+    from ismila.photos.skipping import Skipping
 
     device_of(settings.trainer)  # before anything slow: is there a GPU?
     root = choose_root(settings.data.root, settings.subject)
     cache = settings.data.cache
     album = Album.open(root, settings.subject, Path(cache) if cache else None)
-    index = album.update(progress)
+    skipping = Skipping(root)
+    index = album.update(progress, skipping)
     require_both_labels(index, root, settings.subject, not settings.data.strangers)
     if is_first_process():
         print_album(index, root, settings.subject)
+        if words := skipping.words():
+            say(f"  passed over: {words}")
     imports = threading.Thread(target=_import_slow_ones, daemon=True)
     imports.start()
     rows = usable(index)

@@ -15,6 +15,8 @@ from ismila.photos.album import Album
 from ismila.photos.images import PhotoError, open_photo
 from ismila.photos.index import Progress
 from ismila.photos.labels import KIND, NOT, PETS, RESERVED, SUFFIXES, check_subject, walk
+from ismila.photos.names import is_text
+from ismila.photos.skipping import Skipping
 
 ASIDE = ".add.part"
 """How a copy ends that is not whole yet: nobody else's, so that what a kill left can be deleted."""
@@ -22,18 +24,38 @@ ASIDE = ".add.part"
 
 @dataclass
 class Added:
-    """What was added, and what was not and why: `(path, reason)`."""
+    """What was added, and what was not and why.
+
+    Attributes:
+        skipped: `(path, reason)`.
+        passed_over: folders and photos that were not even looked at, in words, for each source.
+    """
 
     linked: int = 0
     copied: int = 0
     skipped: list[tuple[Path, str]] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How photos are brought in, and which.
+
+    Attributes:
+        means: `link` (hard links), `copy`, or None: links where the disk allows it, else copies.
+        exclude, hidden: see `Skipping`.
+    """
+
+    means: str | None = None
+    exclude: Sequence[str] = ()
+    hidden: bool = False
 
 
 def add_photos(
     album: Album,
     sources: Sequence[Path],
     place: str,
-    how: str | None = None,
+    how: How | None = None,
     progress: Progress | None = None,
 ) -> Added:
     """Bring photos into `<album.root>/<place>`; two that do so at once wait for one another.
@@ -41,20 +63,19 @@ def add_photos(
     Args:
         sources: photos and folders of photos.
         place: `SUBJECT`, `not_SUBJECT` or `pets/KIND`.
-        how: `link` (hard links), `copy`, or None: links where the disk allows it, else copies.
 
     Raises:
         UserError: a source or the place cannot be used, or the disk refuses.
     """
     _check_place(place, album.subject)
     for source in sources:
-        if not source.exists():
+        if not os.path.exists(source):  # noqa: PTH110 - which no name is too long for
             raise UserError(f"{source}: no such file or folder; give photos or folders of photos")
     folder = album.root / place
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with album.locked("add"):
-            return _Adding(album, folder, how, progress).run(sources)
+            return _Adding(album, folder, how or How(), progress).run(sources)
     except OSError as error:
         raise _cannot_write(folder, error) from error
 
@@ -78,9 +99,7 @@ def _cannot_write(folder: Path, error: OSError) -> UserError:
 class _Adding:
     """One call of `add_photos`, under its lock."""
 
-    def __init__(
-        self, album: Album, folder: Path, how: str | None, progress: Progress | None
-    ) -> None:
+    def __init__(self, album: Album, folder: Path, how: How, progress: Progress | None) -> None:
         self.root = album.root
         self.folder = folder
         self.how = how
@@ -106,7 +125,11 @@ class _Adding:
     def _photos(self, sources: Sequence[Path]) -> Iterator[Path]:
         for source in sources:
             if source.is_dir():
-                yield from (source / path for path in sorted(walk(source, True, self._unread)))
+                skipping = Skipping(source, self.how.exclude, self.how.hidden)
+                paths = sorted(walk(source, True, self._unread, skipping))
+                yield from (source / path for path in paths)
+                if words := skipping.words():
+                    self.added.passed_over.append(f"{source}: {words}")
             else:
                 yield source
 
@@ -132,9 +155,9 @@ class _Adding:
         except OSError as error:
             return f"cannot be read: {error.strerror}"
         target = _free_name(self.folder, photo)
-        if self.how != "copy" and _link(photo, target):
+        if self.how.means != "copy" and _link(photo, target):
             self.added.linked += 1
-        elif self.how == "link":
+        elif self.how.means == "link":
             return "cannot be hard-linked from another disk; leave --link out to copy"
         else:
             _copy(photo, content, target)
@@ -146,10 +169,8 @@ class _Adding:
 def _content(photo: Path) -> bytes:
     if not photo.is_file():  # a pipe would never end
         raise PhotoError("not a regular file")
-    try:
-        str(photo.name).encode()
-    except UnicodeEncodeError as error:
-        raise PhotoError("its name is not UTF-8; rename it") from error
+    if not is_text(photo.name):
+        raise PhotoError("its name is not UTF-8; rename it")
     return photo.read_bytes()
 
 

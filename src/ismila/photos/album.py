@@ -22,6 +22,8 @@ from ismila.photos.cores import cores
 from ismila.photos.images import READER, ImageSpec, clear_aside, pixels_digest, write_aside
 from ismila.photos.index import Facts, Progress, make_index, read_facts, usable
 from ismila.photos.labels import change_line, check_root, read_album
+from ismila.photos.names import require_text
+from ismila.photos.skipping import Skipping
 
 DERIVED = ".ismila"
 FORMAT = 3
@@ -67,22 +69,29 @@ class Album:
         """The album at `root`, with its derived files in `cache` or where the disk allows them.
 
         Raises:
-            UserError: `cache`, or any place for derived files, cannot be made.
+            UserError: `cache`, or any place for derived files, cannot be made; a path is not UTF-8.
         """
+        require_text(root, "data.root")
+        require_text(cache or root, "data.cache")
         return cls(root, subject, _derived_folder(root, cache))
 
-    def update(self, progress: Progress | None = None) -> pd.DataFrame:
+    def update(
+        self, progress: Progress | None = None, skipping: Skipping | None = None
+    ) -> pd.DataFrame:
         """Bring the index up to date and return it, a row a photo, under the album's lock.
 
         The columns stand at `make_index`; `subject_share` is filled where it was computed for
         exactly these photos.
+
+        Args:
+            skipping: counts what is passed over.
 
         Raises:
             UserError: see `read_album`; the derived folder cannot be written.
         """
         check_root(self.root, self.subject)
         with self.locked("index"):
-            rows = read_album(self.root, self.subject)
+            rows = read_album(self.root, self.subject, skipping)
             facts = self._facts([row.path for row in rows if not row.problem], progress)
             index = self._with_shares(make_index(rows, facts, self._flickr_records()))
             self._write("index.parquet", index, self._whose())

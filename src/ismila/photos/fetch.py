@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import io
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,8 +30,12 @@ from ismila.photos.flickr import (
     normal_tag,
 )
 from ismila.photos.images import MAX_PIXELS, write_aside, written_aside
+from ismila.photos.names import as_text
 
 THREADS = 8
+LARGE_PX = 25_000_000
+"""Photos of more pixels are decoded one at a time: eight of 200 megapixels would take 6 GB."""
+_one_large = threading.Lock()
 WAITING = 4 * THREADS
 """Photos that are handed to the threads at a time: what bounds memory."""
 TABLE_EVERY_S = 15.0
@@ -127,7 +133,11 @@ class Sorting:
 
 @dataclass
 class Fetched:
-    """What one fetch did."""
+    """What one fetch did.
+
+    Attributes:
+        promised, came: how many photos Flickr's listing said that there are, and how many it gave.
+    """
 
     new: Counter[str] = field(default_factory=Counter)
     here_already: int = 0
@@ -135,6 +145,8 @@ class Fetched:
     failed: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     retagged: list[str] = field(default_factory=list)
+    promised: int = 0
+    came: int = 0
 
 
 def fetch_album(
@@ -192,7 +204,11 @@ class _Fetch:
                     raise
         finally:
             self._write()
-        if not self.sorting.limit:
+        if self.sorting.limit:
+            return self.fetched
+        self.fetched.promised = self.flickr.promised
+        self.fetched.came = self.flickr.came
+        if self.fetched.came >= self.fetched.promised:  # else nobody knows what is gone
             mine = self.known[self.known["owner"] == user_id] if user_id != "me" else self.known
             self.fetched.gone = [
                 str(row.path) for row in mine.itertuples() if row.id not in self.listed
@@ -336,7 +352,8 @@ def suffix_of(content: bytes) -> str:
             if width_px * height_px > MAX_PIXELS:
                 raise FetchError(f"too large: {width_px} x {height_px} pixels")
             photo.draft("RGB", (MIN_SIDE_PX, MIN_SIDE_PX))  # reads all of it, keeps less
-            photo.load()
+            with _one_large if width_px * height_px > LARGE_PX else nullcontext():
+                photo.load()
             return SUFFIX[photo.format or ""]
     except FetchError:
         raise
@@ -349,7 +366,7 @@ def suffix_of(content: bytes) -> str:
 def _photos_here(root: Path) -> dict[str, str]:
     """Flickr's id -> path below the root of photos that are there, wherever a person put them."""
     return {
-        path.stem: path.relative_to(root).as_posix()
+        path.stem: as_text(path.relative_to(root).as_posix())
         for path in root.rglob("*")
         if path.stem.isdigit() and path.suffix in SUFFIX.values() and ".ismila" not in path.parts
     }

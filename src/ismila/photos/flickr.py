@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -38,6 +38,10 @@ MAX_BYTES = 64 * 2**20
 MAX_ANSWER_BYTES = 16 * 2**20
 """Of one answer of the API, unpacked; 500 photos take about 1.5 MB."""
 ATTEMPTS = 5
+MOST_PASSES = 20
+"""Through a listing that gives fewer photos than it promises: pages shift while somebody uploads."""
+MOST_HOPS = 5
+"""From one address to another, on the way to a photo."""
 LONGEST_WAIT_S = 120.0
 SIZES = {
     "t": 100,
@@ -126,7 +130,21 @@ def read_keys(folder: Path) -> Keys:
     return Keys(key, (known.get("FLICKR_API_SECRET") or "").strip())
 
 
-class _Session(requests.Session):
+class _Unled(requests.Session):
+    """A session that goes where it was sent and no farther.
+
+    requests reads the whole body of an answer that leads elsewhere, also when it is told not to follow.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
+
+    def leads_to(self, answer: requests.Response) -> str | None:
+        """The address that an answer leads to; None when it is an answer of its own."""
+        return super().get_redirect_target(answer)
+
+
+class _Session(_Unled):
     """What flickrapi speaks HTTP with: unsigned without a login, and answers bounded in size."""
 
     signed = True
@@ -145,6 +163,9 @@ class Flickr:
 
     Args:
         url: of the REST end point; `FLICKR_API_URL` in the environment replaces Flickr's.
+
+    Attributes:
+        promised, came: how many photos the last listing said that there are, and how many it gave.
     """
 
     def __init__(self, keys: Keys, url: str | None = None, interval_s: float | None = None) -> None:
@@ -154,6 +175,8 @@ class Flickr:
         self.interval_s = float(
             os.environ.get("FLICKR_API_INTERVAL_S", 1) if interval_s is None else interval_s
         )
+        self.promised = 0
+        self.came = 0
         self._keys = keys
         self._next_call_s = 0.0
         self._api: Any = flickrapi.FlickrAPI(
@@ -174,6 +197,7 @@ class Flickr:
             backoff_factor=0.5,
             raise_on_status=False,
             respect_retry_after_header=True,
+            retry_after_max=int(LONGEST_WAIT_S),
         )
         for scheme in ("http://", "https://"):
             oauth.session.mount(scheme, HTTPAdapter(max_retries=retry))
@@ -223,7 +247,7 @@ class Flickr:
             self._next_call_s = time.monotonic() + self.interval_s
             try:
                 answer = json.loads(self._answer(method, params))
-            except ValueError:
+            except (ValueError, RecursionError):  # the second: brackets in brackets without end
                 problem = "an answer that is not JSON"
                 continue
             if not isinstance(answer, dict):
@@ -273,14 +297,20 @@ class Flickr:
 
         One call for 500 photos. Flickr lists the newest upload first, so a query of more than 4,000 is
         followed by one that ends at the oldest upload seen; a server with another order has its time
-        span halved instead.
+        span halved instead. Where fewer came than the listing promised, which happens when its pages
+        shift between two calls, it is gone through again until that brings nothing new.
         """
         seen: set[str] = set()
-        for photo in self._query(user_id, 0, None, None):
-            photo_id = str(photo.get("id"))
-            if photo_id not in seen:
-                seen.add(photo_id)
-                yield _record(photo, user_id)
+        for _ in range(MOST_PASSES):
+            before = len(seen)
+            for photo in self._query(user_id, 0, None, None):
+                photo_id = str(photo.get("id"))
+                if photo_id not in seen:
+                    seen.add(photo_id)
+                    self.came = len(seen)
+                    yield _record(photo, user_id)
+            if len(seen) >= self.promised or len(seen) == before:
+                return
 
     def _query(
         self, user_id: str, low: int, high: int | None, parent_total: int | None
@@ -293,6 +323,8 @@ class Flickr:
         """
         page = self._page(user_id, 1, low, high)
         total = page.total
+        if not low and high is None:
+            self.promised = total
         ignores_dates = parent_total is not None and total >= parent_total
         is_whole = total <= QUERY_LIMIT or ignores_dates
         pages = page.pages if is_whole else QUERY_LIMIT // PER_PAGE
@@ -305,7 +337,7 @@ class Flickr:
                 if not page.photos or page.ids - ids:
                     break
                 page = self._page(user_id, number, low, high)
-            if not page.photos:
+            if not page.photos or not page.ids - ids:
                 break
             ids |= page.ids
             uploads += [_upload(photo) for photo in page.photos]
@@ -436,7 +468,7 @@ def choose_url(photo: Json) -> str:
     sizes: list[tuple[int, str]] = []
     for suffix, longer_px in SIZES.items():
         url = str(photo.get(f"url_{suffix}") or "")
-        if not url.startswith(("http://", "https://")):
+        if not url.startswith(("http://", "https://")) or not url.isascii():
             continue
         sides_px = (_number(photo, f"width_{suffix}"), _number(photo, f"height_{suffix}"))
         sizes.append((min(sides_px) or longer_px * 2 // 3, url))
@@ -475,7 +507,7 @@ class Downloads:
         for attempt in range(ATTEMPTS):
             wait_s = 0.5 * 2**attempt
             try:
-                with self._session().get(url, timeout=TIMEOUT_S, stream=True) as answer:
+                with self._answer(url) as answer:
                     if "photo_unavailable" in answer.url:
                         raise FetchError("no longer available on Flickr")
                     if answer.status_code == 200:
@@ -484,16 +516,28 @@ class Downloads:
                     if answer.status_code not in STATUS_TO_RETRY:
                         raise FetchError(problem)
                     wait_s = _retry_after_s(answer.headers.get("Retry-After"), wait_s)
-            except requests.RequestException as error:
+            except (requests.RequestException, ValueError) as error:  # the second: no address
                 problem = f"connection: {type(error).__name__}"
             if attempt + 1 < ATTEMPTS and self.stopped.wait(wait_s):
                 break
         raise FetchError(f"{problem}, {ATTEMPTS} times")
 
-    def _session(self) -> requests.Session:
+    def _answer(self, url: str) -> requests.Response:
+        """The answer at the end of the way, unread; of those that lead on nothing is read."""
+        for _ in range(MOST_HOPS):
+            session = self._session()
+            answer = session.get(url, timeout=TIMEOUT_S, stream=True)
+            target = session.leads_to(answer)
+            if target is None:
+                return answer
+            answer.close()
+            url = urljoin(answer.url, target)
+        raise FetchError(f"leads from address to address, {MOST_HOPS} times")
+
+    def _session(self) -> _Unled:
         if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-        session: requests.Session = self._local.session
+            self._local.session = _Unled()
+        session: _Unled = self._local.session
         return session
 
 

@@ -26,6 +26,8 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
+from ismila.photos.names import as_text
+
 MAX_PIXELS = 200_000_000
 """A photo of more pixels is refused before it is decoded: 200 MP is twice the largest phone
 camera."""
@@ -133,6 +135,12 @@ def read_header(content: bytes, max_pixels: int = MAX_PIXELS) -> Header:
         return Header(photo_format, width_px, height_px, taken)
 
 
+def is_stored_upright(path: Path) -> bool:
+    """Whether the pixels are stored as they are shown. Raises PhotoError."""
+    with _opened(path, MAX_PIXELS) as photo:
+        return _exif(photo)[0] == 1
+
+
 def photo_format(content: bytes) -> str:
     """What kind of picture the bytes are: JPEG, PNG, WEBP, ... Raises PhotoError."""
     return read_header(content).format
@@ -141,11 +149,9 @@ def photo_format(content: bytes) -> str:
 @contextmanager
 def _opened(source: Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
     """A photo of one of `FORMATS` within the limits; what goes wrong is a PhotoError."""
-    if _is_heif(source) and not _heif_can_be_read():
-        raise PhotoError("HEIC: install the reader with: pip install 'ismila[heic]'")
-    if isinstance(source, Path) and not source.is_file():
-        raise PhotoError("not a regular file" if source.exists() else "file not found")
     try:
+        if isinstance(source, Path) and not source.is_file():
+            raise PhotoError("not a regular file" if source.exists() else "file not found")
         if isinstance(source, Path) and source.stat().st_size == 0:
             raise PhotoError("empty file")
         stream = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -163,7 +169,7 @@ def _opened(source: Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
         raise PhotoError("not a picture") from error
     except Exception as error:  # Pillow's plug-ins raise almost anything on damaged input
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PhotoError(f"damaged: {what}") from error
+        raise PhotoError(f"damaged: {as_text(what)}") from error
 
 
 def _check_size(width_px: int, height_px: int, max_pixels: int) -> None:
@@ -188,31 +194,12 @@ def _exif(photo: Image.Image) -> tuple[int, str]:
     return orientation, when.isoformat()
 
 
-def _is_heif(source: Path | bytes) -> bool:
-    if isinstance(source, Path):
-        return source.suffix.lower() in (".heic", ".heif")
-    return source[4:8] == b"ftyp" and source[8:12] in (
-        b"heic",
-        b"heix",
-        b"hevc",
-        b"heim",
-        b"heis",
-        b"mif1",
-        b"msf1",
-    )
-
-
 @lru_cache
-def _heif_can_be_read() -> bool:
-    try:
-        import pillow_heif
-    except ImportError:
-        return False
-    pillow_heif.register_heif_opener()
-    return True
-
-
 def _formats() -> list[str]:
+    """Those of `FORMATS` that can be read here: what the bytes say counts, not what a file is called."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 

@@ -8,13 +8,15 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
 from ismila.photos import UserError
 from ismila.photos.boxes import EXPECTED, plain_box
 from ismila.photos.images import clear_aside, write_aside
+from ismila.photos.names import as_text, is_text
+from ismila.photos.skipping import Skipping
 
 SUFFIXES = frozenset(
     [
@@ -30,6 +32,7 @@ SUFFIXES = frozenset(
         ".tiff",
         ".heic",
         ".heif",
+        ".hif",
         ".avif",
         ".ppm",
         ".pgm",
@@ -154,15 +157,18 @@ class Table:
 def check_subject(subject: str) -> None:
     """Raise UserError for a subject whose folder would mean something else."""
     taken = subject in (*RESERVED, OTHER, FEEDBACK) or subject.startswith((NOT, "."))
-    if not subject.strip() or taken or "/" in subject or "\\" in subject:
+    if not subject.strip() or taken or "/" in subject or "\\" in subject or not is_text(subject):
         raise UserError(
             f"subject={subject}: expected the name of a pet that is also the name of its folder, "
             f"such as mila; not {', '.join(sorted({*RESERVED, OTHER, FEEDBACK}))} or {NOT}..."
         )
 
 
-def read_album(root: Path, subject: str) -> list[Row]:
+def read_album(root: Path, subject: str, skipping: Skipping | None = None) -> list[Row]:
     """The album's photos, sorted by path, and a row for each folder that may not be read.
+
+    Args:
+        skipping: counts what is passed over.
 
     Raises:
         UserError: the root is missing or may not be read; a folder's name differs from one that
@@ -171,17 +177,19 @@ def read_album(root: Path, subject: str) -> list[Row]:
     """
     check_root(root, subject)
     errors: list[OSError] = []
-    paths = list(walk(root, on_error=errors.append))
+    skipping = skipping or Skipping(root)
+    paths = list(walk(root, on_error=errors.append, skipping=skipping))
     unread = {_folder_of(error, root): error.strerror for error in errors}
     if "./" in unread:
         raise UserError(f"data.root={root}: {unread['./']}; give a folder that may be read")
     _check_case(root, subject, paths)
     choices = Choices(subject, folder_kinds(root, subject))
-    lines = _lines_by_path(root, choices, set(paths), tuple(unread))
+    unasked = Unasked(tuple(unread), skipping)
+    lines = _lines_by_path(root, choices, set(paths), unasked)
     rows = [_row(path, choices, lines.get(path)) for path in paths]
     for folder, reason in unread.items():
         problem = f"this folder cannot be read: {reason}"
-        rows.append(Row(_printable(folder), "", "", problem=problem))
+        rows.append(Row(as_text(folder), "", "", problem=problem))
     return sorted(rows, key=lambda row: row.path)
 
 
@@ -199,15 +207,22 @@ def check_root(root: Path, subject: str) -> None:
         )
 
 
-def walk(root: Path, every_file: bool = False, on_error: OnError | None = None) -> Iterator[str]:
-    """Relative paths of files that look like photos, or of every file that is not hidden.
+def walk(
+    root: Path,
+    every_file: bool = False,
+    on_error: OnError | None = None,
+    skipping: Skipping | None = None,
+) -> Iterator[str]:
+    """Relative paths of files that look like photos, or of every file, that are not passed over.
 
     Follows links to folders, each folder once.
 
     Args:
+        skipping: what is passed over, and where it is counted; by default what `Skipping` says.
         on_error: called for each folder that cannot be read (`error.filename`); the others follow.
             Without it such a folder is passed over.
     """
+    skipping = skipping or Skipping(root)
     seen: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(root, onerror=on_error, followlinks=True):
         try:
@@ -221,10 +236,13 @@ def walk(root: Path, every_file: bool = False, on_error: OnError | None = None) 
             folders.clear()
             continue
         seen.add((stat.st_dev, stat.st_ino))
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        below = f"{Path(folder).relative_to(root).as_posix()}/".removeprefix("./")
+        kept = (name for name in folders if skipping.takes_folder(f"{below}{name}/"))
+        folders[:] = sorted(kept)
         for name in sorted(files):
-            if not name.startswith(".") and (every_file or Path(name).suffix.lower() in SUFFIXES):
-                yield Path(folder, name).relative_to(root).as_posix()
+            is_photo = Path(name).suffix.lower() in SUFFIXES
+            if (every_file or is_photo) and skipping.takes_file(below + name, is_photo):
+                yield below + name
 
 
 def has_photos(root: Path) -> bool:
@@ -256,15 +274,18 @@ def animal_label(kind: str, subject: str) -> tuple[str, str]:
 def folder_kinds(root: Path, subject: str) -> list[str]:
     """Kinds of other animals that a folder of the album has, by name, and `other`."""
     kinds = {OTHER}
-    for path in (f"{folder}/x" for folder in _folders(root) if folder != PETS):
+    for path in (f"{folder}/x" for folder in _folders(root, "") if folder != PETS):
         kinds.add(folder_label(path, subject)[1])
-    kinds.update(animal_label(folder, subject)[1] for folder in _folders(root / PETS))
+    kinds.update(animal_label(folder, subject)[1] for folder in _folders(root, f"{PETS}/"))
     return sorted(kinds - {"", "things", subject})
 
 
-def _folders(parent: Path) -> list[str]:
+def _folders(root: Path, below: str) -> list[str]:
+    """Names of the folders that may give a kind: one that is no text gives none."""
+    skipping = Skipping(root)
     try:
-        return [path.name for path in parent.iterdir() if path.name[0] != "." and path.is_dir()]
+        folders = [path.name for path in (root / below).iterdir() if path.is_dir()]
+        return [name for name in folders if is_text(name) and not skipping.rule(f"{below}{name}/")]
     except OSError:  # none, or closed to us: whoever walks the album names it
         return []
 
@@ -295,9 +316,9 @@ def _case_error(root: Path, folder: str, meant: str) -> UserError:
 
 
 def _row(path: str, choices: Choices, line: Line | None) -> Row:
-    label, kind = folder_label(path, choices.subject)
-    if _printable(path) != path:
-        return Row(_printable(path), label, kind, problem="its name is not UTF-8; rename it")
+    label, kind = folder_label(as_text(path), choices.subject)
+    if not is_text(path):
+        return Row(as_text(path), label, kind, problem="its name is not UTF-8; rename it")
     if line is None:
         return Row(path, label, kind)
     label, kind = choices.meaning(line["label"]) or (label, kind)
@@ -306,20 +327,27 @@ def _row(path: str, choices: Choices, line: Line | None) -> Row:
     return Row(path, label, kind, closeup, box, line["label"] == "drop")
 
 
-def _printable(path: str) -> str:
-    """A name of any bytes as text that can be written down: odd bytes are lone surrogates."""
-    return path.encode("utf-8", "backslashreplace").decode()
+@dataclass(frozen=True)
+class Unasked:
+    """Where photos may lie that are not in the album: what a line says of one is neither right nor wrong.
+
+    Attributes:
+        unread: folders that cannot be read.
+    """
+
+    unread: tuple[str, ...]
+    skipping: Skipping
+
+    def __contains__(self, path: str) -> bool:
+        is_plain = PurePosixPath(path).as_posix() == path and ".." not in path.split("/")
+        passed_over = is_plain and not self.skipping.takes(path)
+        return path.startswith(self.unread) or passed_over
 
 
 def _lines_by_path(
-    root: Path, choices: Choices, photos: set[str], unread: tuple[str, ...]
+    root: Path, choices: Choices, photos: set[str], unasked: Unasked
 ) -> dict[str, Line]:
-    """The lines of labels.csv by photo, each checked.
-
-    Args:
-        unread: folders that cannot be read: what a line says of a photo in them is neither right
-            nor wrong.
-    """
+    """The lines of labels.csv by photo, each checked."""
     file = root / "labels.csv"
     lines: dict[str, Line] = {}
     for line in read_table(file).lines:
@@ -330,7 +358,7 @@ def _lines_by_path(
                 f"{place}: path={path}: stands in line {lines[path].number} already; "
                 "delete one of the two"
             )
-        if path not in photos and not path.startswith(unread):
+        if path not in photos and path not in unasked:
             raise UserError(
                 f"{place}: path={path!r}: no such photo in the album; expected a path below {root} "
                 f"with forward slashes, such as {choices.subject}/1.jpg; "
@@ -465,7 +493,7 @@ def _check_change(root: Path, path: str, change: Mapping[str, str], choices: Cho
 def _is_photo(root: Path, path: str) -> bool:
     parts = path.split("/")
     inside = not any(part == "" or part.startswith(".") for part in parts)
-    looks_so = Path(path).suffix.lower() in SUFFIXES and _printable(path) == path
+    looks_so = Path(path).suffix.lower() in SUFFIXES and is_text(path)
     return inside and looks_so and (root / path).is_file()
 
 

@@ -2,6 +2,7 @@ import csv
 
 import pytest
 from conftest import draw_photo
+from PIL import Image
 
 from ismila.learning.classifier import Classifier
 from ismila.photos import UserError
@@ -94,3 +95,29 @@ def test_a_side_file_that_cannot_be_written_is_named_and_the_others_are_written(
     assert written.photos == 1
     [line] = written.failed
     assert line.startswith("a.jpg: a.jpg.xmp: not XML")
+
+
+REGIONS = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description xmlns:mwg-rs="http://www.metadataworkinggroup.com/schemas/regions/"><mwg-rs:Regions>
+<mwg-rs:RegionList><rdf:Bag/></mwg-rs:RegionList></mwg-rs:Regions></rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+
+def test_a_box_is_written_where_a_side_file_has_regions_and_the_photo_is_stored_upright(library):
+    for path, orientation in (("b/c.jpg", 1), ("d.jpg", 6), ("e.jpg", 1)):
+        photo = library.root / path
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.open(photo).save(photo, exif=exif)
+        photo.with_suffix(".xmp").write_text(REGIONS)
+        box = "" if path == "e.jpg" else "0.1 0.2 0.5 0.8"
+        library.keep("run", [Row(path, version_of(photo), 0.9, None, "", box)])
+    assert write_sidecars(scan_of(library)).photos == 4
+    with_region = {name for name, content in xmp_of(library.root).items() if b'"Pet"' in content}
+    assert with_region == {"b/c.xmp"}
+    assert write_sidecars(scan_of(library)).photos == 4
+
+
+def test_a_new_side_file_is_called_as_asked_for(library):
+    (library.root / "b/c.jpg.xmp").write_text(REGIONS)
+    write_sidecars(scan_of(library), "a.xmp")
+    assert set(xmp_of(library.root)) == {"a.xmp", "b/c.jpg.xmp"}

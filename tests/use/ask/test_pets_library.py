@@ -1,6 +1,7 @@
 """A library scanned for several pets in one pass."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from ismila.learning.animals import Animal
 from ismila.learning.decision import Decision
 from ismila.learning.views import Viewer
 from ismila.photos.images import ImageSpec
+from ismila.photos.skipping import Skipping
 from ismila.use.ask.findings import link_photos, write_pets_csv, write_sidecars
 from ismila.use.ask.library import Library, Row, Scan, version_of
 from ismila.use.ask.pets import Pets
@@ -81,6 +83,7 @@ def test_one_pass_judges_for_all_and_the_next_has_nothing_to_do(library, stubs):
     assert (again.judged, again.before, again.broken) == (0, 4, 1)
     assert [stub.asked for stub in stubs.values()] == [3, 3]
     assert stubs["mila"].asked == 3
+    assert [one.box for one in scan.scans()[0].results()] == ["", "0 0 1 1", "", ""]
 
 
 def test_an_animal_that_both_claim_is_the_surer_ones_and_the_rows_stay_each_runs_own(
@@ -116,6 +119,66 @@ def test_names_of_a_photo_that_changed_count_no_longer(library, stubs):
     photo.write_bytes((library.root / "mila.jpg").read_bytes())
     assert scan.judge().judged == 1
     assert [verdicts(one)[0] for one in scan.scans()] == ["mila", "not rex"]
+
+
+def test_new_times_alone_are_no_new_photos_and_names_hold_on(library, stubs):
+    scan = scan_of(library, **stubs)
+    scan.judge()
+    before = [verdicts(one) for one in scan.scans()]
+    for path in PHOTOS:
+        os.utime(library.root / path, (1, 1))
+    changed = (library.root / "mila.jpg").read_bytes()[::-1]
+    (library.root / "mila.jpg").write_bytes(changed)  # of the same size
+    again = scan.judge()
+    assert (again.judged, again.before, again.broken) == (0, 3, 2)
+    assert [verdicts(one) for one in scan.scans()] == [
+        [of_pet[0], "", *of_pet[2:]] for of_pet in before
+    ]
+    assert [stub.asked for stub in stubs.values()] == [3, 3]
+
+
+def test_a_name_of_any_bytes_is_judged_and_its_line_is_escaped(library, stubs, tmp_path):
+    odd = library.root / os.fsdecode(b"caf\xe9/\xff\n.png")
+    try:
+        odd.parent.mkdir()
+        (library.root / "mila.jpg").rename(odd)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    scan = scan_of(library, **stubs)
+    assert scan.judge().judged == 3
+    assert scan.judge().before == 4
+    write_pets_csv(tmp_path / "found.csv", scan.scans())
+    with (tmp_path / "found.csv").open(newline="", encoding="utf-8") as lines:
+        [row] = [row for row in csv.DictReader(lines) if row["path"] == "caf\\xe9/\\xff\n.png"]
+    assert row["mila_verdict"] == "mila"
+    link_photos(tmp_path / "to", *scan.scans())
+    assert (tmp_path / "to/mila" / odd.relative_to(library.root)).readlink() == odd
+    assert write_sidecars(scan.scans()[0]).photos == 1
+
+
+def test_what_is_excluded_later_is_no_longer_among_the_results(library, stubs):
+    scan = scan_of(library, **stubs)
+    scan.judge()
+    (library.root / ".ismilaignore").write_text("sub/\ntext.jpg\n")
+    later = scan_of(
+        Library(library.root, library.state, Skipping(library.root, ["both*"])), **stubs
+    )
+    assert later.judge().before == 1
+    assert [judged.path for judged in later.scans()[0].results()] == ["mila.jpg"]
+    assert later.library.skipping.words() == (
+        "1 photo by --exclude both*, 1 folder and 1 photo by .ismilaignore"
+    )
+
+
+def test_a_state_of_an_older_version_is_read_on(library, stubs):
+    scan = scan_of(library, **stubs)
+    scan.judge()
+    for table in ("judged", "named"):
+        library._db.execute(f"alter table {table} drop column sha256")
+    library._db.execute("alter table judged drop column box")
+    library._db.commit()
+    again = scan_of(Library(library.root, library.state), **stubs).judge()
+    assert (again.judged, again.before, again.broken) == (0, 3, 1)
 
 
 def test_table_links_and_keywords_of_each(library, stubs, tmp_path):

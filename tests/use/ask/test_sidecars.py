@@ -1,8 +1,22 @@
+import json
+import re
+import shutil
+import subprocess
 from xml.etree import ElementTree
 
 import pytest
 
-from ismila.use.ask.sidecars import DC, RDF, SidecarError, set_keyword, sidecar_of
+from ismila.use.ask.sidecars import (
+    DC,
+    HIERARCHY,
+    RDF,
+    SHORT,
+    TAGS,
+    SidecarError,
+    has_regions,
+    set_keyword,
+    sidecar_of,
+)
 
 PADDING = (" " * 100 + "\n") * 20
 PACKET = (
@@ -109,10 +123,176 @@ def test_a_side_file_that_is_none_is_left_as_it_is(tmp_path, content, reason):
     assert side.read_bytes() == content
 
 
+OTHERS = (
+    '   <lr:hierarchicalSubject xmlns:lr="http://ns.adobe.com/lightroom/1.0/">\n'
+    "    <rdf:Bag>\n     <rdf:li>places|beach</rdf:li>\n    </rdf:Bag>\n   </lr:hierarchicalSubject>\n"
+    '   <digiKam:TagsList xmlns:digiKam="http://www.digikam.org/ns/1.0/">\n'
+    "    <rdf:Seq>\n     <rdf:li>places/beach</rdf:li>\n    </rdf:Seq>\n   </digiKam:TagsList>\n"
+)
+
+
+def items(path, tag):
+    namespace, name = tag.split(" ")
+    return [
+        li.text for li in ElementTree.parse(path).iterfind(f".//{{{namespace}}}{name}//{{{RDF}}}li")
+    ]
+
+
+def test_a_keyword_joins_the_lists_of_other_programs_and_leaves_them_as_they_were(tmp_path):
+    side = tmp_path / "a.xmp"
+    before = PACKET.replace("  </rdf:Description>", OTHERS + "  </rdf:Description>").encode()
+    side.write_bytes(before)
+    set_keyword(side, "mila", True)
+    assert items(side, HIERARCHY) == ["places|beach", "mila"]
+    assert items(side, TAGS) == ["places/beach", "mila"]
+    once = side.read_bytes()
+    set_keyword(side, "mila", True)
+    assert side.read_bytes() == once
+    set_keyword(side, "mila", False)
+    assert side.read_bytes() == before
+
+
+def test_what_a_person_took_out_of_one_list_or_put_there_stays_so(tmp_path):
+    side = tmp_path / "a.xmp"
+    side.write_bytes(
+        PACKET.replace("  </rdf:Description>", OTHERS + "  </rdf:Description>").encode()
+    )
+    set_keyword(side, "mila", True)
+    text = side.read_text()
+    side.write_text(
+        text.replace("\n     <rdf:li>mila</rdf:li>\n    </rdf:Seq>", "\n    </rdf:Seq>")
+    )
+    set_keyword(side, "mila", True)
+    assert (items(side, HIERARCHY), items(side, TAGS)) == (
+        ["places|beach", "mila"],
+        ["places/beach"],
+    )
+    set_keyword(side, "places/beach", True)
+    set_keyword(side, "places/beach", False)
+    assert items(side, TAGS) == ["places/beach"]
+
+
+REGIONS = (
+    '   <mwg-rs:Regions xmlns:mwg-rs="http://www.metadataworkinggroup.com/schemas/regions/"'
+    ' xmlns:stDim="http://ns.adobe.com/xap/1.0/sType/Dimensions#"'
+    ' xmlns:stArea="http://ns.adobe.com/xmp/sType/Area#" rdf:parseType="Resource">\n'
+    '    <mwg-rs:AppliedToDimensions stDim:w="160" stDim:h="120" stDim:unit="pixel"/>\n'
+    "    <mwg-rs:RegionList>\n     <rdf:Bag>\n"
+    '      <rdf:li><rdf:Description mwg-rs:Name="Ann" mwg-rs:Type="Face"><mwg-rs:Area stArea:x="0.5"'
+    ' stArea:y="0.5" stArea:w="0.1" stArea:h="0.1" stArea:unit="normalized"/></rdf:Description></rdf:li>\n'
+    '      <rdf:li rdf:parseType="Resource"><mwg-rs:Name>Bob</mwg-rs:Name><mwg-rs:Type>Face</mwg-rs:Type>'
+    '<mwg-rs:Area stArea:x="0.2" stArea:y="0.2" stArea:w="0.1" stArea:h="0.1" stArea:unit="normalized"/>'
+    "</rdf:li>\n"
+    "     </rdf:Bag>\n    </mwg-rs:RegionList>\n   </mwg-rs:Regions>\n"
+)
+BOX = (0.1, 0.2, 0.5, 0.8)
+
+
+@pytest.fixture
+def with_regions(tmp_path):
+    side = tmp_path / "a.xmp"
+    side.write_bytes(
+        PACKET.replace("  </rdf:Description>", REGIONS + "  </rdf:Description>").encode()
+    )
+    return side
+
+
+def test_a_box_joins_the_regions_once_and_goes_again(with_regions):
+    before = with_regions.read_bytes()
+    assert has_regions(with_regions)
+    set_keyword(with_regions, 'Mila "M"', True, BOX)
+    once = with_regions.read_text()
+    assert once.count('mwg-rs:Type="Pet"') == 1
+    assert 'stArea:x="0.300000" stArea:y="0.500000" stArea:w="0.400000" stArea:h="0.600000"' in once
+    set_keyword(with_regions, 'Mila "M"', True, (0, 0, 1, 1))
+    assert with_regions.read_text() == once
+    set_keyword(with_regions, 'Mila "M"', False)
+    assert with_regions.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["Ann", "Bob"])
+def test_a_persons_own_region_is_left_alone(with_regions, name):
+    before = with_regions.read_bytes()
+    set_keyword(with_regions, name, True, BOX)
+    assert b'"Pet"' not in with_regions.read_bytes()
+    set_keyword(with_regions, name, False)
+    assert with_regions.read_bytes() == before
+
+
+def test_a_file_without_regions_gets_none(tmp_path):
+    side = tmp_path / "a.xmp"
+    side.write_bytes(PACKET.encode())
+    set_keyword(side, "mila", True, BOX)
+    assert not has_regions(side)
+    assert not has_regions(tmp_path / "none.xmp")
+
+
+def test_exiftool_and_exiv2_read_the_region(with_regions):
+    if not (shutil.which("exiftool") and shutil.which("exiv2")):
+        pytest.skip("exiftool or exiv2 is not installed")
+    set_keyword(with_regions, "Mila", True, BOX)
+    command = ["exiftool", "-j", "-n", "-RegionName", "-RegionType", "-RegionAreaX", with_regions]
+    [said] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert said["RegionName"] == ["Ann", "Bob", "Mila"]
+    assert said["RegionType"] == ["Face", "Face", "Pet"]
+    assert said["RegionAreaX"] == [0.5, 0.2, 0.3]
+    command = ["exiv2", "-PXkt", with_regions]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"RegionList\[3\]/mwg-rs:Name +Mila", said)
+
+
+def test_a_file_with_our_keywords_only_gets_the_list_that_immich_reads(tmp_path):
+    side = tmp_path / "a.jpg.xmp"
+    set_keyword(side, "mila", True)
+    set_keyword(side, "rex", True)
+    assert items(side, TAGS) == keywords(side) == ["mila", "rex"]
+    set_keyword(side, "mila", False)
+    assert items(side, TAGS) == keywords(side) == ["rex"]
+    set_keyword(side, "rex", False)
+    assert b"digikam" not in side.read_bytes()
+    with_beach = tmp_path / "b.jpg.xmp"
+    with_beach.write_bytes(PACKET.encode())
+    set_keyword(with_beach, "mila", True)
+    assert items(with_beach, TAGS) == []  # a reader of that list would no longer see the beach
+
+
+@pytest.mark.parametrize("program", ["exiftool", "exiv2"])
+def test_other_programs_read_the_keywords(tmp_path, program):
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed")
+    old = tmp_path / "old.xmp"
+    old.write_bytes(
+        PACKET.replace("  </rdf:Description>", OTHERS + "  </rdf:Description>").encode()
+    )
+    new = tmp_path / "a.jpg.xmp"
+    for side in (old, new):
+        set_keyword(side, "Mila & Müller", True)
+    if program == "exiftool":
+        command = ["exiftool", "-j", "-Subject", "-HierarchicalSubject", "-TagsList", old, new]
+        said = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        assert said[0]["Subject"] == ["beach", "Mila & Müller"]
+        assert said[0]["HierarchicalSubject"] == ["places|beach", "Mila & Müller"]
+        assert said[0]["TagsList"] == ["places/beach", "Mila & Müller"]
+        assert said[1]["Subject"] == said[1]["TagsList"] == "Mila & Müller"
+        return
+    for side, subject, tags in ((old, "beach, ", "places/beach, "), (new, "", "")):
+        command = ["exiv2", "-PXkyt", side]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        lines = {
+            line.split(maxsplit=2)[0]: line.split(maxsplit=2)[1:] for line in said.splitlines()
+        }
+        assert lines["Xmp.dc.subject"] == ["XmpBag", f"{subject}Mila & Müller"]
+        assert lines["Xmp.digiKam.TagsList"] == ["XmpSeq", f"{tags}Mila & Müller"]
+
+
 def test_which_side_file_is_a_photos(tmp_path):
     photo = tmp_path / "a.jpg"
     assert sidecar_of(photo).name == "a.jpg.xmp"
+    assert sidecar_of(photo, SHORT).name == "a.xmp"
     (tmp_path / "a.xmp").touch()
     assert sidecar_of(photo).name == "a.xmp"
     (tmp_path / "a.jpg.xmp").touch()
     assert sidecar_of(photo).name == "a.jpg.xmp"
+    assert sidecar_of(photo, SHORT).name == "a.xmp"
+    (tmp_path / "a.xmp").unlink()
+    assert sidecar_of(photo, SHORT).name == "a.jpg.xmp"

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Protocol
 
 from ismila.photos import UserError
+from ismila.photos.boxes import read_box
+from ismila.photos.images import Box, PhotoError, is_stored_upright
+from ismila.photos.names import as_text
 from ismila.use.ask.library import Judged, Scan
-from ismila.use.ask.sidecars import SidecarError, set_keyword, sidecar_of
+from ismila.use.ask.sidecars import FULL, SidecarError, has_regions, set_keyword, sidecar_of
 
 COLUMNS = ("path", "probability", "verdict", "threshold", "run", "error")
 """Of the table."""
@@ -48,7 +51,14 @@ def write_csv(file: Path, scan: Scan) -> int:
             count += judged.verdict == scan.classifier.subject
             probability = _in_digits(judged.probability)
             table.writerow(
-                (judged.path, probability, judged.verdict, threshold, scan.run, judged.error)
+                (
+                    as_text(judged.path),
+                    probability,
+                    judged.verdict,
+                    threshold,
+                    scan.run,
+                    judged.error,
+                )
             )
     return count
 
@@ -63,7 +73,7 @@ def _table(file: Path) -> Iterator[_Writer]:
     aside = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
+        with aside.open("w", newline="", encoding="utf-8") as out:
             yield csv.writer(out, lineterminator="\n")
         aside.replace(file)
     except OSError as error:
@@ -94,7 +104,7 @@ def write_pets_csv(file: Path, scans: Sequence[Scan]) -> dict[str, int]:
             for name, judged in zip(subjects, of_photo, strict=True):
                 counts[name] += judged.verdict == name
                 cells += [_in_digits(judged.probability), judged.verdict]
-            table.writerow((of_photo[0].path, *cells, of_photo[0].error))
+            table.writerow((as_text(of_photo[0].path), *cells, of_photo[0].error))
     return counts
 
 
@@ -176,24 +186,43 @@ def _link(link: Path, photo: Path, folder: Path) -> None:
     link.symlink_to(photo)
 
 
-def write_sidecars(scan: Scan) -> Written:
+def write_sidecars(scan: Scan, xmp_name: str = FULL) -> Written:
     """Put the subject's name among the keywords of XMP side files, and take out what no longer holds.
 
     A side file that several photos share (`a.xmp` beside `a.jpg` and `a.png`) gets the keyword when
     one of them shows the subject.
+
+    Args:
+        xmp_name: see `sidecar_of`.
     """
     subject = scan.classifier.subject
     photos_of: dict[Path, list[str]] = {}
     shown: dict[Path, int] = {}
+    boxes: dict[Path, str] = {}
     for judged in scan.results():
-        sidecar = sidecar_of(scan.library.root / judged.path)
+        sidecar = sidecar_of(scan.library.root / judged.path, xmp_name)
         photos_of.setdefault(sidecar, []).append(judged.path)
         shown[sidecar] = shown.get(sidecar, 0) + (judged.verdict == subject)
+        boxes[sidecar] = judged.box
     written = Written()
     for sidecar, photos in photos_of.items():
         try:
-            set_keyword(sidecar, subject, shown[sidecar] > 0)
+            box = None
+            if shown[sidecar] and len(photos) == 1 and has_regions(sidecar):
+                box = _stored_box(scan.library.root / photos[0], boxes[sidecar])
+            set_keyword(sidecar, subject, shown[sidecar] > 0, box)
             written.photos += shown[sidecar]
         except SidecarError as error:
             written.failed += [f"{photo}: {error}" for photo in photos]
     return written
+
+
+def _stored_box(photo: Path, box: str) -> Box | None:
+    """The box for a region; None where there is none, or the photo is stored turned.
+
+    Programs do not agree whether a region is one of the pixels as stored or as shown.
+    """
+    try:
+        return read_box(box) if box and is_stored_upright(photo) else None
+    except PhotoError:
+        return None

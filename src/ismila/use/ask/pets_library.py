@@ -9,16 +9,18 @@ from itertools import islice
 from pathlib import Path
 
 from ismila.learning.features import Progress
-from ismila.photos.labels import walk
+from ismila.photos.boxes import box_text
 from ismila.use.ask.library import (
     LOOKED_UP,
     Library,
     NamedRow,
+    Pending,
     Row,
     Scan,
     Scanned,
     Version,
     judge_all,
+    known_as,
     version_of,
 )
 from ismila.use.ask.pets import Looks, Pets, Together
@@ -77,39 +79,43 @@ class PetsScan:
         for run in self.pets.runs.values():
             self.library.keep(run, [row])
 
-    def judge_batch(self, batch: dict[str, Looks], versions: dict[str, Version]) -> int:
+    def judge_batch(self, batch: dict[str, Looks], pending: dict[str, Pending]) -> int:
         """Answer for a batch, keep that, and empty the batch; returns how many it were."""
         answers = dict(zip(batch, self.pets.judge(list(batch.values())), strict=True))
-        version_at = {path: versions.pop(path) for path in batch}
+        asked = {path: pending.pop(path) for path in batch}
         batch.clear()
         # first the names: a scan that is killed before the rows are kept judges the photos again
         self.library.keep_names(
             self._runs,
             [
-                NamedRow(path, version_at[path], together.names)
+                NamedRow(path, asked[path].version, together.names, asked[path].sha256)
                 for path, together in answers.items()
                 if _is_claimed_twice(together)
             ],
         )
         for subject, run in self.pets.runs.items():
             rows = [
-                Row(path, version_at[path], together.subjects[subject].probability, None)
+                Row(
+                    path,
+                    asked[path].version,
+                    together.subjects[subject].probability,
+                    None,
+                    asked[path].sha256,
+                    _box_of(subject, together),
+                )
                 for path, together in answers.items()
             ]
             self.library.keep(run, rows)
         return len(answers)
 
     def not_judged(
-        self, scanned: Scanned, versions: dict[str, Version]
+        self, scanned: Scanned, pending: dict[str, Pending]
     ) -> Iterator[tuple[str, Path]]:
-        """Path and file of what is new, changed or without names; counts the others in `scanned`.
-
-        A file's version is put into `versions` before it is read: one that changes meanwhile is judged again by the
-        next scan.
-        """
+        """Path and file of what is new, changed or without names, all put into `pending`; counts the others in
+        `scanned`."""
         library = self.library
         named = library.names(self._runs)
-        paths = walk(library.root)
+        paths = library.photos()
         while some := list(islice(paths, LOOKED_UP)):
             known = {subject: library.known(run, some) for subject, run in self.pets.runs.items()}
             for path in some:
@@ -121,8 +127,14 @@ class PetsScan:
                     scanned.before += 1
                     scanned.broken += any(row.error is not None for row in rows.values())
                     continue
-                versions[path] = version
+                pending[path] = Pending(version, self._known_as(rows, version, named.get(path)))
                 yield path, library.root / path
+
+    def _known_as(self, rows: dict[str, Row], version: Version, named: NamedRow | None) -> str:
+        """See `known_as`: what all runs have judged, with names where several claim it."""
+        before = next((row.version for row in rows.values()), version)
+        is_whole = self._is_answered(rows, before, named)
+        return known_as(version, list(rows.values())) if is_whole else ""
 
     def _is_answered(self, rows: dict[str, Row], version: Version, named: NamedRow | None) -> bool:
         """Each run has judged this version of a photo, and it is known who is in it."""
@@ -136,6 +148,12 @@ class PetsScan:
     def _is_claimed(self, subject: str, probability: float | None) -> bool:
         threshold = self.pets.classifiers[subject].threshold
         return probability is not None and probability >= threshold
+
+
+def _box_of(subject: str, together: Together) -> str:
+    """Of the animal that got the name; empty where none did."""
+    boxes = [animal.box for animal in together.animals if animal.name == subject]
+    return box_text(boxes[0]) if boxes else ""
 
 
 def _is_claimed_twice(together: Together) -> bool:

@@ -12,19 +12,39 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
-from ismila.photos.images import write_aside
+from ismila.photos.images import Box, write_aside
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 DC = "http://purl.org/dc/elements/1.1/"
 OURS = "https://ismila.invalid/xmp/"
 SUBJECT = f"{DC} subject"
+LIGHTROOM = "http://ns.adobe.com/lightroom/1.0/"
+DIGIKAM = "http://www.digikam.org/ns/1.0/"
+HIERARCHY = f"{LIGHTROOM} hierarchicalSubject"
+TAGS = f"{DIGIKAM} TagsList"
+JOINED = (HIERARCHY, TAGS)
+"""Lists in which other programs keep keywords, too, and which they believe more than `dc:subject`; Immich
+reads nothing else. A keyword joins those that are there. A file whose keywords are all ours gets `TAGS`; one
+with a person's own does not, since these would then be read from a list that lacks them."""
 ADDED = f"{OURS} added"
 """The keywords, and beside them those that a scan put there: only these are ever taken out again. A list
 of its own, since a mark on the keyword itself is something that Adobe's parser (exiv2, digiKam,
 darktable) refuses."""
-PREFIXES = {SUBJECT: ("dc", DC, "subject"), ADDED: ("ismila", OURS, "added")}
+MWG = "http://www.metadataworkinggroup.com/schemas/regions/"
+AREA = "http://ns.adobe.com/xmp/sType/Area#"
+REGION_MARK = "mwg-rs:Regions"
+"""Of a region that we put among those of other programs."""
+PREFIXES = {
+    SUBJECT: ("dc", DC, "subject"),
+    HIERARCHY: ("lr", LIGHTROOM, "hierarchicalSubject"),
+    TAGS: ("digiKam", DIGIKAM, "TagsList"),
+    ADDED: ("ismila", OURS, "added"),
+}
+FULL = "a.jpg.xmp"
+SHORT = "a.xmp"
+"""What the side file of `a.jpg` is called: as darktable, digiKam and Immich do, or as Adobe does."""
 LISTS = (f"{RDF} Bag", f"{RDF} Seq")
 ITEM = f"{RDF} li"
 DESCRIPTION = f"{RDF} Description"
@@ -43,18 +63,35 @@ class SidecarError(Exception):
     """A side file that cannot be read or written; the message says why."""
 
 
-def sidecar_of(photo: Path) -> Path:
-    """The photo's side file: `a.jpg.xmp`, or `a.xmp` (Lightroom's) where that alone is there."""
-    own = photo.with_name(f"{photo.name}.xmp")
+def sidecar_of(photo: Path, xmp_name: str = FULL) -> Path:
+    """The photo's side file: the one that is there, by whichever name.
+
+    Args:
+        xmp_name: `FULL` or `SHORT`, for a file that is not there yet or is by both names.
+    """
+    full = photo.with_name(f"{photo.name}.xmp")
     short = photo.with_suffix(".xmp")
-    return short if short.is_file() and not own.is_file() else own
+    wanted, other = (short, full) if xmp_name == SHORT else (full, short)
+    return other if other.is_file() and not wanted.is_file() else wanted
 
 
-def set_keyword(sidecar: Path, keyword: str, wanted: bool) -> None:
-    """Add `keyword` to the side file's `dc:subject`, or take out the one that an earlier call added.
+def has_regions(sidecar: Path) -> bool:
+    """Whether the side file says where in the photo somebody is, as the Metadata Working Group has it."""
+    try:
+        return MWG.encode() in sidecar.read_bytes().replace(b"\0", b"")  # also where it is UTF-16
+    except OSError:
+        return False
 
-    Every other byte stays. A keyword that a person put there is left alone, and one that a person took
-    out is not put back.
+
+def set_keyword(sidecar: Path, keyword: str, wanted: bool, box: Box | None = None) -> None:
+    """Add `keyword` to the side file's `dc:subject` and to the lists of `JOINED` that it has, or take out
+    what an earlier call added.
+
+    Where the file has regions, the box joins them under the keyword's name. Every other byte stays. A
+    keyword that a person put there is left alone, and one that a person took out is not put back.
+
+    Args:
+        box: where in the photo the subject is, in pixels as they are stored: of an upright photo.
 
     Raises:
         SidecarError: the side file is not XMP, or cannot be written.
@@ -66,6 +103,7 @@ def set_keyword(sidecar: Path, keyword: str, wanted: bool) -> None:
         encoding = _encoding_of(content)
         before = content.decode(encoding).encode()
         after = _changed(before, keyword, wanted)
+        after = _with_region(after, keyword, box) if wanted and box else after
         if after != before:
             write_aside(sidecar, after.decode().encode(encoding, "xmlcharrefreplace"))
     except expat.ExpatError as error:
@@ -106,6 +144,7 @@ class _Element:
     end: int = -1
     after: int = -1
     text: str = ""
+    attributes: dict[str, str] = field(default_factory=dict)
     children: list[_Element] = field(default_factory=list)
 
     def below(self, name: str) -> list[_Element]:
@@ -131,11 +170,11 @@ def _parse(text: bytes) -> _Element:
     above: list[_Element] = []
     roots: list[_Element] = []
 
-    def start(name: str, _: object) -> None:
+    def start(name: str, attributes: dict[str, str]) -> None:
         at = parser.CurrentByteIndex
         tag = _START_TAG.match(text, at)
         inside = tag.end() if tag else at
-        element = _Element(name, at, inside)
+        element = _Element(name, at, inside, attributes=attributes)
         (above[-1].children if above else roots).append(element)
         above.append(element)
 
@@ -163,16 +202,105 @@ def _parse(text: bytes) -> _Element:
 
 def _changed(text: bytes, keyword: str, wanted: bool) -> bytes:
     """The UTF-8 text of a side file with the keyword added or taken out, or as it was."""
-    rdf = _parse(text).below(f"{RDF} RDF")
-    if not rdf:
+    if not _parse(text).below(f"{RDF} RDF"):
         raise _NotXmpError("holds no RDF")
-    shown = _item(rdf[0], SUBJECT, keyword)
-    ours = _item(rdf[0], ADDED, keyword)
-    if wanted and not shown and not ours:  # ours alone: a person took it out, and has the last word
-        return _add(_add(text, SUBJECT, keyword), ADDED, keyword)
-    if not wanted and ours:
-        return _take_out(_take_out(text, SUBJECT, keyword), ADDED, keyword)
-    return text
+    change = _with if wanted else _without
+    for tag in (SUBJECT, *JOINED):
+        text = change(text, tag, keyword)
+    return text if wanted else _without_region(text, keyword)
+
+
+def _mark(tag: str, keyword: str) -> str:
+    """What says in `ADDED` that the keyword in the list of this name is ours."""
+    prefix, _, name = PREFIXES[tag]
+    return keyword if tag == SUBJECT else f"{prefix}:{name} {keyword}"
+
+
+def _with(text: bytes, tag: str, keyword: str) -> bytes:
+    root = _parse(text)
+    mark = _mark(tag, keyword)
+    # the mark alone: a person took the keyword out, and has the last word
+    if _item(root, tag, keyword) or _item(root, ADDED, mark):
+        return text
+    if tag in JOINED and not _joins(root, tag, keyword):
+        return text
+    return _add(_add(text, tag, keyword), ADDED, mark)
+
+
+def _region_lists(root: _Element) -> list[_Element]:
+    lists = root.below(f"{MWG} RegionList")
+    return [bag for regions in lists for kind in LISTS for bag in regions.below(kind)]
+
+
+def _named_regions(root: _Element, name: str) -> list[_Element]:
+    """Regions of this name, which stands in an attribute or in an element of its own."""
+    regions = [item for bag in _region_lists(root) for item in bag.children]
+    return [region for region in regions if name in _region_names(region)]
+
+
+def _region_names(region: _Element) -> list[str]:
+    written = [element.text for element in region.below(f"{MWG} Name")]
+    inside = [region, *region.below(DESCRIPTION)]
+    return written + [element.attributes.get(f"{MWG} Name", "") for element in inside]
+
+
+def _with_region(text: bytes, keyword: str, box: Box) -> bytes:
+    root = _parse(text)
+    mark = f"{REGION_MARK} {keyword}"
+    lists = _region_lists(root)
+    is_settled = _named_regions(root, keyword) or _item(root, ADDED, mark)
+    if not lists or is_settled or not _item(root, ADDED, keyword):
+        return text
+    x0, y0, x1, y1 = box
+    sides = {"x": (x0 + x1) / 2, "y": (y0 + y1) / 2, "w": x1 - x0, "h": y1 - y0}
+    area = " ".join(f'stArea:{name}="{value:.6f}"' for name, value in sides.items())
+    region = (
+        f'<rdf:li xmlns:rdf="{RDF}"><rdf:Description xmlns:mwg-rs="{MWG}" xmlns:stArea="{AREA}" '
+        f'mwg-rs:Name={quoteattr(keyword)} mwg-rs:Type="Pet"><mwg-rs:Area {area} '
+        'stArea:unit="normalized"/></rdf:Description></rdf:li>'
+    )
+    return _add(_append(text, lists[0], region.encode()), ADDED, mark)
+
+
+def _without_region(text: bytes, keyword: str) -> bytes:
+    root = _parse(text)
+    mark = f"{REGION_MARK} {keyword}"
+    if not _item(root, ADDED, mark):
+        return text
+    for region in _named_regions(root, keyword)[:1]:
+        lead = len(_space_before(text, region))
+        text = text[: region.start - lead] + text[region.after :]
+    return _take_out(text, ADDED, mark)
+
+
+def _joins(root: _Element, tag: str, keyword: str) -> bool:
+    """Whether a keyword that we put among the others belongs into this list, too."""
+    ours = _texts(root, ADDED)
+    subjects = _texts(root, SUBJECT)
+    if keyword not in ours or keyword not in subjects:
+        return False
+    if _lists(root, tag):
+        return True
+    return (
+        tag == TAGS
+        and not any(_lists(root, each) for each in JOINED)
+        and set(subjects) <= set(ours)
+    )
+
+
+def _texts(root: _Element, tag: str) -> list[str]:
+    return [item.text for holder in root.below(tag) for item in holder.below(ITEM)]
+
+
+def _without(text: bytes, tag: str, keyword: str) -> bytes:
+    mark = _mark(tag, keyword)
+    if not _item(_parse(text), ADDED, mark):
+        return text
+    return _take_out(_take_out(text, tag, keyword), ADDED, mark)
+
+
+def _lists(root: _Element, tag: str) -> list[_Element]:
+    return [bag for holder in root.below(tag) for kind in LISTS for bag in holder.below(kind)]
 
 
 def _item(rdf: _Element, tag: str, keyword: str) -> _Element | None:
@@ -184,14 +312,14 @@ def _add(text: bytes, tag: str, keyword: str) -> bytes:
     """Put the keyword at the end of the property's list; the property is made where there is none."""
     root = _parse(text)
     prefix, namespace, name = PREFIXES[tag]
-    lists = [bag for holder in root.below(tag) for kind in LISTS for bag in holder.below(kind)]
-    if lists:
+    if lists := _lists(root, tag):
         own_prefix = _written_name(text, lists[0]).rpartition(":")[0]
         item = f"{own_prefix}:li" if own_prefix else "li"
         return _append(text, lists[0], f"<{item}>{escape(keyword)}</{item}>".encode())
+    kind = "Seq" if tag == TAGS else "Bag"
     holder = (
-        f'<{prefix}:{name} xmlns:{prefix}="{namespace}" xmlns:rdf="{RDF}"><rdf:Bag><rdf:li>'
-        f"{escape(keyword)}</rdf:li></rdf:Bag></{prefix}:{name}>"
+        f'<{prefix}:{name} xmlns:{prefix}="{namespace}" xmlns:rdf="{RDF}"><rdf:{kind}><rdf:li>'
+        f"{escape(keyword)}</rdf:li></rdf:{kind}></{prefix}:{name}>"
     ).encode()
     descriptions = root.below(DESCRIPTION)
     if descriptions:

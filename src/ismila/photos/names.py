@@ -1,0 +1,63 @@
+"""File names as text. A disk takes any bytes but `/` and NUL; tables, databases and terminals do not.
+
+Python hands a byte that is no UTF-8 on as a lone surrogate (PEP 383), which opens the file again and which
+sqlite, parquet and most writers of text refuse. How such a name is shown and kept is decided here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from ismila.photos import UserError
+
+_BYTE = re.compile("[\udc80-\udcff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What ends a line, moves a terminal's cursor or turns the direction of writing."""
+
+
+def is_text(name: str) -> bool:
+    """Whether the name can be written down as it is."""
+    return as_text(name) == name
+
+
+def as_text(name: str) -> str:
+    r"""The name with its odd bytes written as `\xe9`: for people and tables, it opens no file."""
+    shown = _BYTE.sub(lambda odd: f"\\x{ord(odd[0]) - 0xDC00:02x}", name)
+    return shown.encode("utf-8", "backslashreplace").decode()
+
+
+def one_line(text: str) -> str:
+    r"""Text that stays on its line, with `\n` for a line feed; odd bytes stay: they are the name."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def as_cell(name: str) -> str | bytes:
+    """What a database keeps of a name: text, or its bytes where it is none. `from_cell` backwards."""
+    return name if is_text(name) else os.fsencode(name)
+
+
+def from_cell(cell: str | bytes) -> str:
+    """The name that `as_cell` kept."""
+    return cell if isinstance(cell, str) else os.fsdecode(cell)
+
+
+def at_home(text: str) -> Path:
+    """A path as a person writes it: `~` is their home, also where no shell has replaced it."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # nobody is called so: a name that begins with ~
+        return Path(text)
+
+
+def require_text(folder: Path, what: str) -> None:
+    """Raise UserError for a folder whose path cannot be written down (runs and indexes record it), or is
+    too long for any folder."""
+    try:
+        folder.is_dir()
+    except OSError as error:
+        shown = f"{as_text(str(folder))[:40]}..."
+        raise UserError(f"{what}={shown}: {error.strerror}; give another folder") from error
+    if not is_text(str(folder.resolve())):
+        raise UserError(f"{what}={as_text(str(folder))}: its path is not UTF-8; rename the folder")

@@ -1,0 +1,37 @@
+import os
+
+import pytest
+
+from ismila.photos import UserError
+from ismila.photos.album import Album
+from ismila.photos.names import as_cell, as_text, from_cell, is_text, one_line
+
+ODD = os.fsdecode(b"caf\xe9.jpg")
+
+
+def test_a_name_of_any_bytes_is_shown_as_text_and_kept_as_it_is():
+    assert not is_text(ODD)
+    assert as_text(ODD) == "caf\\xe9.jpg"
+    assert as_cell(ODD) == b"caf\xe9.jpg"
+    assert from_cell(as_cell(ODD)) == ODD
+    assert as_cell("café 犬.jpg") == as_text("café 犬.jpg") == from_cell("café 犬.jpg")
+    assert as_text("half \ud800") == "half \\ud800"
+
+
+def test_nothing_in_a_name_ends_the_line_or_moves_the_cursor():
+    assert one_line("a\nb\r\x1b[2J\x9b\u2028\u202e.jpg") == (
+        "a\\nb\\r\\x1b[2J\\x9b\\u2028\\u202e.jpg"
+    )
+    assert one_line(ODD + "\u200d\U0001f415\u3000") == ODD + "\u200d\U0001f415\u3000"
+
+
+@pytest.mark.parametrize("what", ["root", "cache"])
+def test_a_folder_whose_path_no_run_could_record_is_refused(tmp_path, what):
+    odd = tmp_path / os.fsdecode(b"alb\xfcm")
+    try:
+        odd.mkdir()
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    places = {"root": tmp_path, "cache": None, what: odd}
+    with pytest.raises(UserError, match=rf"data.{what}=.*alb\\xfcm: its path is not UTF-8; rename"):
+        Album.open(places["root"], "mila", places["cache"])
