@@ -12,13 +12,13 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-from ismila.learning.classifier import Classifier
 from ismila.learning.decision import pet_verdict
 from ismila.learning.features import BATCH, Progress, decode_ahead
 from ismila.learning.views import Views
 from ismila.photos import UserError
 from ismila.photos.images import PhotoError
 from ismila.photos.labels import walk
+from ismila.use.ask.pets import Asked
 
 Seen = TypeVar("Seen")
 LOOKED_UP = 512
@@ -239,7 +239,7 @@ class Scan:
     """
 
     library: Library
-    classifier: Classifier
+    classifier: Asked
     run: str
     others: Set[str] = frozenset()
 
