@@ -32,7 +32,8 @@ ASK = """async ([name, content]) => {
   const { answer } = await import("./answers.js");
   const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
   const photo = new File([bytes], name), started = performance.now();
-  const { probability, animals } = await answer(photo);
+  const { subjects, animals } = await answer(photo);
+  const [{ probability }] = Object.values(subjects);
   return { probability, animals: animals ?? [], ms: performance.now() - started }; }"""
 DETECT = """async (times) => {
   const { detector } = await (await fetch("model.json")).json();

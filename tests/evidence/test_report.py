@@ -11,9 +11,9 @@ from conftest import call
 from recorded import predictions_of
 
 from ismila.evidence.deletion import PHOTOS
-from ismila.evidence.report import describe, page_of
+from ismila.evidence.report import describe, page_of, taken_among
 from ismila.photos.album import Album
-from ismila.runs.find import choose_run, load_classifier, load_predictions, read_run
+from ismila.runs.find import choose_run, find_run, load_classifier, load_predictions, read_run
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,7 @@ def test_the_page_opens_from_disk_and_its_parts_answer(page_path, browser):
         assert "too few photos to say" in page.inner_text("#other")
         assert "Expected calibration error" in page.inner_text("#curves-words")
         assert page.is_hidden("#judged")  # one threshold for all
+        assert page.locator("#taken-section").count() == 0  # one subject
         widths = page.eval_on_selector_all(
             "#bars .track", "all => all.map((one) => one.clientWidth)"
         )
@@ -123,6 +124,36 @@ def test_the_page_opens_from_disk_and_its_parts_answer(page_path, browser):
         page.locator("#confusion button").nth(2).click()
         negatives = page.evaluate("REPORT.photos.filter((p) => p.label !== 'subject').length")
         assert page.locator("#opened figure").count() == negatives
+
+
+@pytest.mark.slow
+def test_who_is_taken_for_whom_by_the_runs_of_several_subjects(both_trained, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{both_trained}/mlruns/mlflow.db")
+    taken = taken_among({name: find_run("best", name) for name in ("mila", "rex")})
+    assert taken.subjects == ["mila", "rex"]
+    assert list(taken.rows)[:2] == ["mila", "rex"]
+    (hits, n), (by_rex, n_of_rex) = taken.rows["mila"]
+    assert hits == n == n_of_rex > by_rex
+
+
+@needs_chromium
+@pytest.mark.slow
+def test_a_page_shows_who_is_taken_for_whom_where_several_are_reported(
+    page_path, browser, tmp_path
+):
+    taken = {
+        "subjects": ["mila", "rex"],
+        "rows": {"mila": [[9, 9], [1, 9]], "rex": [[0, 0], [3, 4]]},
+    }
+    content = page_path.read_text().replace('"taken": null', f'"taken": {json.dumps(taken)}', 1)
+    (tmp_path / "page.html").write_text(content)
+    with opened(browser, tmp_path / "page.html") as page:
+        rows = page.locator("#taken tr").all_inner_texts()
+        assert [row.split("\t") for row in rows] == [
+            ["a photo shows", "taken for mila", "taken for rex"],
+            ["mila", "9 of 9 (100.0 %)", "1 of 9 (11.1 %)"],
+            ["rex", "no photo", "3 of 4 (75.0 %)"],
+        ]
 
 
 @pytest.fixture(scope="module")

@@ -94,6 +94,10 @@ def test_a_pet_is_there_from_its_threshold_on_as_it_is_alone():
     assert assign_names([answers("mila", 0.7, threshold=at + 1e-12)]) == ("",)
 
 
+def test_of_images_that_are_nearly_certain_the_likelier_is_the_pet_as_it_is_alone():
+    assert assign_names([answers("mila", 1 - 2**-24, 1.0)]) == ("", "mila")
+
+
 def test_animals_bear_the_names_with_the_probability_of_the_name():
     pets = [answers("mila", 0.9, 0.2), answers("rex", 0.95, 0.3)]
     one, other = named_animals([LEFT, RIGHT], pets, assign_names(pets))

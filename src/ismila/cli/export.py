@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ismila.cli.chosen_run import chosen_run
-from ismila.cli.options import ALBUM, RUN
+from ismila.cli.chosen_run import chosen_runs
+from ismila.cli.options import ALBUM, RUN_OF_EACH
 from ismila.photos.names import at_home
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ def add_parser(verbs: Verbs) -> None:
     """Add the verb to `ismila`."""
     parser = verbs.add_parser(
         "export",
-        parents=[RUN, ALBUM],
-        help="a run's classifier without ismila: one ONNX file, or a page for any host",
+        parents=[RUN_OF_EACH, ALBUM],
+        help="classifiers without ismila: one ONNX file, or a page for any host",
     )
     parser.add_argument("--to", type=at_home, required=True, metavar="DIR")
     parser.add_argument("--format", choices=("onnx", "web"), required=True)
@@ -35,9 +35,9 @@ def call(args: argparse.Namespace) -> int:
     """Write the file or the page and say how far it was checked."""
     from ismila.use.export.export_run import export_onnx, export_web
 
-    run_id = chosen_run(args)
+    runs = chosen_runs(args)
     if args.format == "web":
-        print(export_web(run_id, args.to, args.root, args.runtime))
+        print(export_web(runs, args.to, args.root, args.runtime))
     else:
-        print(export_onnx(run_id, args.to, args.root))
+        print(export_onnx(runs, args.to, args.root))
     return 0

@@ -35,7 +35,7 @@ def subject_name(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text!r}: expected the name of a folder, such as mila")
     if "," in text:
         raise argparse.ArgumentTypeError(
-            f"{text!r}: expected one subject; predict, scan and compare take several"
+            f"{text!r}: expected one subject here; predict, scan, serve, export, report and compare take several"
         )
     return text
 

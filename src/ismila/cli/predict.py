@@ -82,7 +82,7 @@ def _as_json(answer: Result) -> str:
 def _fields_of(together: Together) -> dict[str, object]:
     subjects = {name: asdict(answer) for name, answer in together.subjects.items()}
     for fields in subjects.values():
-        fields.pop("verdict")
+        del fields["verdict"], fields["image"]
     animals = [asdict(animal) for animal in together.animals]
     return {"names": together.names, "subjects": subjects, "animals": animals}
 

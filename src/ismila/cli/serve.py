@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ismila.cli.chosen_run import chosen_run
-from ismila.cli.options import ALBUM, SUBJECT, port_number
+from ismila.cli.chosen_run import chosen_runs
+from ismila.cli.options import ALBUM, SUBJECTS, port_number
 from ismila.photos.names import at_home
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_parser(verbs: Verbs) -> None:
     """Add the verb to `ismila`."""
     parser = verbs.add_parser(
-        "serve", parents=[SUBJECT, ALBUM], help="a page and an API that answer for a run"
+        "serve", parents=[SUBJECTS, ALBUM], help="a page and an API that answer for runs"
     )
     answering = parser.add_mutually_exclusive_group()
     answering.add_argument(
@@ -44,12 +44,12 @@ def call(args: argparse.Namespace) -> int:
     return serve(_models(args), args.host, args.port, args.feedback)
 
 
-def _models(args: argparse.Namespace) -> Models:
-    """The exported file's or the run's; only a run needs MLflow, and torch where its network is no bundled one."""
+def _models(args: argparse.Namespace) -> list[Models]:
+    """The exported file's or the runs'; only a run needs MLflow, and torch where its network is no bundled one."""
     if args.model:
         from ismila.use.serve.from_file import FileModels
 
-        return FileModels(args.model)
+        return list(FileModels.load(args.model))
     from ismila.use.serve.from_runs import RunModels
 
-    return RunModels(args.subject, chosen_run(args), args.root)
+    return [RunModels(subject, run, args.root) for subject, run in chosen_runs(args).items()]

@@ -48,7 +48,7 @@ def _check_same_photos(predictions: Mapping[str, pd.DataFrame]) -> None:
     for subject in others:
         if set(predictions[subject]["sha256"]) != photos:
             raise UserError(
-                f"the best runs of {first} and {subject} were trained on different photos, so who is "
+                f"the runs of {first} and {subject} were trained on different photos, so who is "
                 "taken for whom cannot be told; train both on one album: "
                 f"python -m ismila.train -m subject={','.join(predictions)}"
             )

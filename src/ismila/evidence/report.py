@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib import resources
@@ -15,6 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from ismila.evidence.compare import Change, figures_of, paired_change
+from ismila.evidence.confusion import taken_for_whom
 from ismila.evidence.context import Context, context_of
 from ismila.evidence.deletion import Deletion, deletion_of
 from ismila.evidence.explain import Explainer, Neighbour, draw_overlay, open_explainer
@@ -42,7 +43,6 @@ from ismila.runs.find import (
     Recorded,
     album_of,
     best_of,
-    find_run,
     finished_runs,
     load_classifier,
     load_predictions,
@@ -104,6 +104,18 @@ class Other:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Taken:
+    """Who is taken for whom by the runs of several subjects.
+
+    Attributes:
+        rows: what photos show -> for each subject how many of how many are taken for it.
+    """
+
+    subjects: list[str]
+    rows: dict[str, list[tuple[int, int]]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Near:
     """A training photo near to a mistake, with a thumbnail as a data address."""
 
@@ -149,6 +161,7 @@ class Report:
         context: her photos as they are, with all but the animal greyed out, and with the animal.
         deletion: her photos greyed out cell by cell.
         auroc: with the ends of its 95 % interval; None without a photo on one side.
+        taken: where the reports of several subjects are written together.
     """
 
     subject: str
@@ -166,10 +179,50 @@ class Report:
     epochs: dict[str, list[float]]
     other: Other | None
     photos: list[Shown]
+    taken: Taken | None = None
+
+
+def write_reports(
+    runs: Mapping[str, str],
+    to: Path,
+    root: Path | None,
+    progress: Progress | None = None,
+    say: Callable[[str], None] = print,
+) -> list[Path]:
+    """A page for each subject; of several each says who is taken for whom.
+
+    Args:
+        runs: subject -> run id.
+        say: told in a line that the runs cannot be compared.
+
+    Raises:
+        UserError: as `write_report`.
+    """
+    taken = None
+    if len(runs) > 1:
+        try:
+            taken = taken_among(runs)
+        except UserError as error:
+            say(str(error))
+    return [write_report(run, to, root, progress, taken) for run in runs.values()]
+
+
+def taken_among(runs: Mapping[str, str]) -> Taken:
+    """Who is taken for whom by the runs. Raises UserError when they were trained on different photos."""
+    table = taken_for_whom({subject: load_predictions(run) for subject, run in runs.items()})
+    rows = {
+        str(row["shows"]): [(int(row[subject]), int(row[f"{subject}_n"])) for subject in runs]
+        for row in table.to_dict("records")
+    }
+    return Taken(subjects=list(runs), rows=rows)
 
 
 def write_report(
-    which: str, subject: str, to: Path, root: Path | None, progress: Progress | None = None
+    run_id: str,
+    to: Path,
+    root: Path | None,
+    progress: Progress | None = None,
+    taken: Taken | None = None,
 ) -> Path:
     """Write `<to>/<run>.html`, keep it with the run in MLflow (`report.html`), and return its path.
 
@@ -179,10 +232,11 @@ def write_report(
         root: the run's album, when it has moved.
 
     Raises:
-        UserError: there is no such run, its album is gone, or the page cannot be written.
+        UserError: the run's album is gone, or the page cannot be written.
     """
-    run = read_run(find_run(which, subject))
-    page = page_of(describe(run, album_of(run, root), progress))
+    run = read_run(run_id)
+    described = describe(run, album_of(run, root), progress)
+    page = page_of(replace(described, taken=taken))
     path = to / f"{run.run_id[:8]}.html"
     try:
         write_aside(path, page.encode())

@@ -16,7 +16,7 @@ from safetensors.numpy import load, save
 from ismila.learning.animals import bundled_detector
 from ismila.learning.architecture import Architecture, architecture_from
 from ismila.learning.decision import Decision
-from ismila.learning.features import BATCH, OnnxBackbone
+from ismila.learning.features import OnnxBackbone, in_batches
 from ismila.learning.graphs import Floats
 from ismila.learning.judgement import Judgement, judgements
 from ismila.learning.views import Viewer, Views
@@ -93,11 +93,11 @@ class Classifier:
         """What it says of each photo."""
         return judgements(photos, self.probabilities)
 
-    def probabilities(self, images: Pixels, batch_size: int = BATCH) -> Floats:
+    def probabilities(self, images: Pixels) -> Floats:
         """`[N, size_px, size_px, 3]` uint8 -> `[N]` probability of the subject."""
-        starts = range(0, len(images), batch_size)
-        parts = [self.answer(self.features(images[at : at + batch_size])) for at in starts]
-        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        if not len(images):
+            return np.zeros(0, np.float32)
+        return in_batches(lambda batch: self.answer(self.features(batch)), images)
 
     def answer(self, features: Floats) -> Floats:
         """`[N, D]`, what `features` gives -> `[N]` probability of the subject."""

@@ -400,6 +400,12 @@ class Identity:
         return images
 
 
+def in_batches(call: Callable[[Pixels], Floats], images: Pixels, batch_size: int = BATCH) -> Floats:
+    """What `call` makes of images `[N, H, W, 3]`, a few at a time; N at least 1."""
+    starts = range(0, len(images), batch_size)
+    return np.concatenate([call(images[at : at + batch_size]) for at in starts])
+
+
 class OnnxBackbone:
     """A bundled backbone in onnxruntime: on a CPU several times as fast as torch, and it imports no torch.
 

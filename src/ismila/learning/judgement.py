@@ -110,22 +110,28 @@ def assign_names(pets: Sequence[PetAnswers]) -> tuple[str, ...]:
     names = [""] * len(pets[0].probabilities)
     # Greedy, the largest margin first, not the assignment with the largest sum: the surest name is never given up for
     # two doubtful ones, each name can be explained by itself, and with a handful of pets they hardly ever differ.
-    for _, pet, image in sorted(_claims(pets)):
+    for *_, pet, image in sorted(_claims(pets)):
         subject = pets[pet].subject
         if not names[image] and subject not in names:
             names[image] = subject
     return tuple(names)
 
 
-def _claims(pets: Sequence[PetAnswers]) -> list[tuple[float, int, int]]:
-    """(-margin, pet, image) wherever a pet reaches its threshold; of equal margins the first pet and image win."""
+def _claims(pets: Sequence[PetAnswers]) -> list[tuple[float, float, int, int]]:
+    """(-margin, -probability, pet, image) wherever a pet reaches its threshold; of equal ones the first wins.
+
+    Probabilities that are nearly 1 have equal margins: then the likelier image wins, as it does where one is asked.
+    """
     claims = []
     for number, pet in enumerate(pets):
         # in double precision, as a single classifier's verdict is compared
         probabilities = pet.probabilities.astype(np.float64)
         margins = logits_of(probabilities) - logits_of(pet.threshold)
         reached = np.flatnonzero(probabilities >= pet.threshold)
-        claims += [(-float(margins[image]), number, int(image)) for image in reached]
+        claims += [
+            (-float(margins[image]), -float(probabilities[image]), number, int(image))
+            for image in reached
+        ]
     return claims
 
 

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
+from typing import Protocol, TypeVar, TypeVarTuple
 
 from PIL import Image
 
-from ismila.learning.views import Viewer, Views
 from ismila.photos.cores import cores
 from ismila.photos.images import (
     FORMATS,
@@ -28,7 +27,17 @@ AT_ONCE = 64_000_000
 a photo is copied when it is turned upright and when it becomes RGB)."""
 
 T = TypeVar("T")
+Seen = TypeVar("Seen", covariant=True)
 Ts = TypeVarTuple("Ts")
+
+
+class Reader(Protocol[Seen]):
+    """A `Viewer`, or `Pets`: makes something small of a photo that it decodes to at least `decoded_px` a side."""
+
+    @property
+    def decoded_px(self) -> int: ...
+
+    def read(self, source: Path | bytes, max_pixels: int, /) -> Seen: ...
 
 
 class PixelBudget:
@@ -77,10 +86,12 @@ class Decoder:
         """Call one of the methods below, or something else that takes a while, in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
 
-    def views(self, source: Path | bytes, viewer: Viewer, max_pixels: int = MAX_PIXELS) -> Views:
+    def views(
+        self, source: Path | bytes, reader: Reader[Seen], max_pixels: int = MAX_PIXELS
+    ) -> Seen:
         """Decode, and keep what a backbone gets. Raises PhotoError."""
-        with self._budget.hold(pixels_of(source, viewer.decoded_px)):
-            return viewer.read(source, max_pixels)
+        with self._budget.hold(pixels_of(source, reader.decoded_px)):
+            return reader.read(source, max_pixels)
 
     def thumbnail(self, source: Path | bytes, size_px: int, quality: int) -> bytes:
         """A JPEG of at most `size_px` a side, upright. Raises PhotoError."""

@@ -3,8 +3,10 @@ import re
 from dataclasses import replace
 
 import pytest
+import requests
 from conftest import call
-from untrained import bundled_classifier, images_of
+from loopback import running
+from untrained import bundled_classifier, bundled_pair, images_of
 
 from ismila.learning.animals import bundled_detector
 from ismila.learning.weights import NANODET
@@ -14,6 +16,8 @@ from ismila.runs.find import find_run
 from ismila.use.export import export_run as export
 from ismila.use.export.exported import ExportedClassifier
 from ismila.use.export.graph import graph_of
+from ismila.use.serve.app import make_app
+from ismila.use.serve.from_file import FileModels
 
 
 def ismila(folder, *args):
@@ -53,7 +57,7 @@ def test_a_graph_that_differs_from_torch_is_refused_and_leaves_nothing(
 
     monkeypatch.setattr(export, "graph_of", wrong)
     with pytest.raises(UserError, match="nothing was written"):
-        export.export_onnx(find_run("best", "mila"), tmp_path / "out")
+        export.export_onnx({"mila": find_run("best", "mila")}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -62,7 +66,7 @@ def test_the_detector_lies_beside_a_classifier_that_needs_it(tmp_path, monkeypat
     classifier = bundled_classifier(bundled_detector().digest if detects else "")
     monkeypatch.setattr(export, "load_classifier", lambda _: classifier)
     monkeypatch.setattr(export, "_album_images", lambda *_: images_of(classifier))
-    said = export.export_onnx("abcdef12", tmp_path)
+    said = export.export_onnx({"rex": "abcdef12"}, tmp_path)
     files = ["animals.onnx", "rex.onnx"] if detects else ["rex.onnx"]
     assert sorted(path.name for path in tmp_path.iterdir()) == files
     assert ("animals.onnx" in said) == detects
@@ -77,18 +81,17 @@ def test_a_subject_of_the_detectors_name_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "load_classifier", lambda _: classifier)
     monkeypatch.setattr(export, "_album_images", lambda *_: images_of(classifier))
     with pytest.raises(UserError, match="another subject"):
-        export.export_onnx("abcdef12", tmp_path)
+        export.export_onnx({"animals": "abcdef12"}, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_without_the_album_it_is_checked_on_noise_and_says_so(in_process, tmp_path):
+    runs = {"mila": find_run("best", "mila")}
     (in_process / "album").rename(in_process / "gone")
     try:
-        assert "of noise (the album is gone" in export.export_onnx(
-            find_run("best", "mila"), tmp_path
-        )
+        assert "of noise (the album is gone" in export.export_onnx(runs, tmp_path)
         with pytest.raises(UserError, match="--root"):
-            export.export_onnx(find_run("best", "mila"), tmp_path, tmp_path / "nowhere")
+            export.export_onnx(runs, tmp_path, tmp_path / "nowhere")
     finally:
         (in_process / "gone").rename(in_process / "album")
 
@@ -101,17 +104,54 @@ def test_what_cannot_be_exported_is_one_line_with_the_remedy(in_process, tmp_pat
     assert said.returncode == 1 and "notes.txt is no part of an earlier export" in said.stderr
     assert len(said.stderr.strip().splitlines()) == 1
     monkeypatch.setenv("PATH", str(tmp_path))
-    run_id = find_run("best", "mila")
+    runs = {"mila": find_run("best", "mila")}
     for runtime, words in (
         (tmp_path / "wrong.tgz", "npm pack"),
         (tmp_path / "missing.tgz", "--runtime"),
         (None, "npm is not here"),
     ):
         with pytest.raises(UserError, match=words):
-            export.export_web(run_id, tmp_path / "a", runtime=runtime)
+            export.export_web(runs, tmp_path / "a", runtime=runtime)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="give a folder that may be written"):
-        export.export_onnx(run_id, tmp_path / "file" / "below")
+        export.export_onnx(runs, tmp_path / "file" / "below")
     (tmp_path / "file").unlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "wrong.tgz"]
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.slow
+def test_several_subjects_share_a_file_that_is_served_as_predict_answers(both_trained, tmp_path):
+    both = ("--subject", "mila,rex")
+    said = ismila(both_trained, "export", *both, "--format", "onnx", "--to", tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.count("differs from torch by at most") == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["mila+rex.onnx"]
+    photos = [both_trained / "album" / name for name in ("mila/m1.jpg", "rex/r1.jpg")]
+    lines = ismila(both_trained, "predict", "--json", *both, *photos).stdout.splitlines()
+    models = FileModels.load(tmp_path)
+    with running(make_app(*models, feedback=False, loopback=True)) as address:
+        for photo, line in zip(photos, lines, strict=True):
+            content = photo.read_bytes()
+            [told] = requests.post(f"{address}/api/predict", data=content).json()["photos"]
+            expected = json.loads(line)
+            assert told["names"] == expected["names"]
+            for subject, answer in expected["subjects"].items():
+                served = told["subjects"][subject]
+                assert served["run"] == answer["run"]
+                assert served["probability"] == pytest.approx(answer["probability"], abs=1e-3)
+        content = photos[1].read_bytes()
+        where = f"{address}/api/predict?heat=1&subject=rex"
+        [why] = requests.post(where, data=content).json()["photos"]
+        assert why["subjects"]["rex"]["heat"].startswith("data:image/jpeg")
+
+
+def test_subjects_that_do_not_look_alike_are_refused_with_the_remedy(tmp_path, monkeypatch):
+    rex, mila = bundled_pair()
+    other = replace(mila, spec=replace(mila.spec, size_px=128))
+    known = {"a": rex, "b": other}
+    monkeypatch.setattr(export, "load_classifier", known.__getitem__)
+    with pytest.raises(UserError, match=r"subject=rex,mila") as error:
+        export.export_onnx({"rex": "a", "mila": "b"}, tmp_path)
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())

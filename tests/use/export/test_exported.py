@@ -3,11 +3,17 @@ import json
 import numpy as np
 import onnx
 import pytest
-from untrained import bundled_classifier, images_of
+from untrained import bundled_classifier, bundled_pair, images_of
 
+from ismila.learning.animals import Animal
+from ismila.learning.views import Views
 from ismila.photos import UserError
-from ismila.use.export.exported import ExportedClassifier
+from ismila.use.ask.pets import Pets
+from ismila.use.export.exported import ExportedClassifier, ExportedFile
 from ismila.use.export.graph import graph_of
+
+LEFT = Animal((0.0, 0.0, 0.5, 1.0), "dog", 0.9)
+RIGHT = Animal((0.5, 0.0, 1.0, 1.0), "dog", 0.8)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +40,7 @@ def test_the_file_alone_is_enough(bundled, tmp_path):
 
 
 def test_no_image_or_many_are_answered_in_batches(bundled):
-    exported = ExportedClassifier(graph_of(bundled).SerializeToString(), "rex.onnx")
+    exported = ExportedClassifier(ExportedFile(graph_of(bundled).SerializeToString(), "rex.onnx"))
     images = images_of(bundled, 5)
     assert exported.probabilities(images[:0]).shape == (0,)
     np.testing.assert_allclose(
@@ -53,3 +59,25 @@ def test_a_folder_with_several_files_or_none_is_refused(tmp_path):
         ExportedClassifier.load(tmp_path / "c.onnx")
     with pytest.raises(UserError, match="not an ONNX model"):
         ExportedClassifier.load(tmp_path / "a.onnx")
+
+
+def test_a_file_with_several_subjects_is_asked_once_for_all_of_them():
+    pair = bundled_pair()
+    file = ExportedFile(graph_of(*pair).SerializeToString(), "rex+mila.onnx")
+    rex, mila = file.classifiers.values()
+    assert [(one.subject, one.run, one.threshold) for one in (rex, mila)] == [
+        ("rex", "abcdef12", 0.7), ("mila", "12abcdef", 0.4)
+    ]  # fmt: skip
+    images = images_of(pair[0], 2)
+    looks = {rex.viewer.digest: Views(images, (LEFT, RIGHT), 2, 2)}
+    runs = {"rex": "abcdef12", "mila": "12abcdef"}
+    [expected] = Pets({one.subject: one for one in pair}, runs).judge([looks])
+    asked = []
+    run = file._run
+    file._run = lambda *args: asked.append(args) or run(*args)
+    [together] = Pets(file.classifiers, runs).judge([looks])
+    assert len(asked) == 1
+    assert together.names == expected.names and together.names
+    for one, other in zip(together.animals, expected.animals, strict=True):
+        assert (one.name, one.box) == (other.name, other.box)
+        assert one.probability == pytest.approx(other.probability, abs=1e-4)

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from untrained import bundled_classifier
+from untrained import bundled_classifier, bundled_pair
 
 from ismila.demo.shots import draw_shot, plan_album
 from ismila.learning.animals import bundled_detector
-from ismila.learning.judgement import named
+from ismila.learning.judgement import PetAnswers, assign_names, named
 from ismila.learning.views import MARGIN
 from ismila.learning.weights import NANODET
 from ismila.photos import UserError
@@ -29,9 +29,10 @@ from ismila.photos.images import (
     square_around,
 )
 from ismila.runs.find import find_run
+from ismila.use.ask.pets import Pets
 from ismila.use.export import website
 from ismila.use.export.export_run import export_web
-from ismila.use.export.exported import ANIMALS, ExportedClassifier
+from ismila.use.export.exported import ANIMALS, ExportedClassifier, ExportedFile
 from ismila.use.export.graph import graph_of, halve
 
 CHROMIUM = shutil.which("chromium")
@@ -63,7 +64,7 @@ def site(runtime, trained, tmp_path_factory):
     (to / "old.js").write_text("of an earlier export")
     with contextlib.chdir(trained):
         run_id = find_run("best", "mila", f"sqlite:///{trained}/mlruns/mlflow.db")
-        said = export_web(run_id, to, runtime=runtime)
+        said = export_web({"mila": run_id}, to, runtime=runtime)
         assert "differs from torch" in said
     assert [path.name for path in to.parent.iterdir()] == ["site"]
     assert not (to / "old.js").exists()
@@ -228,9 +229,9 @@ def with_detector(runtime, tmp_path_factory):
     whole = graph_of(bundled_classifier(bundled_detector().digest))
     model = halve(whole).SerializeToString()
     site = tmp_path_factory.mktemp("web") / "site"
-    halved = ExportedClassifier(model, "rex.onnx")
+    halved = ExportedFile(model, "rex.onnx")
     website.write_website(site, model, halved, website.runtime_files(runtime))
-    return site, ExportedClassifier(whole.SerializeToString(), "rex.onnx")
+    return site, ExportedClassifier(ExportedFile(whole.SerializeToString(), "rex.onnx"))
 
 
 ANSWER = """async (content) => {
@@ -258,7 +259,8 @@ def test_the_browser_sees_the_same_animals_and_says_the_same_of_them(with_detect
             views = exported.viewer.read(photo)
             [expected] = exported.judge([views])
             animals = named(expected, exported.subject, exported.threshold)
-            assert found["probability"] == pytest.approx(expected.probability, abs=3e-2)
+            pet = found["subjects"]["rex"]
+            assert pet["probability"] == pytest.approx(expected.probability, abs=3e-2)
             told = [one["probability"] for one in found["animals"]]
             assert told == pytest.approx([one.probability for one in animals], abs=3e-2)
             is_large = views.width_px > 1000  # the browser's decoder makes no small picture
@@ -266,7 +268,7 @@ def test_the_browser_sees_the_same_animals_and_says_the_same_of_them(with_detect
                 assert one["box"] == pytest.approx(animal.box, abs=1e-2 if is_large else 1e-3)
                 assert (one["kind"], one["name"]) == (animal.kind, animal.name)
             place = views.place(expected.image, exported.spec)
-            assert found["heat_box"] == pytest.approx(place, abs=1e-2 if is_large else 1e-3)
+            assert pet["heat_box"] == pytest.approx(place, abs=1e-2 if is_large else 1e-3)
             counts.append(len(animals))
     assert counts[0] == counts[3] == 1 and counts[1] > 1 and counts[2] == 0
 
@@ -286,6 +288,54 @@ def test_the_exported_page_shows_the_animals(with_detector):
         assert "Rex from 70.0 % on" in dog.inner_text()
 
 
+@pytest.fixture(scope="module")
+def of_pets(runtime, tmp_path_factory):
+    """A page for two pets that is asked about animals, and their classifiers in Python."""
+    pair = bundled_pair(bundled_detector().digest)
+    content = halve(graph_of(*pair)).SerializeToString()
+    site = tmp_path_factory.mktemp("web") / "site"
+    exported = ExportedFile(content, "rex+mila.onnx")
+    website.write_website(site, content, exported, website.runtime_files(runtime))
+    return site, Pets({one.subject: one for one in pair}, {one.subject: one.run for one in pair})
+
+
+NAMES = """async ([pets, probabilities]) => {
+  const { assignNames } = await import("./names.js");
+  return assignNames(pets, probabilities); }"""
+
+
+@pytest.mark.slow
+def test_the_browser_names_several_pets_by_the_same_rule(of_pets):
+    site, pets = of_pets
+    rng = np.random.default_rng(0)
+    with hosting(site) as (_, address), opened(address) as page:
+        for _ in range(30):
+            p = rng.choice(np.float32([0.1, 0.5, 0.9, 0.99999994, 1]), (3, 4))
+            p[0] = rng.random(4)
+            known = [{"subject": f"pet {at}", "threshold": at} for at in (0.3, 0.5, 0.9)]
+            answers = [PetAnswers(**one, probabilities=p[at]) for at, one in enumerate(known)]
+            assert page.evaluate(NAMES, [known, p.tolist()]) == list(assign_names(answers))
+        photos = drawings()[:3]
+        for photo in photos:
+            found = page.evaluate(ANSWER, base64.b64encode(photo).decode())
+            [expected] = pets.judge([pets.read(photo)])
+            for subject, answer in expected.subjects.items():
+                told = found["subjects"][subject]
+                assert told["probability"] == pytest.approx(answer.probability, abs=3e-2)
+                assert told["is_subject"] == answer.is_subject
+                assert (told["verdict"], "heat" in told) == (answer.verdict, False)
+            assert [one["name"] for one in found["animals"]] == [
+                one.name for one in expected.animals
+            ]
+        assert page.title() == "Is it Rex or Mila?"
+        content = {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": photos[0]}
+        page.set_input_files("#choose", content)
+        page.get_by_role("button", name="what speaks for Mila").click()
+        page.get_by_alt_text("what speaks for Mila").wait_for()
+        assert page.locator(".pet").count() == 2
+    assert "Is it Rex or Mila?" in (site / "site.webmanifest").read_text()
+
+
 def test_the_page_finds_animals_by_the_values_that_python_has(with_detector):
     site, exported = with_detector
     settings = json.loads((site / website.MARK).read_text())
@@ -300,7 +350,7 @@ def test_the_page_finds_animals_by_the_values_that_python_has(with_detector):
 
 
 def test_a_page_that_judges_whole_photos_has_no_detector(tmp_path):
-    exported = ExportedClassifier(graph_of(bundled_classifier()).SerializeToString(), "rex.onnx")
+    exported = ExportedFile(graph_of(bundled_classifier()).SerializeToString(), "rex.onnx")
     website.write_website(tmp_path / "site", b"model", exported, {})
     settings = json.loads((tmp_path / "site" / website.MARK).read_text())
     assert settings["detector"] is None

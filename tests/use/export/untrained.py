@@ -1,5 +1,7 @@
 """Classifiers with drawn weights, and images to ask them about."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from PIL import Image
@@ -38,6 +40,17 @@ def classifier_of(name, size_px, hidden=0, digest="", detector=""):
 
 def bundled_classifier(detector=""):
     return classifier_of("mobilenet", 96, digest=bundled_digest(), detector=detector)
+
+
+def bundled_pair(detector=""):
+    """Of two pets, mila the opposite of rex, with a threshold and a temperature of its own."""
+    rex = bundled_classifier(detector)
+    heads = {name: -array for name, array in rex.weights.items() if name.startswith("head.")}
+    decision = Decision(threshold=0.4, temperature=1.5)
+    mila = replace(
+        rex, subject="mila", weights={**rex.weights, **heads}, decision=decision, run="12abcdef"
+    )
+    return rex, mila
 
 
 def images_of(classifier, count=6):

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 from PIL import Image
-from stub import StubModels
+from stub import StubModels, bright_and_dark
 
 from ismila.learning.animals import Animal
 from ismila.learning.views import Viewer
@@ -38,7 +38,15 @@ class Squares:
 
 def models_that_see(threshold=0.5):
     """Stub models that are asked about animals."""
-    models = StubModels()
+    return _that_see(StubModels(), threshold)
+
+
+def pets_that_see(threshold=0.5):
+    """The same of two pets: the dark square is Rex."""
+    return [_that_see(models, threshold) for models in bright_and_dark()]
+
+
+def _that_see(models, threshold):
     models.default.classifier.threshold = threshold
     models.default.classifier.viewer = Viewer(ImageSpec(32), Squares())
     return models

@@ -5,37 +5,34 @@ import io
 import numpy as np
 from PIL import Image
 
-from ismila.learning.judgement import judgements
 from ismila.learning.views import Viewer
-from ismila.photos import UserError
 from ismila.photos.images import ImageSpec
 from ismila.use.serve.models import Explained
 
 
 class Brightness:
-    """A bright photo is Mila."""
+    """A bright photo is Mila; of a dark pet a dark one."""
 
-    def __init__(self):
+    def __init__(self, subject="mila", is_dark=False):
         self.spec = ImageSpec(32)
         self.viewer = Viewer(self.spec)
-        self.subject = "mila"
+        self.encoder = None
+        self.subject = subject
+        self.is_dark = is_dark
         self.threshold = 0.5
         self.scores = {"accuracy": 0.9}
         self.batches = []
 
-    def judge(self, photos):
-        return judgements(photos, self.probabilities)
-
     def probabilities(self, images):
         self.batches.append(len(images))
-        return images.mean((1, 2, 3)) / 255
+        brightness = images.mean((1, 2, 3)) / 255
+        return 1 - brightness if self.is_dark else brightness
 
 
 class StubModel:
-    run_id = "0123456789abcdef"
-
-    def __init__(self):
-        self.classifier = Brightness()
+    def __init__(self, subject="mila", is_dark=False):
+        self.run_id = "fedcba9876543210" if is_dark else "0123456789abcdef"
+        self.classifier = Brightness(subject, is_dark)
         self.prepared = 0
 
     def prepare(self):
@@ -46,26 +43,29 @@ class StubModel:
 
 
 class StubModels:
-    subject = "mila"
     takes_corrections = True
 
-    def __init__(self):
-        self.default = StubModel()
+    def __init__(self, subject="mila", is_dark=False):
+        self.subject = subject
+        self.default = StubModel(subject, is_dark)
         self.corrected = []
 
     def names(self):
         return ["champion", self.default.run_id]
 
     def get(self, name):
-        if name in ("", "champion"):
+        if name in ("", "champion", self.default.run_id):
             return self.default
         raise KeyError(name)
 
     def correct(self, content, label):
-        if label != "mila":
-            raise UserError(f"label={label}: expected mila")
-        self.corrected.append(len(content))
+        self.corrected.append((len(content), label))
         return "feedback/x.png"
+
+
+def bright_and_dark():
+    """Of two pets: a bright photo is Mila, a dark one Rex."""
+    return [StubModels(), StubModels("rex", is_dark=True)]
 
 
 def grey_png(value=200, size=(48, 36)):

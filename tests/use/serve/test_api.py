@@ -9,6 +9,7 @@ import pytest
 import requests
 from loopback import running
 from PIL import Image
+from seen import LEFT, RIGHT, pets_that_see, photo_of
 from stub import StubModels, grey_png
 
 from ismila.use.serve.app import make_app
@@ -73,8 +74,10 @@ def test_feedback_keeps_photos_only(address, models):
     content = grey_png()
     assert requests.post(f"{where}=mila", data=content).json() == {"path": "feedback/x.png"}
     assert requests.post(f"{where}=mila", data=b"no photo").status_code == 422
-    assert requests.post(f"{where}=x", data=content).json() == {"error": "label=x: expected mila"}
-    assert models.corrected == [len(content)]
+    assert requests.post(f"{where}=x", data=content).json() == {
+        "error": "label=x: expected mila, not_mila, pets/other or drop"
+    }
+    assert models.corrected == [(len(content), "mila")]
 
 
 def test_feedback_can_be_off():
@@ -111,3 +114,75 @@ def test_loading_explanations_holds_up_nobody():
         loading.set()
         asking.join(10)
         assert explained[0].ok and "heat" in explained[0].json()["photos"][0]
+
+
+@pytest.fixture(scope="module")
+def pets():
+    return pets_that_see(0.6)
+
+
+@pytest.fixture(scope="module")
+def of_pets(pets):
+    with running(make_app(*pets, feedback=True, loopback=True)) as where:
+        yield where
+
+
+def test_of_several_pets_each_animal_has_a_name_and_each_pet_an_answer(of_pets):
+    files = [("a", ("both.png", photo_of(left=250, right=10))), ("b", ("bad.png", b"x"))]
+    both, bad = requests.post(f"{of_pets}/api/predict", files=files).json()["photos"]
+    assert set(both) == {"name", "names", "subjects", "animals"}
+    assert both["names"] == ["mila", "rex"]
+    assert [(one["name"], one["box"]) for one in both["animals"]] == [
+        ("mila", list(LEFT)), ("rex", list(RIGHT))
+    ]  # fmt: skip
+    assert list(both["subjects"]) == ["mila", "rex"]
+    mila = both["subjects"]["mila"]
+    expected = {"is_subject": True, "threshold": 0.6, "run": "0123456789abcdef", "verdict": "mila"}
+    assert mila == {"probability": pytest.approx(0.8, abs=0.05), **expected}
+    assert bad == {"name": "bad.png", "error": "not a picture"}
+
+
+def test_of_several_pets_one_is_asked_by_its_run_or_all_by_an_alias(of_pets):
+    where = f"{of_pets}/api/predict?run"
+    content = photo_of(left=250)
+    for name, subjects in (
+        ("champion", ["mila", "rex"]),
+        ("rex", ["rex"]),
+        ("0123456789abcdef", ["mila"]),
+    ):
+        [told] = requests.post(f"{where}={name}", data=content).json()["photos"]
+        assert list(told["subjects"]) == subjects
+    assert requests.post(f"{where}=nothing", data=content).status_code == 404
+
+
+def test_of_several_pets_why_is_said_of_the_one_that_is_chosen_or_those_in_the_photo(of_pets):
+    where = f"{of_pets}/api/predict?heat=1"
+    content = photo_of(left=250)
+    [there] = requests.post(where, data=content).json()["photos"]
+    assert "heat" in there["subjects"]["mila"] and "heat" not in there["subjects"]["rex"]
+    [chosen] = requests.post(f"{where}&subject=rex", data=content).json()["photos"]
+    assert "heat" in chosen["subjects"]["rex"] and "heat" not in chosen["subjects"]["mila"]
+    unknown = requests.post(f"{where}&subject=tom", data=content)
+    assert (unknown.status_code, unknown.json()) == (
+        400,
+        {"error": "subject=tom: expected mila or rex"},
+    )
+
+
+def test_about_and_health_say_the_pets_and_a_correction_goes_to_the_one_it_names(of_pets, pets):
+    runs = {"mila": "0123456789abcdef", "rex": "fedcba9876543210"}
+    about = requests.get(f"{of_pets}/api").json()
+    known = {name: {"run": run, "threshold": 0.6} for name, run in runs.items()}
+    assert about == {"subjects": known, "feedback": True}
+    assert requests.get(f"{of_pets}/health").json() == {"status": "ok", "runs": runs}
+    content = photo_of(left=250)
+    for label in ("rex", "pets/other"):
+        assert requests.post(f"{of_pets}/api/feedback?label={label}", data=content).ok
+    assert [one.corrected for one in pets] == [
+        [(len(content), "pets/other")],
+        [(len(content), "rex")],
+    ]
+    wrong = requests.post(f"{of_pets}/api/feedback?label=tom", data=content).json()
+    assert "expected mila, rex, not_mila, not_rex, pets/other or drop" in wrong["error"]
+    schemas = requests.get(f"{of_pets}/openapi.json").json()["components"]["schemas"]
+    assert "JudgedPets" in schemas and "Judged" not in schemas

@@ -5,6 +5,7 @@ import pytest
 from stub import Brightness
 
 from ismila.learning.views import Views
+from ismila.use.ask.pets import Pets
 from ismila.use.serve.batcher import Batcher, BusyError
 
 PIXELS = np.zeros((1, 32, 32, 3), np.uint8)
@@ -12,16 +13,32 @@ BLACK = Views(PIXELS, (), 32, 32)
 WHITE = Views(PIXELS + 255, (), 32, 32)
 
 
+def pets_of(classifier):
+    return Pets({"mila": classifier}, {"mila": "run"})
+
+
+def looks_of(classifier, views):
+    return {classifier.viewer.digest: views}
+
+
+def said(answer):
+    return answer if isinstance(answer, Exception) else answer.subjects["mila"].probability
+
+
 def ask(*asked, places=4):
     """Each (classifier, image) at once; answers or errors."""
+    pets = {id(classifier): pets_of(classifier) for classifier, _ in asked}
 
     async def all_of_them():
         batcher = Batcher(places)
         task = asyncio.create_task(batcher.run())
-        waiting = [batcher.judgement(*one) for one in asked]
+        waiting = [
+            batcher.judged(pets[id(classifier)], looks_of(classifier, views))
+            for classifier, views in asked
+        ]
         try:
             answers = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 10)
-            return [getattr(answer, "probability", answer) for answer in answers]
+            return [said(answer) for answer in answers]
         finally:
             task.cancel()
 
@@ -54,8 +71,9 @@ def test_a_client_that_has_gone_is_passed_over():
     async def two():
         batcher = Batcher(4)
         classifier = Brightness()
-        gone = asyncio.create_task(batcher.judgement(classifier, BLACK))
-        stays = asyncio.create_task(batcher.judgement(classifier, WHITE))
+        pets = pets_of(classifier)
+        gone = asyncio.create_task(batcher.judged(pets, looks_of(classifier, BLACK)))
+        stays = asyncio.create_task(batcher.judged(pets, looks_of(classifier, WHITE)))
         await asyncio.sleep(0)
         gone.cancel()
         task = asyncio.create_task(batcher.run())
@@ -63,7 +81,7 @@ def test_a_client_that_has_gone_is_passed_over():
         task.cancel()
         return answer
 
-    assert asyncio.run(two()).probability == 1.0
+    assert said(asyncio.run(two())) == 1.0
 
 
 def test_places_are_given_back():

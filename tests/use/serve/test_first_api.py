@@ -3,7 +3,7 @@ import socket
 import pytest
 import requests
 from loopback import running
-from stub import StubModels, grey_png
+from stub import StubModels, bright_and_dark, grey_png
 
 from ismila.use.serve.app import make_app
 
@@ -41,3 +41,19 @@ def test_an_asterisk_for_an_address_is_answered(address):
         client.sendall(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
         client.settimeout(5)
         assert b" 404 " in client.recv(4096)
+
+
+def test_of_several_pets_a_name_means_the_first_and_each_answers_to_its_own():
+    with running(make_app(*bright_and_dark(), feedback=False, loopback=True)) as where:
+        names = requests.get(f"{where}/model").json()["models"]
+        assert names == ["mila", "rex", "champion", "0123456789abcdef", "fedcba9876543210"]
+        answered = {
+            name: requests.post(f"{where}/model/{name}/prediction", data=grey_png(255)).json()
+            for name in names
+        }
+        described = requests.get(f"{where}/model/rex").json()["meta"]["classes"]
+    mila, rex = {"mila": 1.0, "not_mila": 0.0}, {"rex": 0.0, "not_rex": 1.0}
+    assert answered == {
+        "mila": [mila], "rex": [rex], "champion": [mila], names[3]: [mila], names[4]: [rex]
+    }  # fmt: skip
+    assert described == ["rex", "not_rex"]

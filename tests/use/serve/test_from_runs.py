@@ -2,13 +2,15 @@
 
 import csv
 import io
+import json
 import shutil
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import requests
-from conftest import draw_photo
+from conftest import BLUE, call, draw_photo
 from server import start
 
 from ismila.use.serve.from_runs import _suffix
@@ -127,3 +129,40 @@ def test_a_new_photo_is_kept_as_what_it_is_and_a_known_one_is_only_named(trained
 )  # fmt: skip
 def test_a_kept_photo_is_named_by_its_content(content, suffix):
     assert _suffix(content) == suffix
+
+
+def test_several_pets_are_answered_as_predict_does_and_corrected_by_name(both_trained, tmp_path):
+    draw_photo(tmp_path / "mila.jpg", 901, True)
+    draw_photo(tmp_path / "nobody.jpg", 902, False)
+    draw_photo(tmp_path / "rex.jpg", 903, True, colour=BLUE)
+    both = ("--subject", "mila,rex")
+    said = call(both_trained, "ismila.cli", "predict", "--json", *both, tmp_path)
+    expected = [json.loads(line) for line in said.stdout.splitlines()]
+    photos = [Path(one["path"]) for one in expected]
+    process, address = start(both_trained, *both)
+    try:
+        files = [("photos", (photo.name, photo.read_bytes())) for photo in photos]
+        told = requests.post(f"{address}/api/predict", files=files, timeout=60).json()["photos"]
+        for one, photo in zip(expected, told, strict=True):
+            assert photo["names"] == one["names"] and "animals" not in photo
+            for subject, answer in one["subjects"].items():
+                served = photo["subjects"][subject]
+                assert served.pop("verdict") in (subject, f"not {subject}", "unsure")
+                assert served.pop("probability") == pytest.approx(
+                    answer.pop("probability"), abs=1e-5
+                )
+                assert served == answer
+        runs = requests.get(f"{address}/health").json()["runs"]
+        content = photos[2].read_bytes()
+        [why] = ask(address, content, heat=1, nearest=2, subject="rex")["photos"]
+        near = why["subjects"]["rex"]["nearest"]
+        assert [one["kind"] for one in near] == ["rex", "rex"] and why["subjects"]["rex"]["heat"]
+        [alone] = ask(address, content, run=runs["rex"][:12])["photos"]
+        assert list(alone["subjects"]) == ["rex"]
+        known = (both_trained / "album/rex/r0.jpg").read_bytes()
+        kept = requests.post(f"{address}/api/feedback?label=mila", data=known, timeout=60).json()
+        assert kept == {"path": "rex/r0.jpg"}
+    finally:
+        process.kill()
+        process.wait()
+        (both_trained / "album/labels.csv").unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from loopback import running
-from seen import LEFT, RIGHT, models_that_see, photo_of
+from seen import LEFT, RIGHT, models_that_see, pets_that_see, photo_of
 
 from ismila.use.serve.app import make_app
 
@@ -111,4 +111,69 @@ def test_a_photo_that_the_browser_cannot_show_is_replaced_by_what_was_judged(bro
         page.wait_for_function("document.querySelector('.photo').naturalWidth > 0")
         assert page.locator(".animal").count() == 0
         assert "The animal, cut out" in page.inner_text("li")
+        page.close()
+
+
+@pytest.mark.parametrize("options", [NARROW, WIDE], ids=["narrow", "wide"])
+def test_of_several_pets_each_has_its_box_its_line_and_its_heat(browser, options):
+    both, nobody = photo_of(left=250, right=10), photo_of(left=128 + 30, right=128 - 30)
+    pets = pets_that_see(0.6)
+    with running(make_app(*pets, feedback=True, loopback=True)) as address:
+        page = browser.new_page(**options)
+        problems = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda said: said.type == "error" and problems.append(said.text))
+        page.goto(address)
+        show(page, [("both.png", both), ("nobody.png", nobody), ("none.png", photo_of())])
+        assert page.title() == page.inner_text("h1") == "Is it Mila or Rex?"
+        none, nobody, both = page.locator("li").all()
+        assert both.locator(".verdict").inner_text() == "Yes, Mila and Rex"
+        assert both.locator(".animal.asked").count() == 2
+        for name, box in (("Mila", LEFT), ("Rex", RIGHT)):
+            [at] = [at for at in range(2) if name in both.locator(".name").nth(at).inner_text()]
+            assert place_in_photo(both, f".animal:nth-of-type({at + 1})") == pytest.approx(
+                box, abs=0.01
+            )
+        assert both.locator(".pet").count() == both.locator(".mark").count() == 2
+        assert "Rex from 60.0 % on" in both.inner_text()
+        assert "No animal seen" in none.inner_text()
+        rex = both.get_by_role("button", name="what speaks for Rex")
+        rex.focus()
+        page.keyboard.press("Enter")
+        both.locator(".heat").wait_for()
+        assert both.locator(".heat").get_attribute("alt") == "what speaks for Rex"
+        assert rex.get_attribute("aria-pressed") == "true"
+        both.get_by_role("button", name="what speaks for Mila").click()
+        both.get_by_alt_text("what speaks for Mila").wait_for()
+        assert both.locator(".heat").count() == 1
+        assert rex.get_attribute("aria-pressed") == "false"
+        both.locator("summary").focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        both.get_by_role("button", name="kept: Rex").wait_for()
+        assert [len(one.corrected) for one in pets] == [0, 1]
+        assert page.evaluate("document.documentElement.scrollWidth") <= options["viewport"]["width"]
+        if os.environ.get("ISMILA_SHOTS"):
+            name = f"pets-{options['viewport']['width']}.png"
+            page.screenshot(path=Path(os.environ["ISMILA_SHOTS"]) / name, full_page=True)
+        page.close()
+        assert problems == []
+
+
+def test_of_several_pets_too_what_was_judged_replaces_a_photo_that_cannot_be_shown(browser):
+    with running(make_app(*pets_that_see(), feedback=False, loopback=True)) as address:
+        page = browser.new_page(**NARROW)
+        page.add_init_script("URL.createObjectURL = () => 'data:image/heic;base64,AAAA'")
+        page.goto(address)
+        show(page, [("a.heic", photo_of(left=250))])
+        page.get_by_text("This browser cannot show the photo.").wait_for()
+        why = page.get_by_role("button", name="what speaks for Mila")
+        why.click()
+        page.wait_for_function("() => document.querySelector('.photo')?.naturalWidth > 0")
+        assert "The animal, cut out, with what speaks for Mila" in page.inner_text("li")
+        why.click()
+        page.get_by_text("This browser cannot show the photo.").wait_for()
+        assert page.locator(".heat").count() == 0
         page.close()

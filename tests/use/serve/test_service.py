@@ -6,18 +6,27 @@ from PIL import Image
 from stub import StubModels, grey_png
 
 from ismila.photos.images import PhotoError
+from ismila.use.serve.answering import AllModels
 from ismila.use.serve.models import Explained, Resembling
 from ismila.use.serve.service import Explaining, Service
 from ismila.use.serve.upload import Upload
 
 
 def judge(models, content, **explaining):
+    """What is said of a photo, and why where that is asked for."""
+
     async def once():
-        service = Service(models)
+        service = Service(AllModels([models]))
         task = asyncio.create_task(service.batcher.run())
-        upload = Upload("photo", content)
+        pets = service.models.default.pets
         try:
-            return await service.judged(models.default, upload, Explaining(**explaining))
+            looks, together = await service.judged(pets, Upload("photo", content))
+            answer = together.subjects["mila"]
+            asked = Explaining(**explaining)
+            if not asked.is_asked_for:
+                return answer
+            views = pets.views_of("mila", looks)
+            return await service.explanation(models.default, views, answer.image, asked)
         finally:
             task.cancel()
 
@@ -28,7 +37,6 @@ def test_what_is_not_asked_for_is_not_loaded():
     models = StubModels()
     answer = judge(models, grey_png(255))
     assert (answer.verdict, answer.probability, models.default.prepared) == ("mila", 1.0, 0)
-    assert (answer.heat, answer.nearest, answer.said) == (None, None, None)
 
 
 def test_neighbours_come_as_thumbnails_and_one_that_has_gone_without(tmp_path):
@@ -52,6 +60,6 @@ def test_a_photo_that_cannot_be_read_is_said():
 
 def test_an_unknown_name_is_repeated_in_part_and_without_what_cannot_be_printed():
     with pytest.raises(HTTPException) as error:
-        asyncio.run(Service(StubModels()).model("a\0b" + "c" * 500))
+        asyncio.run(Service(AllModels([StubModels()])).answering("a\0b" + "c" * 500))
     assert error.value.status_code == 404
     assert error.value.detail == "Model not found: a?b" + "c" * 77

@@ -48,6 +48,15 @@ drawBars(report.bars, "bars");
 drawBars(report.context, "context");
 if (!report.context.length) find("context-section").remove();
 
+if (report.taken) {
+  const cell = ([hits, n]) => element("td", {}, n ? `${hits} of ${n} (${percent(hits / n)})` : "no photo");
+  const head = element("tr", {}, element("th", { scope: "col" }, "a photo shows"),
+    ...report.taken.subjects.map((name) => element("th", { scope: "col" }, `taken for ${name}`)));
+  const rows = Object.entries(report.taken.rows).map(([shows, counts]) =>
+    element("tr", {}, element("th", { scope: "row" }, shows), ...counts.map(cell)));
+  find("taken").append(head, ...rows);
+} else find("taken-section").remove();
+
 const { deletion } = report;
 if (deletion.n) {
   const { deletion: byMap, random, insertion } = deletion.areas;

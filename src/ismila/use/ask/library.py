@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-from ismila.learning.classifier import Classifier
 from ismila.learning.decision import pet_verdict
 from ismila.learning.features import BATCH, Progress, decode_ahead
 from ismila.learning.views import Views
@@ -23,6 +22,7 @@ from ismila.photos.images import PhotoError
 from ismila.photos.labels import walk
 from ismila.photos.names import as_cell, from_cell
 from ismila.photos.skipping import Skipping
+from ismila.use.ask.pets import Asked
 
 Seen = TypeVar("Seen")
 LOOKED_UP = 512
@@ -350,7 +350,7 @@ class Scan:
     """
 
     library: Library
-    classifier: Classifier
+    classifier: Asked
     run: str
     others: Set[str] = frozenset()
 

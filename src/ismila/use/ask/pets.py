@@ -6,18 +6,59 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from ismila.learning.animals import Animal
-from ismila.learning.classifier import Classifier
 from ismila.learning.decision import pet_verdict
-from ismila.learning.features import BATCH
+from ismila.learning.features import in_batches
 from ismila.learning.graphs import Floats
-from ismila.learning.judgement import Named, PetAnswers, assign_names, named_animals
+from ismila.learning.judgement import (
+    Judgement,
+    Named,
+    PetAnswers,
+    assign_names,
+    named_animals,
+)
 from ismila.learning.views import Viewer, Views
-from ismila.photos.images import Pixels
-from ismila.runs.find import load_classifier
+from ismila.photos.images import MAX_PIXELS, ImageSpec, Pixels
+
+
+class Rows(Protocol):
+    """What makes the rows that heads read; those of one digest make the same rows of an image."""
+
+    digest: str
+
+    def __call__(self, images: Pixels, /) -> Floats: ...
+
+
+class Asked(Protocol):
+    """One pet's classifier: a `Classifier`, or an `ExportedClassifier`."""
+
+    spec: ImageSpec
+    subject: str
+    scores: dict[str, float]
+
+    @property
+    def threshold(self) -> float: ...
+
+    @property
+    def viewer(self) -> Viewer: ...
+
+    @property
+    def encoder(self) -> Rows | None:
+        """None where no other classifier can share its rows."""
+
+    def answer(self, rows: Floats, /) -> Floats:
+        """`[N, D]`, what `encoder` gives -> `[N]` probability of the subject."""
+
+    def probabilities(self, images: Pixels, /) -> Floats:
+        """`[N, size_px, size_px, 3]` -> `[N]` probability of the subject."""
+
+    def judge(self, photos: Sequence[Views], /) -> list[Judgement]:
+        """What it says of each photo, asked alone."""
+
 
 Looks = Mapping[str, Views]
 """The views of one photo by the digest of the viewer that made them."""
@@ -31,6 +72,8 @@ class PetAnswer:
         probability: the highest that the pet's own run gives an image of the photo, whoever gets that image.
         is_subject: an image of the photo got the pet's name.
         verdict: the same in words, which are `unsure` near the threshold.
+        image: number of the image that the answer is about, among those its own classifier gets: the one with the pet's
+            name, or the likeliest.
     """
 
     probability: float
@@ -38,6 +81,7 @@ class PetAnswer:
     threshold: float
     run: str
     verdict: str
+    image: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,7 +111,7 @@ class Pets:
         runs: subject -> the id of the run that its classifier comes from.
     """
 
-    classifiers: Mapping[str, Classifier]
+    classifiers: Mapping[str, Asked]
     runs: Mapping[str, str]
 
     @classmethod
@@ -77,6 +121,8 @@ class Pets:
         Args:
             runs: subject -> run id.
         """
+        from ismila.runs.find import load_classifier  # who asks an exported file has no MLflow
+
         return cls({subject: load_classifier(run) for subject, run in runs.items()}, runs)
 
     @cached_property
@@ -86,9 +132,23 @@ class Pets:
         viewers.sort(key=lambda viewer: viewer.detector is None)
         return {viewer.digest: viewer for viewer in viewers}
 
+    @property
+    def look_for_animals(self) -> bool:
+        """Whether any of them is asked about animals, not always about the whole photo."""
+        return any(viewer.detector for viewer in self.viewers.values())
+
+    @property
+    def decoded_px(self) -> int:
+        """Pixels a side that a photo is decoded to at least."""
+        return max(viewer.decoded_px for viewer in self.viewers.values())
+
     @cached_property
     def _viewer_of(self) -> Mapping[str, str]:
         return {name: one.viewer.digest for name, one in self.classifiers.items()}
+
+    def views_of(self, subject: str, looks: Looks) -> Views:
+        """What one pet's classifier is asked about."""
+        return looks[self._viewer_of[subject]]
 
     @cached_property
     def _alike(self) -> list[list[str]]:
@@ -100,13 +160,13 @@ class Pets:
             groups.setdefault((self._viewer_of[subject], backbone), []).append(subject)
         return list(groups.values())
 
-    def read(self, source: Path) -> Looks:
+    def read(self, source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Looks:
         """Decode a photo and find its animals, once for all who look at it alike. Raises PhotoError."""
         looks: dict[str, Views] = {}
         animals: dict[str, tuple[Animal, ...]] = {}
         for digest, viewer in self.viewers.items():
             detector = viewer.detector.digest if viewer.detector else ""
-            looks[digest] = viewer.read(source, animals=animals.get(detector))
+            looks[digest] = viewer.read(source, max_pixels, animals.get(detector))
             animals[detector] = looks[digest].animals
         return looks
 
@@ -116,7 +176,7 @@ class Pets:
             return []
         answers: dict[str, list[Floats]] = {}
         for subjects in self._alike:
-            views = [photo[self._viewer_of[subjects[0]]] for photo in photos]
+            views = [self.views_of(subjects[0], photo) for photo in photos]
             ends = np.cumsum([len(one.images) for one in views])
             images = np.concatenate([one.images for one in views])
             for subject, of_images in self._probabilities(subjects, images).items():
@@ -129,11 +189,10 @@ class Pets:
     def _probabilities(self, subjects: Sequence[str], images: Pixels) -> dict[str, Floats]:
         """Subject -> `[N]`, of subjects whose heads get the same rows."""
         first = self.classifiers[subjects[0]]
-        if len(subjects) == 1:
+        if first.encoder is None:
             return {subjects[0]: first.probabilities(images)}
-        starts = range(0, len(images), BATCH)
-        features = np.concatenate([first.features(images[at : at + BATCH]) for at in starts])
-        return {subject: self.classifiers[subject].answer(features) for subject in subjects}
+        rows = in_batches(first.encoder, images)
+        return {subject: self.classifiers[subject].answer(rows) for subject in subjects}
 
     def _together(self, photo: Looks, answers: Mapping[str, Floats]) -> Together:
         """Names for one photo.
@@ -147,18 +206,26 @@ class Pets:
         }
         by_animals: dict[tuple[Animal, ...], list[PetAnswers]] = {}
         for subject, pet in pets.items():
-            seen = photo[self._viewer_of[subject]].animals
+            seen = self.views_of(subject, photo).animals
             by_animals.setdefault(seen, []).append(pet)
-        names: set[str] = set()
+        image_of: dict[str, int] = {}
         animals: tuple[Named, ...] = ()
         for seen, of_same in by_animals.items():
             given = assign_names(of_same)
-            names |= set(given)
+            image_of |= {name: image for image, name in enumerate(given) if name}
             animals += named_animals(seen, of_same, given)
-        subjects = {name: self._answer(pet, name in names) for name, pet in pets.items()}
+        subjects = {name: self._answer(pet, image_of.get(name)) for name, pet in pets.items()}
         return Together(subjects, animals)
 
-    def _answer(self, pet: PetAnswers, is_named: bool) -> PetAnswer:
+    def _answer(self, pet: PetAnswers, named: int | None) -> PetAnswer:
+        """What is said of a pet that got the name of image number `named`, or of none."""
         probability = float(pet.probabilities.max())
-        verdict = pet_verdict(probability, pet.threshold, pet.subject, is_named)
-        return PetAnswer(probability, is_named, pet.threshold, self.runs[pet.subject], verdict)
+        is_named = named is not None
+        return PetAnswer(
+            probability=probability,
+            is_subject=is_named,
+            threshold=pet.threshold,
+            run=self.runs[pet.subject],
+            verdict=pet_verdict(probability, pet.threshold, pet.subject, is_named),
+            image=int(pet.probabilities.argmax()) if named is None else named,
+        )

@@ -1,11 +1,11 @@
-"""A run's classifier without ismila: one ONNX file, or a page that any static host serves.
+"""Classifiers of runs without ismila: one ONNX file, or a page that any static host serves.
 
 The graph is compared with torch before anything is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from ismila.learning.weights import NANODET
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec, PhotoError, Pixels, write_aside
 from ismila.runs.find import album_of, load_classifier, load_predictions, read_run
-from ismila.use.export.exported import ANIMALS, ExportedClassifier
+from ismila.use.export.exported import ANIMALS, ExportedClassifier, ExportedFile
 from ismila.use.export.graph import graph_of, halve
 from ismila.use.export.website import other_content, runtime_files, write_website
 
@@ -38,7 +38,7 @@ NOISE = 16
 
 @dataclass(frozen=True)
 class _Graph:
-    """A run's classifier as an ONNX file that says what torch says.
+    """Runs' classifiers as an ONNX file that says what torch says.
 
     Attributes:
         content: the file's bytes.
@@ -46,24 +46,25 @@ class _Graph:
     """
 
     content: bytes
-    exported: ExportedClassifier
+    exported: ExportedFile
     checked: str
 
 
-def export_onnx(run_id: str, to: Path, root: Path | None = None) -> str:
+def export_onnx(runs: Mapping[str, str], to: Path, root: Path | None = None) -> str:
     """Write `to/SUBJECT.onnx`, whole or not at all, and the detector beside it where it has one.
 
     Args:
+        runs: subject -> run id; of several the file is `SUBJECT+SUBJECT.onnx`.
         root: the album, when it has moved since the run.
 
     Returns:
         What was written and how far it was checked, in words.
 
     Raises:
-        UserError: no place to write, or the graph does not say what torch says.
+        UserError: no place to write, the runs cannot share a file, or the graph does not say what torch says.
     """
-    graph = _checked_graph(run_id, root, half=False)
-    file = to / f"{graph.exported.subject}.onnx"
+    graph = _checked_graph(runs, root, half=False)
+    file = to / _file_name(runs)
     if file.name == ANIMALS:
         raise UserError(f"{file}: the detector has this name; train with another subject")
     detects = graph.exported.viewer.detector is not None
@@ -74,7 +75,9 @@ def export_onnx(run_id: str, to: Path, root: Path | None = None) -> str:
     return f"{file}: {graph.checked}" + (f"; {ANIMALS} finds the animals" if detects else "")
 
 
-def export_web(run_id: str, to: Path, root: Path | None = None, runtime: Path | None = None) -> str:
+def export_web(
+    runs: Mapping[str, str], to: Path, root: Path | None = None, runtime: Path | None = None
+) -> str:
     """Write the folder `to` as a page; whole or not at all. Otherwise as `export_onnx`.
 
     Args:
@@ -83,7 +86,7 @@ def export_web(run_id: str, to: Path, root: Path | None = None, runtime: Path | 
     if foreign := other_content(to):
         raise UserError(f"--to {to}: {foreign} is no part of an earlier export; give a new folder")
     files = runtime_files(runtime)
-    graph = _checked_graph(run_id, root, half=True)
+    graph = _checked_graph(runs, root, half=True)
     with _writing(to):
         write_website(to, graph.content, graph.exported, files)
     return f"{to}: {graph.checked}"
@@ -99,29 +102,70 @@ def _writing(to: Path) -> Iterator[None]:
         ) from error
 
 
-def _checked_graph(run_id: str, root: Path | None, half: bool) -> _Graph:
-    """Raises UserError when the graph differs from torch."""
-    classifier = load_classifier(run_id)
-    model = halve(graph_of(classifier)) if half else graph_of(classifier)
-    exported = ExportedClassifier(model.SerializeToString(), f"{classifier.subject}.onnx")
+def _file_name(subjects: Iterable[str]) -> str:
+    return f"{'+'.join(subjects)}.onnx"
+
+
+def _checked_graph(runs: Mapping[str, str], root: Path | None, half: bool) -> _Graph:
+    """Raises UserError when the classifiers cannot share a graph, or it differs from torch."""
+    classifiers = {subject: load_classifier(run) for subject, run in runs.items()}
+    _require_alike(classifiers)
+    model = graph_of(*classifiers.values())
+    content = (halve(model) if half else model).SerializeToString()
+    exported = ExportedFile(content, _file_name(runs))
+    allowed = WEB_DIFFERS if half else ONNX_DIFFERS
+    checked = [
+        _check(one, classifiers[subject], runs[subject], root, allowed)
+        for subject, one in exported.classifiers.items()
+    ]
+    return _Graph(content, exported, "; ".join(checked))
+
+
+def _require_alike(classifiers: Mapping[str, Classifier]) -> None:
+    """Raise UserError where one backbone cannot answer for all."""
+    if len(classifiers) == 1:
+        return
+    kinds = {
+        (one.viewer.digest, one.encoder.digest if one.encoder else subject)
+        for subject, one in classifiers.items()
+    }
+    if len(kinds) > 1:
+        raise UserError(
+            f"the runs of {', '.join(classifiers)} do not look at photos alike or share no frozen "
+            "network, so one file cannot hold them; export each by itself, or train them together: "
+            f"python -m ismila.train -m subject={','.join(classifiers)}"
+        )
+
+
+def _check(
+    exported: ExportedClassifier,
+    classifier: Classifier,
+    run_id: str,
+    root: Path | None,
+    allowed: float,
+) -> str:
+    """How far a subject's answers were compared, in words. Raises UserError when they differ.
+
+    Args:
+        root: the album, when it has moved since the run.
+        allowed: difference in probability.
+    """
     images = _album_images(run_id, classifier.viewer, root)
     compared_on = f"{len(images)} photos of the album"
     if not len(images):
         images = _noise_images(classifier.spec)
         compared_on = f"{NOISE} images of noise (the album is gone; --root says where it is)"
     difference, of_features = _differences(exported, classifier, images)
-    allowed = WEB_DIFFERS if half else ONNX_DIFFERS
     if not (difference <= allowed and of_features <= FEATURES_DIFFER):  # NaN is no agreement
         raise UserError(
             f"the graph differs from torch by {difference:.2g} in probability and "
             f"{of_features:.2g} of the features on {compared_on}, more than {allowed:g} and "
             f"{FEATURES_DIFFER:g}: nothing was written; this run cannot be exported like this"
         )
-    checked = (
+    return (
         f"run {run_id[:8]}; differs from torch by at most {difference:.1e} in probability "
         f"on {compared_on}"
     )
-    return _Graph(model.SerializeToString(), exported, checked)
 
 
 def _album_images(run_id: str, viewer: Viewer, root: Path | None) -> Pixels:
@@ -162,6 +206,8 @@ def _differences(
     # without its digest the backbone is no bundled one: torch answers, not the bundled ONNX graph
     by_torch = replace(classifier, backbone=classifier.backbone.with_own_weights())
     expected = by_torch.features(images)
-    of_features = np.linalg.norm(exported.features(images) - expected) / np.linalg.norm(expected)
+    of_features = np.linalg.norm(exported.encoder.features(images) - expected) / np.linalg.norm(
+        expected
+    )
     difference = np.abs(exported.probabilities(images) - by_torch.probabilities(images)).max()
     return float(difference), float(of_features)

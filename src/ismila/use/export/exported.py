@@ -1,9 +1,11 @@
-"""A classifier in one ONNX file: asked without torch, without MLflow and without a run."""
+"""Classifiers in one ONNX file: asked without torch, without MLflow and without a run."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 
 from ismila.evidence.heat import stretched
 from ismila.learning.animals import bundled_detector
-from ismila.learning.features import BATCH
+from ismila.learning.features import BATCH, in_batches
 from ismila.learning.graphs import Floats
 from ismila.learning.judgement import Judgement, judgements
 from ismila.learning.views import Viewer, Views
@@ -20,16 +22,30 @@ from ismila.photos.images import ImageSpec, Pixels
 
 FORMAT = 1
 """Of the file's metadata."""
+FORMAT_OF_SEVERAL = 2
+"""Of a file with several subjects, which older versions cannot read."""
 ANIMALS = "animals.onnx"
 """The detector beside a classifier that is asked about the animals it finds."""
 
 
-class ExportedClassifier:
-    """What `ismila export --format onnx` wrote; answers like the `Classifier` it was made from.
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """One subject of a file: as a `Classifier`'s."""
+
+    subject: str
+    threshold: float
+    scores: dict[str, float]
+    run: str
+
+
+class ExportedFile:
+    """What `ismila export --format onnx` wrote: a backbone, and a head for each subject.
 
     Attributes:
-        spec, subject, threshold, scores, run, viewer: as a `Classifier`'s.
-        tells_heat: the file can say what speaks for the subject.
+        spec, viewer: as a `Classifier`'s.
+        heads: in the order in which the subjects were named.
+        digest: says which file it is.
+        tells_heat: the file can say what speaks for a subject.
 
     Args:
         content: the file's bytes.
@@ -44,25 +60,24 @@ class ExportedClassifier:
         properties = self._session.get_modelmeta().custom_metadata_map
         try:
             described = {key: json.loads(text) for key, text in properties.items()}
-            if described["format"] != FORMAT:
+            if described["format"] not in (FORMAT, FORMAT_OF_SEVERAL):
                 raise UserError(
-                    f"{name}: format {described['format']}, expected {FORMAT}; export the run again"
+                    f"{name}: format {described['format']}, expected {FORMAT} or "
+                    f"{FORMAT_OF_SEVERAL}; export the run again"
                 )
             self.spec = ImageSpec(**described["image"])
-            self.scores = dict(described["scores"])
-            self.subject = str(described["subject"])
-            self.threshold = float(described["threshold"])
-            self.run = str(described["run"])
+            self.heads = [_head(one) for one in described.get("subjects", [described])]
             detects = described.get("detector", "")
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{name}: an ONNX file, but not one that `ismila export` wrote ({error})"
             ) from error
+        self.digest = hashlib.sha256(content).hexdigest()[:16]
         self.viewer = Viewer(self.spec, bundled_detector() if detects else None)
         self.tells_heat = "heat" in [output.name for output in self._session.get_outputs()]
 
     @classmethod
-    def load(cls, file: Path) -> ExportedClassifier:
+    def load(cls, file: Path) -> ExportedFile:
         """Read the file, or a folder's only ONNX file besides the detector. Raises UserError."""
         files = _classifiers_in(file) if file.is_dir() else [file]
         if len(files) != 1:
@@ -74,6 +89,66 @@ class ExportedClassifier:
             raise UserError(f"--model {files[0]}: {error.strerror}; {remedy}") from error
         return cls(content, str(files[0]))
 
+    @property
+    def classifiers(self) -> dict[str, ExportedClassifier]:
+        """One of each subject."""
+        return {head.subject: ExportedClassifier(self, at) for at, head in enumerate(self.heads)}
+
+    def __call__(self, images: Pixels) -> Floats:
+        """`[N, size_px, size_px, 3]` uint8 -> `[N, H]`, the probability of each subject; N at least 1."""
+        answers = self._run("probability", images)
+        return answers.reshape(len(images), len(self.heads))
+
+    def features(self, images: Pixels) -> Floats:
+        """`[N, size_px, size_px, 3]` -> `[N, D]`, what the backbone makes of them; N at least 1."""
+        return in_batches(lambda batch: self._run("features", batch), images)
+
+    def heat(self, image: Pixels) -> Floats:
+        """`[size_px, size_px, 3]` -> `[H, h, w]`, what speaks for each subject."""
+        heat = self._run("heat", image[None])
+        return heat.reshape(len(self.heads), *heat.shape[-2:])
+
+    def _run(self, output: str, images: Pixels) -> Floats:
+        answers: Floats = self._session.run([output], {"photos": np.ascontiguousarray(images)})[0]
+        return answers
+
+
+def _head(described: Mapping[str, Any]) -> Head:
+    return Head(
+        subject=str(described["subject"]),
+        threshold=float(described["threshold"]),
+        scores=dict(described["scores"]),
+        run=str(described["run"]),
+    )
+
+
+class ExportedClassifier:
+    """One subject of an exported file; answers like the `Classifier` it was made from.
+
+    Attributes:
+        spec, subject, threshold, scores, run, viewer: as a `Classifier`'s.
+        encoder: the file, which answers for all its subjects at once.
+
+    Args:
+        number: of the file's head.
+    """
+
+    def __init__(self, file: ExportedFile, number: int = 0) -> None:
+        head = file.heads[number]
+        self.encoder = file
+        self.spec = file.spec
+        self.viewer = file.viewer
+        self.subject = head.subject
+        self.threshold = head.threshold
+        self.scores = head.scores
+        self.run = head.run
+        self._number = number
+
+    @classmethod
+    def load(cls, file: Path) -> ExportedClassifier:
+        """The first subject of a file that `ExportedFile.load` reads. Raises UserError."""
+        return cls(ExportedFile.load(file))
+
     def judge(self, photos: Sequence[Views]) -> list[Judgement]:
         """What it says of each photo."""
         return judgements(photos, self.probabilities)
@@ -82,14 +157,14 @@ class ExportedClassifier:
         """`[N, size_px, size_px, 3]` uint8 -> `[N]` probability of the subject."""
         if not len(images):
             return np.zeros(0, np.float32)
-        return self._ask("probability", images, batch_size)
+        return self.answer(in_batches(self.encoder, images, batch_size))
 
-    def features(self, images: Pixels) -> Floats:
-        """`[N, size_px, size_px, 3]` -> `[N, D]`, what its backbone makes of them; N at least 1."""
-        return self._ask("features", images, BATCH)
+    def answer(self, rows: Floats) -> Floats:
+        """`[N, H]`, what the file says -> `[N]` probability of the subject."""
+        return rows[:, self._number]
 
-    def heat(self, image: Pixels) -> Floats:
-        """What speaks for the subject, as `ismila explain` draws it.
+    def heat(self, image: Pixels) -> Floats | None:
+        """What speaks for the subject, as `ismila explain` draws it; None where the file does not tell.
 
         Args:
             image: `[size_px, size_px, 3]`.
@@ -97,15 +172,9 @@ class ExportedClassifier:
         Returns:
             `[size_px, size_px]` in 0..1.
         """
-        return stretched(self._ask("heat", image[None], 1)[0], self.spec.size_px)
-
-    def _ask(self, output: str, images: Pixels, batch_size: int) -> Floats:
-        batches = [images[at : at + batch_size] for at in range(0, len(images), batch_size)]
-        answers: list[Floats] = [
-            self._session.run([output], {"photos": np.ascontiguousarray(batch)})[0]
-            for batch in batches
-        ]
-        return np.concatenate(answers)
+        if not self.encoder.tells_heat:
+            return None
+        return stretched(self.encoder.heat(image)[self._number], self.spec.size_px)
 
 
 def _classifiers_in(folder: Path) -> list[Path]:

@@ -1,6 +1,6 @@
-"""A classifier as one ONNX graph: photos as bytes in, probability and heat out.
+"""Classifiers as one ONNX graph: photos as bytes in, probability and heat out.
 
-Four parts, merged: preprocessing | backbone | head | answers. The bundled backbones bring graphs of
+Four parts, merged: preprocessing | backbone | a head for each subject | answers. The bundled backbones bring graphs of
 their own, which onnxruntime fuses; every other backbone, and every head, goes through torch's
 exporter.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -21,7 +22,7 @@ from ismila.learning.backbones import CNN
 from ismila.learning.classifier import Classifier
 from ismila.learning.graphs import Floats
 from ismila.photos import UserError
-from ismila.use.export.exported import FORMAT
+from ismila.use.export.exported import FORMAT, FORMAT_OF_SEVERAL
 
 OPSET = 18
 IR = 9
@@ -44,23 +45,26 @@ class _Backbone(nn.Module):
         return features, grid
 
 
-def graph_of(classifier: Classifier) -> onnx.ModelProto:
+def graph_of(*classifiers: Classifier) -> onnx.ModelProto:
     """The graph of a classifier, with all that is needed to ask it in its metadata.
 
     Input `photos` uint8 `[N, size_px, size_px, 3]`. Outputs `probability` `[N]`, `features`
     `[N, D]` and, where the head is one linear layer, `heat` `[N, h, w]`: what each cell of the last
     grid adds to the logit, as `Explainer.contributions` has it, 0 where nothing speaks for the
-    subject.
+    subject. Of H subjects `probability` is `[N, H]`, and `heat` `[N, H, h, w]`.
+
+    Args:
+        classifiers: of each subject, with the same views and the same backbone.
     """
-    classifier.network.eval()
-    body = compose.merge_models(
-        _preprocessing(classifier), _backbone(classifier), [("images", "images")]
-    )
-    outputs = [*(output.name for output in body.graph.output), "logit"]
-    joint = [("features", "features")]
-    model = compose.merge_models(body, _head(classifier), joint, outputs=outputs)
-    _add_answers(model, classifier)
-    _describe(model, classifier)
+    first = classifiers[0]
+    first.network.eval()
+    model = compose.merge_models(_preprocessing(first), _backbone(first), [("images", "images")])
+    for number, classifier in enumerate(classifiers):
+        outputs = [*(output.name for output in model.graph.output), _logit(number)]
+        joint = [("features", "features")]
+        model = compose.merge_models(model, _head(classifier, number), joint, outputs=outputs)
+    _add_answers(model, classifiers)
+    _describe(model, classifiers)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -128,11 +132,18 @@ def _backbone(classifier: Classifier) -> onnx.ModelProto:
     return compose.add_prefix(written, "backbone_", rename_inputs=False, rename_outputs=False)
 
 
-def _head(classifier: Classifier) -> onnx.ModelProto:
+def _logit(number: int) -> str:
+    """What the output of a head is called."""
+    return f"logit_{number}"
+
+
+def _head(classifier: Classifier, number: int) -> onnx.ModelProto:
     head = classifier.network.head
     n_features = next(head.parameters()).shape[1]
-    written = _write_by_torch(head, torch.zeros(2, n_features), given="features", outputs=["logit"])
-    return compose.add_prefix(written, "head_", rename_inputs=False, rename_outputs=False)
+    written = _write_by_torch(
+        head, torch.zeros(2, n_features), given="features", outputs=[_logit(number)]
+    )
+    return compose.add_prefix(written, f"head_{number}_", rename_inputs=False, rename_outputs=False)
 
 
 def _write_by_torch(
@@ -163,34 +174,54 @@ def _write_by_torch(
     return model
 
 
-def _add_answers(model: onnx.ModelProto, classifier: Classifier) -> None:
-    """Logit -> probability; grid -> heat."""
+def _add_answers(model: onnx.ModelProto, classifiers: Sequence[Classifier]) -> None:
+    """Logits -> probability; grid -> heat."""
     graph = model.graph
-    temperature = np.asarray(np.float32(classifier.temperature))
+    temperatures = np.array([[one.temperature for one in classifiers]], np.float32)
     graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "second_axis"))
-    graph.initializer.append(numpy_helper.from_array(temperature, "temperature"))
-    graph.node.append(helper.make_node("Squeeze", ["logit", "second_axis"], ["logits"]))
-    graph.node.append(helper.make_node("Div", ["logits", "temperature"], ["tempered"]))
-    graph.node.append(helper.make_node("Sigmoid", ["tempered"], ["probability"]))
+    graph.initializer.append(numpy_helper.from_array(temperatures, "temperatures"))
+    logits = [_logit(number) for number in range(len(classifiers))]
+    graph.node.append(helper.make_node("Concat", logits, ["logits"], axis=1))
+    graph.node.append(helper.make_node("Div", ["logits", "temperatures"], ["tempered"]))
+    graph.node.append(helper.make_node("Sigmoid", ["tempered"], ["of_subjects"]))
     features = next(output for output in graph.output if output.name == "features")
-    probability = helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["n"])
-    outputs: list[ValueInfoProto] = [probability, *_add_heat(model, classifier), features]
+    probability = _answer(model, "of_subjects", "probability", len(classifiers))
+    outputs: list[ValueInfoProto] = [probability, *_add_heat(model, classifiers), features]
     del graph.output[:]
     graph.output.extend(outputs)
 
 
-def _add_heat(model: onnx.ModelProto, classifier: Classifier) -> list[ValueInfoProto]:
-    """The output `heat`; none under a hidden layer."""
-    weights = _heat_weights(classifier)
-    if weights is None:
+def _answer(
+    model: onnx.ModelProto, of_subjects: str, name: str, n_subjects: int, *more: str
+) -> ValueInfoProto:
+    """The output `name` of what has the subjects in its second axis; of one subject without that axis.
+
+    Args:
+        more: names of the axes that follow.
+    """
+    if n_subjects > 1:
+        model.graph.node.append(helper.make_node("Identity", [of_subjects], [name]))
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", n_subjects, *more])
+    model.graph.node.append(helper.make_node("Squeeze", [of_subjects, "second_axis"], [name]))
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *more])
+
+
+def _add_heat(model: onnx.ModelProto, classifiers: Sequence[Classifier]) -> list[ValueInfoProto]:
+    """The output `heat`; none where a head has a hidden layer."""
+    known = [_heat_weights(classifier) for classifier in classifiers]
+    weights = [one for one in known if one is not None]
+    if len(weights) < len(known):
         return []
     graph = model.graph
-    graph.initializer.append(numpy_helper.from_array(weights, "heat_weights"))
-    graph.node.append(helper.make_node("Mul", ["grid", "heat_weights"], ["parts"]))
-    speaks = helper.make_node("ReduceSum", ["parts", "second_axis"], ["speaks"], keepdims=0)
-    graph.node.append(speaks)
-    graph.node.append(helper.make_node("Relu", ["speaks"], ["heat"]))
-    return [helper.make_tensor_value_info("heat", TensorProto.FLOAT, ["n", "heat_h", "heat_w"])]
+    for number, one in enumerate(weights):
+        names = [f"{name}_{number}" for name in ("heat_weights", "parts", "sum")]
+        graph.initializer.append(numpy_helper.from_array(one, names[0]))
+        graph.node.append(helper.make_node("Mul", ["grid", names[0]], names[1:2]))
+        graph.node.append(helper.make_node("ReduceSum", [names[1], "second_axis"], names[2:]))
+    sums = [f"sum_{number}" for number in range(len(weights))]
+    graph.node.append(helper.make_node("Concat", sums, ["speaks"], axis=1))
+    graph.node.append(helper.make_node("Relu", ["speaks"], ["heat_of_subjects"]))
+    return [_answer(model, "heat_of_subjects", "heat", len(classifiers), "heat_h", "heat_w")]
 
 
 def _heat_weights(classifier: Classifier) -> Floats | None:
@@ -210,18 +241,24 @@ def _heat_weights(classifier: Classifier) -> Floats | None:
     return weight.reshape(1, channels, height, width)
 
 
-def _describe(model: onnx.ModelProto, classifier: Classifier) -> None:
+def _describe(model: onnx.ModelProto, classifiers: Sequence[Classifier]) -> None:
+    first = classifiers[0]
+    subjects = [_described(classifier) for classifier in classifiers]
     model.producer_name = PRODUCER
-    model.graph.name = f"is it {classifier.subject}?"
-    described = {
-        "format": FORMAT,
-        "opset": OPSET,
+    model.graph.name = f"is it {' or '.join(one.subject for one in classifiers)}?"
+    described = {"opset": OPSET, "image": first.spec.as_dict(), "detector": first.detector}
+    if len(classifiers) > 1:
+        described |= {"format": FORMAT_OF_SEVERAL, "subjects": subjects}
+    else:
+        described |= {"format": FORMAT, **subjects[0]}
+    helper.set_model_props(model, {name: json.dumps(value) for name, value in described.items()})
+
+
+def _described(classifier: Classifier) -> dict[str, object]:
+    return {
         "labels": [f"not_{classifier.subject}", classifier.subject],
         "subject": classifier.subject,
         "threshold": classifier.threshold,
-        "image": classifier.spec.as_dict(),
-        "detector": classifier.detector,
         "scores": classifier.scores,
         "run": classifier.run,
     }
-    helper.set_model_props(model, {name: json.dumps(value) for name, value in described.items()})

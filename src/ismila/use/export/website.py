@@ -8,7 +8,7 @@ import io
 import json
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import metadata, resources
 from pathlib import Path
@@ -24,7 +24,7 @@ from ismila.learning.weights import NANODET
 from ismila.photos import UserError
 from ismila.photos.images import MIN_SIDE_PX, write_aside
 from ismila.photos.workplace import Workplace, abandoned
-from ismila.use.export.exported import ANIMALS, ExportedClassifier
+from ismila.use.export.exported import ANIMALS, ExportedFile, Head
 from ismila.use.web import content_policy
 
 PACKAGE = "onnxruntime-web"
@@ -38,7 +38,7 @@ NPM_S = 600
 
 USE = resources.files("ismila.use")
 SHARED = ("index.html", "page.css", "page.js")
-OWN = ("answers.js", "worker.js", "animals.js", "images.js", "service.js")
+OWN = ("answers.js", "worker.js", "animals.js", "names.js", "images.js", "service.js")
 ICONS_PX = (192, 512)
 MARK = "model.json"
 """An export holds this file, and what it says `made_by`."""
@@ -158,7 +158,7 @@ def _licence() -> bytes:
 
 
 def write_website(
-    to: Path, model: bytes, exported: ExportedClassifier, runtime: dict[str, bytes]
+    to: Path, model: bytes, exported: ExportedFile, runtime: dict[str, bytes]
 ) -> None:
     """Write the folder aside, then put it in the place of an earlier export. Raises OSError."""
     files = _files(model, exported, runtime)
@@ -184,9 +184,7 @@ def _workplace(place: Path) -> Iterator[Path]:
         place.rmdir()
 
 
-def _files(
-    model: bytes, exported: ExportedClassifier, runtime: dict[str, bytes]
-) -> dict[str, bytes]:
+def _files(model: bytes, exported: ExportedFile, runtime: dict[str, bytes]) -> dict[str, bytes]:
     files = {name: (USE / "serve" / "page" / name).read_bytes() for name in SHARED}
     files |= {name: (USE / "export" / "web_page" / name).read_bytes() for name in OWN}
     files["index.html"] = files["index.html"].replace(ICON, HEAD.encode())
@@ -194,7 +192,7 @@ def _files(
     files["model.onnx"] = model
     if exported.viewer.detector is not None:
         files[ANIMALS] = NANODET.read_bytes()
-    files["site.webmanifest"] = _manifest(exported.subject)
+    files["site.webmanifest"] = _manifest([head.subject for head in exported.heads])
     files |= {f"icon-{side}.png": _icon(side) for side in ICONS_PX}
     files[MARK] = _settings(exported, [*files, MARK])
     files["service.js"] = _service(files)
@@ -212,12 +210,10 @@ def _service(files: dict[str, bytes]) -> bytes:
     return script.replace('["@FILES@"]', json.dumps(kept)).encode()
 
 
-def _settings(exported: ExportedClassifier, names: list[str]) -> bytes:
+def _settings(exported: ExportedFile, names: list[str]) -> bytes:
     settings = {
         "made_by": MADE_BY,
-        "subject": exported.subject,
-        "run": exported.run,
-        "threshold": exported.threshold,
+        "subjects": [_known(head) for head in exported.heads],
         "unsure": UNSURE,
         "image": exported.spec.as_dict(),
         "min_side_px": MIN_SIDE_PX,
@@ -228,8 +224,12 @@ def _settings(exported: ExportedClassifier, names: list[str]) -> bytes:
     return json.dumps(settings, indent=1).encode()
 
 
-def _manifest(subject: str) -> bytes:
-    name = f"Is it {subject.capitalize()}?"
+def _known(head: Head) -> dict[str, object]:
+    return {"subject": head.subject, "run": head.run, "threshold": head.threshold}
+
+
+def _manifest(subjects: Sequence[str]) -> bytes:
+    name = f"Is it {' or '.join(subject.capitalize() for subject in subjects)}?"
     icons = [
         {
             "src": f"icon-{side}.png",

@@ -14,6 +14,20 @@ class About(BaseModel):
     feedback: bool
 
 
+class Known(BaseModel):
+    """A pet's run, and from which probability on an image is the pet."""
+
+    run: str
+    threshold: float
+
+
+class AboutPets(BaseModel):
+    """The same of several pets."""
+
+    subjects: dict[str, Known]
+    feedback: bool
+
+
 class Near(BaseModel):
     """A training photo most like the one asked about; `src` is a thumbnail of it as a data URI."""
 
@@ -32,23 +46,58 @@ class JudgedAnimal(BaseModel):
     probability: float
 
 
-class Judged(BaseModel):
-    """One photo's answer; `said` (the occlusion test), `heat`, `nearest` where asked for.
+class Explanation(BaseModel):
+    """Why: `said` (the occlusion test), `heat`, `nearest` where asked for.
 
-    `animals` are those that were asked about, the likeliest first: none where no animal was seen and
-    the whole photo was judged; absent where the model never looks for animals. `heat` shows the part
-    of the photo that decided; `heat_box` says where in the photo that lies, x0 y0 x1 y1 in [0, 1].
+    `heat` shows the part of the photo that decided; `heat_box` says where in the photo that lies,
+    x0 y0 x1 y1 in [0, 1].
     """
 
+    said: str | None = None
+    heat: str | None = None
+    heat_box: tuple[float, float, float, float] | None = None
+    nearest: list[Near] | None = None
+
+
+class _Photo(BaseModel):
     name: str
     probability: float
     verdict: str
     is_subject: bool
     animals: list[JudgedAnimal] | None = None
-    said: str | None = None
-    heat: str | None = None
-    heat_box: tuple[float, float, float, float] | None = None
-    nearest: list[Near] | None = None
+
+
+class Judged(Explanation, _Photo):
+    """One photo's answer.
+
+    `animals` are those that were asked about, the likeliest first: none where no animal was seen and
+    the whole photo was judged; absent where the model never looks for animals.
+    """
+
+
+class _Pet(BaseModel):
+    probability: float
+    is_subject: bool
+    threshold: float
+    run: str
+    verdict: str
+
+
+class JudgedPet(Explanation, _Pet):
+    """What is said of one of several pets in a photo.
+
+    The probability is the highest of any animal in it; `is_subject` where an animal got the pet's
+    name.
+    """
+
+
+class JudgedPets(BaseModel):
+    """One photo's answer of several pets: `names` says who is in it, `animals` as for one pet."""
+
+    name: str
+    names: list[str]
+    subjects: dict[str, JudgedPet]
+    animals: list[JudgedAnimal] | None = None
 
 
 class NotJudged(BaseModel):
@@ -67,6 +116,12 @@ class Answer(BaseModel):
     photos: list[Judged | NotJudged]
 
 
+class AnswerOfPets(BaseModel):
+    """The same of several pets."""
+
+    photos: list[JudgedPets | NotJudged]
+
+
 class Kept(BaseModel):
     """Where in the album a corrected photo lies."""
 
@@ -78,6 +133,13 @@ class Health(BaseModel):
 
     status: str
     run: str
+
+
+class HealthOfPets(BaseModel):
+    """The same of several pets, each with its run."""
+
+    status: str
+    runs: dict[str, str]
 
 
 class Names(BaseModel):

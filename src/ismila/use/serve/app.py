@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib import resources
 
 from fastapi import FastAPI, Request, Response
 
 from ismila.photos import UserError
-from ismila.use.serve.answers import Health
+from ismila.use.serve.answering import AllModels
+from ismila.use.serve.answers import Health, HealthOfPets
 from ismila.use.serve.api import add_api
 from ismila.use.serve.batcher import BusyError
 from ismila.use.serve.first_api import FIRST, add_first_api
@@ -23,15 +24,16 @@ PAGE = resources.files("ismila.use.serve") / "page"
 FILES = ("index.html", "page.css", "page.js", "answers.js")
 
 
-def make_app(models: Models, feedback: bool, loopback: bool, places: int = PLACES) -> FastAPI:
+def make_app(*models: Models, feedback: bool, loopback: bool, places: int = PLACES) -> FastAPI:
     """The whole application.
 
     Args:
+        models: of each pet that it answers for, at least one.
         feedback: the page may write corrections into the album, where there is one.
         loopback: only this machine can reach the server.
         places: requests with photos under way at once; beyond them 503 with Retry-After.
     """
-    service = Service(models, places)
+    service = Service(AllModels(models), places)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
@@ -45,7 +47,7 @@ def make_app(models: Models, feedback: bool, loopback: bool, places: int = PLACE
     say_errors(app)
     _say_busy(app)
     add_first_api(app, service)
-    add_api(app, service, feedback and models.takes_corrections)
+    add_api(app, service, feedback and service.models.takes_corrections)
     _add_operation(app, service)
     add_page(app, PAGE, FILES)
     # what is added last is asked first
@@ -62,10 +64,18 @@ def _say_busy(app: FastAPI) -> None:
 
 
 def _add_operation(app: FastAPI, service: Service) -> None:
-    @app.get("/health", tags=["operation"])
-    def health() -> Health:
+    models = service.models
+
+    @app.get(
+        "/health",
+        tags=["operation"],
+        response_model=HealthOfPets if models.is_several else Health,
+    )
+    def health() -> Health | HealthOfPets:
         """It answers."""
-        return Health(status="ok", run=service.models.default.run_id)
+        if models.is_several:
+            return HealthOfPets(status="ok", runs=models.default.runs)
+        return Health(status="ok", run=models.default.first.run_id)
 
     @app.get("/metrics", tags=["operation"], response_class=Response)
     def metrics() -> Response:
@@ -73,18 +83,27 @@ def _add_operation(app: FastAPI, service: Service) -> None:
         return service.metrics.text()
 
 
-def serve(models: Models, host: str, port: int, feedback: bool) -> int:
+def serve(models: Sequence[Models], host: str, port: int, feedback: bool) -> int:
     """Serve until Ctrl-C or SIGTERM, which let the requests under way finish.
+
+    Args:
+        models: of each pet.
 
     Raises:
         UserError: the address is taken, or there is no album for corrections.
     """
-    if feedback and not models.takes_corrections:
+    if feedback and not all(one.takes_corrections for one in models):
         raise UserError(
             "--feedback needs the run's album; an exported model has none, "
             "serve the run or leave it out"
         )
     loopback = host in LOOPBACK
-    app = make_app(models, feedback or loopback, loopback)
-    run_server(app, host, port, f"run {models.default.run_id[:8]}")
+    app = make_app(*models, feedback=feedback or loopback, loopback=loopback)
+    run_server(app, host, port, _runs(models))
     return 0
+
+
+def _runs(models: Sequence[Models]) -> str:
+    if len(models) == 1:
+        return f"run {models[0].default.run_id[:8]}"
+    return "runs " + ", ".join(f"{one.subject} {one.default.run_id[:8]}" for one in models)

@@ -1,4 +1,4 @@
-"""Concurrent requests, one backbone: what waits together goes through it together."""
+"""Concurrent requests, one thread for the backbones: what waits together goes through them together."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from contextlib import contextmanager
 from typing import NamedTuple, TypeVar, TypeVarTuple
 
 from ismila.learning.features import BATCH
-from ismila.learning.judgement import Judgement
-from ismila.learning.views import Views
-from ismila.use.serve.models import Asked
+from ismila.use.ask.pets import Looks, Pets, Together
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -23,13 +21,13 @@ class BusyError(Exception):
 
 
 class _Waiting(NamedTuple):
-    classifier: Asked
-    views: Views
-    answer: asyncio.Future[Judgement]
+    pets: Pets
+    looks: Looks
+    answer: asyncio.Future[Together]
 
 
 class Batcher:
-    """Runs classifiers in one thread, on as many images at once as happen to wait (16 at most).
+    """Runs classifiers in one thread, on as many photos at once as happen to wait (16 at most).
 
     Args:
         places: requests that may be under way at once; each further one is refused, so that memory
@@ -54,10 +52,10 @@ class Batcher:
         finally:
             self.taken -= 1
 
-    async def judgement(self, classifier: Asked, views: Views) -> Judgement:
-        """What a classifier says of a photo."""
-        answer: asyncio.Future[Judgement] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(classifier, views, answer))
+    async def judged(self, pets: Pets, looks: Looks) -> Together:
+        """What is said of a photo."""
+        answer: asyncio.Future[Together] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(pets, looks, answer))
         self._something.set()
         return await answer
 
@@ -71,22 +69,22 @@ class Batcher:
             await self._something.wait()
             batch = self._next_batch()
             try:
-                views = [one.views for one in batch]
-                judgements = await self.alone(batch[0].classifier.judge, views)
+                looks = [one.looks for one in batch]
+                answers = await self.alone(batch[0].pets.judge, looks)
             except Exception as error:
                 for one in batch:
                     if not one.answer.done():
                         one.answer.set_exception(error)
                 continue
-            for one, judgement in zip(batch, judgements, strict=True):
+            for one, together in zip(batch, answers, strict=True):
                 if not one.answer.done():  # its client may have gone
-                    one.answer.set_result(judgement)
+                    one.answer.set_result(together)
 
     def _next_batch(self) -> list[_Waiting]:
-        """The first that wait, as far as they ask the same classifier."""
-        classifier = self._waiting[0].classifier
+        """The first that wait, as far as they ask the same classifiers."""
+        pets = self._waiting[0].pets
         batch: list[_Waiting] = []
-        while self._waiting and self._waiting[0].classifier is classifier and len(batch) < BATCH:
+        while self._waiting and self._waiting[0].pets is pets and len(batch) < BATCH:
             batch.append(self._waiting.popleft())
         if not self._waiting:
             self._something.clear()

@@ -7,7 +7,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from ismila.use.serve.answers import Description, ImageShape, Meta, Names, NetworkShape
-from ismila.use.serve.service import Explaining, Service
+from ismila.use.serve.service import Service
 from ismila.use.web import first_part
 
 FIRST = "model"
@@ -44,15 +44,18 @@ class _FirstApi:
         return Names(models=self.service.models.names())
 
     async def prediction(self, name: str, request: Request) -> list[dict[str, float]]:
-        """Raw image bytes -> the probability of the subject and of the rest."""
-        async with self.service.asked(name, request) as (model, [upload, *_]):
-            p = (await self.service.judged(model, upload, Explaining())).probability
-        subject = model.classifier.subject
-        return [{subject: p, f"not_{subject}": 1 - p}]
+        """Raw image bytes -> the probability of the subject and of the rest.
+
+        Its clients know one subject: of several pets that a name means, the first.
+        """
+        async with self.service.asked(name, request) as (answering, [upload, *_]):
+            _, together = await self.service.judged(answering.pets, upload)
+        subject, answer = next(iter(together.subjects.items()))
+        return [{subject: answer.probability, f"not_{subject}": 1 - answer.probability}]
 
     async def described(self, name: str) -> Description:
         """What the network takes, and how well it did."""
-        classifier = (await self.service.model(name)).classifier
+        classifier = (await self.service.answering(name)).first.classifier
         side = classifier.spec.size_px
         shape = ImageShape(rows=side, cols=side, color_channels=3)
         return Description(

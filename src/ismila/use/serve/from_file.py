@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ismila.photos import UserError
 from ismila.photos.images import Pixels
-from ismila.use.export.exported import ExportedClassifier
+from ismila.use.export.exported import ExportedClassifier, ExportedFile
 from ismila.use.serve.models import Explained
 
 SHORTEST_PREFIX = 6
@@ -25,17 +25,22 @@ class FileModel:
 
     def explain(self, image: Pixels) -> Explained:
         """The heat that the file tells; it knows no training photo."""
-        return Explained(self.classifier.heat(image) if self.classifier.tells_heat else None)
+        return Explained(self.classifier.heat(image))
 
 
 class FileModels:
-    """Raises UserError when the file is not there or none of ours."""
+    """One subject of a file, the only model of its own."""
 
     takes_corrections = False
 
-    def __init__(self, file: Path) -> None:
-        self.default = FileModel(ExportedClassifier.load(file))
-        self.subject = self.default.classifier.subject
+    def __init__(self, classifier: ExportedClassifier) -> None:
+        self.default = FileModel(classifier)
+        self.subject = classifier.subject
+
+    @classmethod
+    def load(cls, file: Path) -> list[FileModels]:
+        """Those of each subject. Raises UserError when the file is not there or none of ours."""
+        return [cls(classifier) for classifier in ExportedFile.load(file).classifiers.values()]
 
     def names(self) -> list[str]:
         """`champion`, and the run it was made from."""

@@ -1,33 +1,14 @@
-"""What the application asks: classifiers by name, wherever they come from."""
+"""What the application asks: one pet's classifiers by name, wherever they come from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from ismila.learning.graphs import Floats
-from ismila.learning.judgement import Judgement
-from ismila.learning.views import Viewer, Views
-from ismila.photos.images import ImageSpec, Pixels
-
-
-class Asked(Protocol):
-    """A `Classifier` or an `ExportedClassifier`."""
-
-    spec: ImageSpec
-    subject: str
-
-    @property
-    def threshold(self) -> float: ...
-
-    scores: dict[str, float]
-
-    @property
-    def viewer(self) -> Viewer: ...
-
-    def judge(self, photos: Sequence[Views], /) -> list[Judgement]: ...
+from ismila.photos.images import Pixels
+from ismila.use.ask.pets import Asked
 
 
 @dataclass(frozen=True)
@@ -76,7 +57,7 @@ class Model(Protocol):
 
 
 class Models(Protocol):
-    """All that one server answers for.
+    """All that a server answers for of one pet.
 
     Attributes:
         takes_corrections: there is an album that a correction can be written into.
@@ -95,4 +76,8 @@ class Models(Protocol):
         """Raises KeyError when no model is called this."""
 
     def correct(self, content: bytes, label: str) -> str:
-        """Write a photo's right label down; returns its path in the album. Raises UserError."""
+        """Write a photo's right label down; returns its path in the album. Raises UserError.
+
+        Args:
+            label: the subject's name, another kind's, or `drop`.
+        """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from fastapi import HTTPException, Request
 
 from ismila.evidence.heat import overlay
-from ismila.learning.decision import verdict_of
 from ismila.learning.graphs import Floats
-from ismila.learning.judgement import Judgement, named
 from ismila.learning.views import Views
 from ismila.photos.images import Box, PhotoError, Pixels, jpeg_bytes
+from ismila.use.ask.pets import Looks, Pets, Together
 from ismila.use.decoder import Decoder
-from ismila.use.serve.answers import Judged, JudgedAnimal, Near
+from ismila.use.serve.answering import AllModels, Answering
+from ismila.use.serve.answers import Explanation, Near
 from ismila.use.serve.batcher import Batcher
 from ismila.use.serve.metrics import Metrics
-from ismila.use.serve.models import Asked, Explained, Model, Models, Resembling
+from ismila.use.serve.models import Explained, Model, Resembling
 from ismila.use.serve.upload import LARGEST_PIXELS, Intake, Upload
 
 PLACES = 64
@@ -29,6 +29,7 @@ SHOWN_PX = 480
 NEIGHBOUR_PX = 128
 HEAT_QUALITY = 80
 NEIGHBOUR_QUALITY = 78
+UNSURE = "unsure"
 LONGEST_NAME = 80
 """Characters of an unknown name that an error repeats."""
 
@@ -40,10 +41,21 @@ class Explaining:
     Attributes:
         heat: a heat map.
         nearest: so many training photos that resemble it most.
+        subject: the pet that this is about, where several are asked; empty: each that is in the photo.
     """
 
     heat: bool = False
     nearest: int = 0
+    subject: str = ""
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether anything is."""
+        return self.heat or self.nearest > 0
+
+    def whose(self, together: Together) -> Iterable[str]:
+        """The pets that this is about, of several."""
+        return [self.subject] if self.subject else together.names
 
 
 class Service:
@@ -53,7 +65,7 @@ class Service:
         places: requests with photos under way at once.
     """
 
-    def __init__(self, models: Models, places: int = PLACES) -> None:
+    def __init__(self, models: AllModels, places: int = PLACES) -> None:
         self.models = models
         self.batcher = Batcher(places)
         self.decoder = Decoder()
@@ -62,7 +74,7 @@ class Service:
         # one thread: explanations import torch, and two that import it at once meet it half-way
         self._loader = ThreadPoolExecutor(1, "explanations")
 
-    async def model(self, name: str) -> Model:
+    async def answering(self, name: str) -> Answering:
         """Raises HTTPException 404."""
         try:
             return await asyncio.get_running_loop().run_in_executor(None, self.models.get, name)
@@ -71,53 +83,46 @@ class Service:
             raise HTTPException(404, f"Model not found: {shown}") from None
 
     @asynccontextmanager
-    async def asked(self, name: str, request: Request) -> AsyncIterator[tuple[Model, list[Upload]]]:
-        """The model of that name and the request's photos, which hold a place in the queue.
+    async def asked(
+        self, name: str, request: Request
+    ) -> AsyncIterator[tuple[Answering, list[Upload]]]:
+        """The models of that name and the request's photos, which hold a place in the queue.
 
         Raises:
             HTTPException: there is no such model, or no photo came.
             BusyError: too many are asked at once.
         """
         with self.batcher.place():
-            model = await self.model(name)
+            answering = await self.answering(name)
             async with self._intake.photos(request) as uploads:
-                yield model, uploads
+                yield answering, uploads
 
     def prepare_explanations(self, model: Model) -> None:
         """Begin to load what explains answers, since it will be asked for; nothing waits for it."""
         self._loader.submit(model.prepare)
 
-    async def judged(self, model: Model, upload: Upload, explaining: Explaining) -> Judged:
-        """One photo's answer. Raises PhotoError."""
-        classifier = model.classifier
-        views = await self.decoder.run(
-            self.decoder.views, upload.content, classifier.viewer, LARGEST_PIXELS
-        )
-        judgement = await self.batcher.judgement(classifier, views)
-        p = judgement.probability
-        is_subject = p >= classifier.threshold
-        verdict = verdict_of(p, classifier.threshold, classifier.subject)
-        counted = "unsure" if verdict == "unsure" else str(is_subject).lower()
+    async def judged(self, pets: Pets, upload: Upload) -> tuple[Looks, Together]:
+        """What was seen of a photo, and what is said of it. Raises PhotoError."""
+        looks = await self.decoder.run(self.decoder.views, upload.content, pets, LARGEST_PIXELS)
+        together = await self.batcher.judged(pets, looks)
+        verdicts = [answer.verdict for answer in together.subjects.values()]
+        counted = UNSURE if UNSURE in verdicts else str(bool(together.names)).lower()
         self.metrics.photos.labels(counted).inc()
-        answer = Judged(
-            name=upload.name,
-            probability=p,
-            verdict=verdict,
-            is_subject=is_subject,
-            animals=animals_of(judgement, classifier),
-        )
-        if explaining.heat or explaining.nearest:
-            image = views.images[judgement.image]
-            explained = await self._explained(model, image)
-            answer.said = explained.words or None
-            answer.nearest = [
-                await self._near(one) for one in explained.nearest[: explaining.nearest]
-            ]
-            if explaining.heat and explained.heat is not None:
-                place = views.place(judgement.image, classifier.spec)
-                shape = _shape(place, views)
-                answer.heat = await self.decoder.run(_heat_picture, image, explained.heat, shape)
-                answer.heat_box = place
+        return looks, together
+
+    async def explanation(
+        self, model: Model, views: Views, number: int, explaining: Explaining
+    ) -> Explanation:
+        """Why a model said what it says of image `number` of a photo."""
+        image = views.images[number]
+        explained = await self._explained(model, image)
+        nearest = [await self._near(one) for one in explained.nearest[: explaining.nearest]]
+        answer = Explanation(said=explained.words or None, nearest=nearest)
+        if explaining.heat and explained.heat is not None:
+            place = views.place(number, model.classifier.spec)
+            shape = _shape(place, views)
+            answer.heat = await self.decoder.run(_heat_picture, image, explained.heat, shape)
+            answer.heat_box = place
         return answer
 
     async def _explained(self, model: Model, image: Pixels) -> Explained:
@@ -132,14 +137,6 @@ class Service:
             )
             src = _data_uri(jpeg)
         return Near(path=photo.path, kind=photo.kind, similarity=photo.similarity, src=src)
-
-
-def animals_of(judgement: Judgement, classifier: Asked) -> list[JudgedAnimal] | None:
-    """The animals by name; None where the classifier is always asked about the whole photo."""
-    if classifier.viewer.detector is None:
-        return None
-    animals = named(judgement, classifier.subject, classifier.threshold)
-    return [JudgedAnimal(**vars(animal)) for animal in animals]
 
 
 def _shape(place: Box, views: Views) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 import * as ort from "./ort.js";
 import { animalsIn, squareAround } from "./animals.js";
 import { fit, overlay, reduced, wholeBox } from "./images.js";
+import { named, together } from "./names.js";
 
 const SHOWN_PX = 480;
 
@@ -58,7 +59,8 @@ async function spotted(photo, detector, limits) {
   return animalsIn(boxes.data, scores.data, limits);
 }
 
-// What the classifier says of images [size, size, 3]: `probability` [n], and `heat` [n, h, w] where it tells it.
+// What the classifier says of images [size, size, 3]: `probability` [n, pets], and `heat` [n, pets, h, w]
+// where it tells it.
 function asked(images, classifier, settings) {
   const size = settings.image.size_px, pixels = new Uint8Array(3 * size * size * images.length);
   images.forEach((image, at) => pixels.set(image, at * image.length));
@@ -80,33 +82,34 @@ async function drawn(image, [left, top, right, bottom], heat, h, w, settings) {
 const share = ([left, top, right, bottom], { width, height }) =>
   [left / width, top / height, right / width, bottom / height];
 
-async function judge(file) {
-  const { settings, classifier, detector } = await opened;
+// What is said of a photo, and why of the pet `heatOf`, where it is not empty.
+async function judge(file, heatOf) {
+  const { settings, classifier, detector } = await opened, pets = settings.subjects;
   const photo = await read(file, settings);
   const animals = detector ? await spotted(photo, detector, settings.detector) : [];
   const places = animals.length ? animals.map(({ box }) => squareAround(box, photo, settings.detector.margin))
     : [wholeBox(photo, settings.image.fit)];
   const images = places.map((place) => fit(photo, settings.image.size_px, place));
   const told = await asked(images, classifier, settings), p = told.probability.data;
-  const best = p.indexOf(p.reduce((a, b) => Math.max(a, b)));
-  const answer = { probability: p[best] };
-  if (detector) {
-    answer.animals = animals.map(({ box, kind }, at) => ({ box, kind, probability: p[at] }))
-      .sort((a, b) => b.probability - a.probability);
-  }
-  if (settings.heat) {
-    const [, h, w] = told.heat.dims, heat = told.heat.data.subarray(best * h * w, (best + 1) * h * w);
-    answer.heat = await drawn(images[best], places[best], heat, h, w, settings);
-    answer.heatBox = share(places[best], photo);
+  const probabilities = pets.map((_, pet) => images.map((_, image) => p[image * pets.length + pet]));
+  const { names, subjects } = together(pets, probabilities, settings.unsure);
+  const answer = { subjects };
+  if (detector) answer.animals = named(animals, pets, probabilities, names, settings.detector.other);
+  if (settings.heat && heatOf) {
+    const { image } = subjects[heatOf], [h, w] = told.heat.dims.slice(-2);
+    const at = image * pets.length + pets.findIndex(({ subject }) => subject === heatOf);
+    const heat = told.heat.data.subarray(at * h * w, (at + 1) * h * w);
+    subjects[heatOf].heat = await drawn(images[image], places[image], heat, h, w, settings);
+    subjects[heatOf].heat_box = share(places[image], photo);
   }
   return answer;
 }
 
 const opened = open();
 opened.catch(() => {});  // said when a photo asks for it
-self.addEventListener("message", async ({ data: { id, photo } }) => {
+self.addEventListener("message", async ({ data: { id, photo, heatOf } }) => {
   try {
-    self.postMessage({ id, told: await judge(photo) });
+    self.postMessage({ id, told: await judge(photo, heatOf) });
   } catch (error) {
     self.postMessage({ id, error: error.message });
   }

@@ -1,9 +1,9 @@
-import { about, answer, correct, where } from "./answers.js";
+import { about, answer, correct, explain, where } from "./answers.js";
 
 const find = (id) => document.getElementById(id);
 const say = (text) => { find("live").textContent = text; };
 const percent = (p) => `${(100 * p).toFixed(p > 0.001 && p < 0.999 ? 1 : 2)} %`;
-let told = { subject: "mila", feedback: false };
+let told = { subjects: { mila: {} }, feedback: false };
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -18,8 +18,21 @@ function button(text, act) {
   return made;
 }
 
-const name = () => told.subject[0].toUpperCase() + told.subject.slice(1);
-const words = (verdict) => verdict === "unsure" ? "Not sure" : verdict === told.subject ? `Yes, ${name()}` : `Not ${name()}`;
+const pets = () => Object.keys(told.subjects);
+const isSeveral = () => pets().length > 1;
+const title = (subject) => subject[0].toUpperCase() + subject.slice(1);
+const listed = (names, last) => names.map(title).join(", ").replace(/, ([^,]*)$/, ` ${last} $1`);
+
+// Who is in the photo or may be.
+function words({ subjects }) {
+  const saying = (what) => pets().filter((name) => subjects[name].verdict === what(name));
+  const sure = saying((name) => name), doubtful = saying(() => "unsure");
+  if (!isSeveral()) return sure.length ? `Yes, ${title(sure[0])}` : doubtful.length ? "Not sure" : `Not ${title(pets()[0])}`;
+  const parts = [sure.length && `yes, ${listed(sure, "and")}`, doubtful.length && `perhaps ${listed(doubtful, "and")}`];
+  return title(parts.filter(Boolean).join("; ") || "none of them");
+}
+
+const verdictClass = (verdict) => verdict === "unsure" ? "unsure" : verdict.startsWith("not ") ? "no" : "yes";
 
 // Put something over the part [x0, y0, x1, y1] of the photo, each in [0, 1]. An attribute would be no allowed style.
 function place(made, [x0, y0, x1, y1]) {
@@ -30,99 +43,180 @@ function place(made, [x0, y0, x1, y1]) {
 
 const NEAR_EDGE = 0.12;  // a name does not fit between a box and an edge of the photo that is as near
 
-// A box around an animal. The likeliest one bears the subject's name, with a question mark where that is not sure.
-function boxed(animal, isAsked, isSure) {
+// A box around an animal. One that is a pet, or may be `pet`, bears its name, with a question mark where that is not sure.
+function boxed(animal, pet, isSure) {
   const [x0, y0, x1, y1] = animal.box;
-  const text = isAsked ? `${name()}${isSure ? "" : "?"} ${percent(animal.probability)}` : animal.name;
-  const made = element("div", { class: "animal", title: `${percent(animal.probability)} ${name()}` },
+  const text = pet ? `${title(pet)}${isSure ? "" : "?"} ${percent(animal.probability)}` : animal.name;
+  const likely = pet || !isSeveral() ? ` ${title(pet || pets()[0])}` : "";
+  const made = element("div", { class: "animal", title: `${percent(animal.probability)}${likely}` },
     element("span", { class: "name" }, text));
-  made.classList.toggle("asked", isAsked);
-  made.classList.toggle("inside", isAsked ? y0 < NEAR_EDGE : y1 > 1 - NEAR_EDGE);
+  made.classList.toggle("asked", Boolean(pet));
+  made.classList.toggle("doubtful", !isSure);
+  made.classList.toggle("inside", pet ? y0 < NEAR_EDGE : y1 > 1 - NEAR_EDGE);
   made.classList.toggle("right", x0 + x1 > 1);
   return place(made, animal.box);
 }
 
-function boxes(got) {
-  const isSure = got.verdict !== "unsure";
-  return got.animals.map((animal, at) =>
-    boxed(animal, animal.name === told.subject || (at === 0 && !isSure), isSure));
-}
-
-// How probable, with a mark from where on the answer is yes.
-function bar(p) {
-  const meter = element("meter", { min: 0, max: 1, value: p, "aria-label": `probability of ${name()}` });
-  if (told.threshold === undefined) return [meter];
-  const mark = element("span", { class: "mark" });
-  mark.style.left = `${100 * told.threshold}%`;
-  return [element("div", { class: "bar" }, meter, mark),
-    element("p", { class: "quiet" }, `The mark: ${name()} from ${percent(told.threshold)} on.`)];
-}
-
-// The heat over the photo where it belongs, and the button that shows it.
-function heated(frame, got) {
-  const heat = place(element("img", { class: "heat", src: got.heat, alt: `what speaks for ${name()}` }), got.heat_box);
-  heat.hidden = true;
-  frame.querySelector(".photo").after(heat);
-  return button("show what speaks for it", (made) => {
-    heat.hidden = !heat.hidden;
-    made.setAttribute("aria-pressed", !heat.hidden);
-    made.textContent = heat.hidden ? "show what speaks for it" : "show the photo";
+function boxes({ animals, subjects }) {
+  return animals.map((animal) => {
+    // below its threshold a doubtful pet has no name to give: it is meant where it is as likely as anywhere
+    const may = (name) => subjects[name].verdict === "unsure" && subjects[name].probability === animal.probability;
+    const pet = animal.name in subjects ? animal.name : pets().find(may);
+    return boxed(animal, pet, subjects[pet]?.verdict !== "unsure");
   });
 }
 
-// The heat instead of a photo of a format that this browser can't show: then there is nothing to lay boxes over.
-function showHeatAlone(item, got) {
-  item.image.onerror = null;
-  item.image.src = got.heat;
-  item.frame.replaceChildren(item.image);
+// How probable a pet is, with a mark from where on the answer is yes.
+function line(name, { probability }) {
+  const { threshold } = told.subjects[name];
+  const meter = element("meter", { min: 0, max: 1, value: probability, "aria-label": `probability of ${title(name)}` });
+  const mark = element("span", { class: "mark" });
+  mark.style.left = `${100 * threshold}%`;
+  const head = element("div", { class: "head" }, element("p", {}, `${percent(probability)} ${title(name)}`));
+  return element("div", { class: "pet" }, head, element("div", { class: "bar" }, meter, mark),
+    element("p", { class: "quiet" }, `The mark: ${title(name)} from ${percent(threshold)} on.`));
+}
+
+const keepRatio = (frame, image) => frame.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+
+const canShow = ({ image }) => !image.complete || image.naturalWidth > 0;
+
+// The heat over the photo where it belongs, or instead of a photo of a format that this browser can't show: then there
+// is nothing to lay boxes over.
+function showHeat(item, name, got, { heat, heat_box }) {
+  const { image, frame, text } = item;
+  const alt = `what speaks for ${title(name)}`;
+  if (canShow(item)) {
+    image.after(place(element("img", { class: "heat", src: heat, alt }), heat_box));
+    return;
+  }
+  image.onerror = null;
   const what = got.animals?.length ? "The animal, cut out, with" : "With";
-  item.text.prepend(element("p", { class: "quiet" }, `${what} what speaks for ${name()}; this browser cannot show the photo.`));
+  text.prepend(element("p", { class: "quiet heat-words" }, `${what} ${alt}; this browser cannot show the photo.`));
+  const shown = element("img", { class: "photo heat", src: heat, alt });
+  shown.addEventListener("load", () => keepRatio(frame, shown));
+  frame.replaceChildren(shown);
+}
+
+function showNear(item, nearest) {
+  if (!nearest?.length) return;
+  const near = element("div", { class: "near" });
+  for (const one of nearest) {
+    near.append(element("figure", {}, element("img", { src: one.src || "data:,", alt: "" }),
+      element("figcaption", {}, `${one.kind} ${one.similarity.toFixed(2)}`)));
+  }
+  item.near.replaceChildren(element("p", { class: "quiet" }, "Training photos most like it:"), near);
+}
+
+// The button that shows what speaks for the only pet; nothing where that is not known.
+function why(item, got) {
+  const [name] = pets(), { heat, nearest } = got.subjects[name];
+  showNear(item, nearest);
+  if (!heat) return [];
+  const made = button("show what speaks for it", () => {
+    const shown = item.frame.querySelector(".heat");
+    if (shown) shown.remove(); else showHeat(item, name, got, got.subjects[name]);
+    made.setAttribute("aria-pressed", !shown);
+    made.textContent = shown ? "show what speaks for it" : "show the photo";
+  });
+  const unshowable = () => { made.remove(); showHeat(item, name, got, got.subjects[name]); };
+  if (canShow(item)) item.image.onerror = unshowable; else unshowable();
+  return [made];
+}
+
+// A button beside each of several pets, which asks what speaks for it and shows that instead of another pet's.
+function whyOfEach(item, photo, got) {
+  const known = {};
+  async function choose(name) {
+    try {
+      known[name] ??= await explain(photo, name);
+    } catch (error) { say(`No answer: ${error.message}`); return; }
+    const isShown = item.chosen === name;
+    item.frame.querySelector(".heat")?.remove();
+    item.text.querySelector(".heat-words")?.remove();
+    item.near.replaceChildren();
+    item.chosen = isShown ? "" : name;
+    if (isShown && !canShow(item)) unshowable();
+    if (!isShown) {
+      if (known[name].heat) showHeat(item, name, got, known[name]);
+      showNear(item, known[name].nearest);
+      say(`${photo.name}: what speaks for ${title(name)}`);
+    }
+    for (const [other, made] of buttons) made.setAttribute("aria-pressed", other === item.chosen);
+  }
+  const buttons = pets().map((name) => [name, button("why?", async (made) => {
+    if (made.ariaBusy === "true") return;
+    made.ariaBusy = "true";
+    await choose(name);
+    made.ariaBusy = "false";
+  })]);
+  const heads = item.text.querySelectorAll(".head");
+  buttons.forEach(([name, made], at) => {
+    made.setAttribute("aria-label", `why? what speaks for ${title(name)}`);
+    made.setAttribute("aria-pressed", false);
+    heads[at].append(made);
+  });
+  const unshowable = () => {
+    item.frame.replaceChildren(element("p", { class: "quiet" }, "This browser cannot show the photo."));
+  };
+  if (canShow(item)) item.image.onerror = unshowable; else unshowable();
+}
+
+async function keep(photo, label, made, kept) {
+  made.disabled = true;
+  try {
+    await correct(photo, label);
+    made.textContent = kept;
+    say(`${photo.name}: kept for the next training.`);
+  } catch (error) { made.disabled = false; say(`Not written: ${error.message}`); }
+}
+
+function wrong(photo, got) {
+  const [name] = pets(), isSubject = got.subjects[name].is_subject;
+  const kept = `kept: ${isSubject ? "not " : ""}${title(name)}`;
+  return button("that's wrong", (made) => keep(photo, isSubject ? `not_${name}` : name, made, kept));
+}
+
+// A photo gets one label: the pet it shows, another animal, or none.
+function wrongOfSeveral(photo) {
+  const labels = [...pets().map((name) => [name, title(name)]), ["pets/other", "another animal"],
+    [`not_${pets()[0]}`, "no animal"]];
+  const buttons = labels.map(([label, text]) => button(text, async (made) => {
+    for (const one of buttons) one.textContent = one.dataset.text;
+    await keep(photo, label, made, `kept: ${text}`);
+    for (const one of buttons) one.disabled = one === made && made.disabled;
+  }));
+  for (const one of buttons) one.dataset.text = one.textContent;
+  return element("details", {}, element("summary", {}, "that's wrong"),
+    element("p", { class: "quiet" }, "It shows:"), element("div", { class: "actions" }, ...buttons));
 }
 
 function show(item, photo, got) {
-  const { image, frame, text } = item;
-  item.className = got.verdict === "unsure" ? "unsure" : got.is_subject ? "yes" : "no";
-  text.replaceChildren(element("p", { class: "verdict" }, words(got.verdict)),
-    element("p", {}, `${percent(got.probability)} ${name()}`), ...bar(got.probability));
+  const { frame, text } = item, said = pets().map((name) => got.subjects[name]);
+  const classes = said.map(({ verdict }) => verdictClass(verdict));
+  item.className = ["yes", "unsure"].find((one) => classes.includes(one)) ?? "no";
+  item.near = element("div");
+  text.replaceChildren(element("p", { class: "verdict" }, words(got)), ...pets().map((name) => line(name, got.subjects[name])));
   if (got.animals?.length === 0) {
     text.append(element("p", { class: "quiet" }, "No animal seen; the whole photo was judged."));
   }
   if (got.animals) frame.append(...boxes(got));
-  if (got.nearest?.length) {
-    const near = element("div", { class: "near" });
-    for (const one of got.nearest) {
-      near.append(element("figure", {}, element("img", { src: one.src || "data:,", alt: "" }),
-        element("figcaption", {}, `${one.kind} ${one.similarity.toFixed(2)}`)));
-    }
-    text.append(element("p", { class: "quiet" }, "Training photos most like it:"), near);
-  }
   const actions = element("div", { class: "actions" });
-  if (got.heat && image.complete && !image.naturalWidth) {
-    showHeatAlone(item, got);
-  } else if (got.heat) {
-    const shown = heated(frame, got);
-    actions.append(shown);
-    image.onerror = () => { shown.remove(); showHeatAlone(item, got); };
-  }
+  text.append(item.near, actions);
+  if (isSeveral()) whyOfEach(item, photo, got); else actions.append(...why(item, got));
   if (told.feedback) {
-    const right = got.is_subject ? `not_${told.subject}` : told.subject;
-    actions.append(button("that's wrong", async (made) => {
-      made.disabled = true;
-      try {
-        await correct(photo, right);
-        made.textContent = `kept: ${right === told.subject ? name() : `not ${name()}`}`;
-        say(`${photo.name}: kept for the next training.`);
-      } catch (error) { made.disabled = false; say(`Not written: ${error.message}`); }
-    }));
+    if (isSeveral()) text.append(wrongOfSeveral(photo)); else actions.append(wrong(photo, got));
   }
-  text.append(actions);
-  say(`${photo.name}: ${words(got.verdict)}, ${percent(got.probability)}`);
+  const sure = pets().map((name) => isSeveral() ? `${title(name)} ${percent(got.subjects[name].probability)}`
+    : percent(got.subjects[name].probability));
+  say(`${photo.name}: ${[words(got), ...sure].join(", ")}`);
 }
 
 async function judge(item, photo) {
   item.className = "waiting";
   item.text.replaceChildren(element("p", { class: "quiet" }, "Looking …"));
   try {
+    told = await about();
     show(item, photo, await answer(photo));
   } catch (error) {
     item.className = "failed";
@@ -137,7 +231,7 @@ function add(photos) {
   for (const photo of photos) {
     const image = element("img", { class: "photo", alt: photo.name || "pasted photo", src: URL.createObjectURL(photo) });
     const frame = element("div", { class: "frame" }, image);
-    image.addEventListener("load", () => frame.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight));
+    image.addEventListener("load", () => keepRatio(frame, image));
     const text = element("div", { class: "words" }, element("p", { class: "quiet" }, "Waiting …"));
     const item = Object.assign(element("li", {}, element("div", { class: "stage" }, frame), text), { image, frame, text });
     find("photos").prepend(item);
@@ -163,6 +257,7 @@ document.addEventListener("drop", (event) => {
 find("where").textContent = where;
 try {
   told = await about();
-  document.title = `Is it ${name()}?`;
-  document.querySelector(".subject").textContent = told.subject;
+  const asked = listed(pets(), "or");
+  document.title = `Is it ${asked}?`;
+  document.querySelector(".subject").textContent = asked;
 } catch (error) { say(error.message); }
