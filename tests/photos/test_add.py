@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 
+import pillow_heif
 import pytest
 from conftest import draw_photo
 from PIL import Image
@@ -61,13 +62,28 @@ def test_photos_of_the_album_itself_and_twins_are_skipped(camera, tmp_path):
     assert "in the album already" in said.stderr
 
 
-def test_heic_is_read(tmp_path):
-    heif = pytest.importorskip("pillow_heif")
-    photo = Image.open(draw_photo(tmp_path / "x.jpg", 5, True))
-    (tmp_path / "phone").mkdir()
-    heif.from_pillow(photo).save(tmp_path / "phone/IMG_1.HEIC")
-    said = add(tmp_path / "album", tmp_path / "phone", "--as", "mila")
-    assert "1 linked" in said.stdout, said.stderr
+def test_a_photos_format_is_what_its_content_says(tmp_path):
+    draw_photo(tmp_path / "phone/IMG_2.jpg", 5, True).rename(tmp_path / "phone/IMG_2.HEIC")
+    for name in ("IMG_1.HEIC", "IMG_3.jpg", "IMG_4.hif"):
+        photo = Image.open(draw_photo(tmp_path / "x.jpg", int(name[4]), True))
+        pillow_heif.from_pillow(photo).save(tmp_path / "phone/photo.heif")
+        (tmp_path / "phone/photo.heif").rename(tmp_path / "phone" / name)
+    added = add_photos(Album.open(tmp_path / "album", "mila"), [tmp_path / "phone"], "mila")
+    assert (added.linked, added.skipped) == (4, [])
+    assert set(Album.open(tmp_path / "album", "mila").update()["problem"]) == {""}
+
+
+def test_what_is_passed_over_is_counted_for_each_source(camera, tmp_path):
+    draw_photo(camera / "@eaDir/a.jpg", 7, True)
+    draw_photo(camera / ".trip/b.jpg", 8, True)
+    album = Album.open(tmp_path / "album", "mila")
+    added = add_photos(album, [camera], "mila", How(exclude=["deep/er 0/", "*.txt"]))
+    assert added.linked == 2
+    assert [path.name for path, _ in added.skipped] == ["broken.jpg"]
+    assert added.passed_over == [
+        f"{camera}: 1 folder by --exclude deep/er 0/ *.txt, 1 folder by @eaDir, 1 folder by hidden"
+    ]
+    assert add_photos(album, [camera], "mila", How(hidden=True)).linked == 2
 
 
 @pytest.mark.parametrize(
