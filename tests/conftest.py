@@ -19,7 +19,6 @@ from PIL import Image
 import ismila.train
 from ismila.cli.border import call_hydra
 from ismila.cli.main import main
-from ismila.cli.training import end_sweep
 from ismila.learning.features import OnnxBackbone
 from ismila.settings import register, settings_of
 
@@ -166,10 +165,7 @@ def call(folder: Path, module: str, *args: object) -> Said:
 def _train(patch: pytest.MonkeyPatch, words: list[str]) -> int:
     GlobalHydra.instance().clear()
     patch.setattr(sys, "argv", ["ismila.train", *words])
-    code = call_hydra(ismila.train.run, CONF)
-    if ismila.train.SWEEP in os.environ:
-        end_sweep()
-    return code
+    return call_hydra(ismila.train.run, CONF)
 
 
 def _ismila(words: list[str]) -> int:

@@ -13,6 +13,7 @@ from ismila.photos import UserError
 from ismila.settings import (
     CNNSettings,
     FrozenSettings,
+    MismatchError,
     RunSettings,
     SettingError,
     flat,
@@ -201,6 +202,20 @@ def test_a_folder_is_at_home_where_no_shell_has_said_so(monkeypatch):
     assert settings("data.root='~nobody at all/x'").data.root == "~nobody at all/x"
     with pytest.raises(SettingError, match=r"data.root=: expected a folder"):
         settings("data.root=")
+
+
+def test_what_does_not_go_together_is_told_from_what_is_wrong():
+    with pytest.raises(MismatchError, match="strangers are known to a linear head"):
+        settings("model=cnn", "data=strangers")
+    with pytest.raises(SettingError) as wrong:
+        settings("model=cnn", "seed=-1")
+    assert not isinstance(wrong.value, MismatchError)
+
+
+def test_a_sweeps_name_can_be_typed_and_searched_for():
+    assert settings("sweep.name=night-1").sweep.name == "night-1"
+    with pytest.raises(SettingError, match="expected a word"):
+        settings("sweep.name='two words'")
 
 
 def test_they_cannot_be_changed_and_are_recorded_flat():

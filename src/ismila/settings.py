@@ -46,6 +46,10 @@ class SettingError(UserError):
     """A setting that a person gave and can put right; names it, what was expected and the choices."""
 
 
+class MismatchError(SettingError):
+    """Two settings that do not go together, each of them fine by itself: a sweep leaves such a job out."""
+
+
 def number(
     *, above: float | None = None, low: float | None = None, high: float | None = None
 ) -> Any:
@@ -71,8 +75,8 @@ class _Checked:
     group: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        name = getattr(self, "name", "plain")
-        if not re.fullmatch(r"[^\W\d_][\w.-]{0,63}", name):
+        name = getattr(self, "name", None)
+        if name is not None and not re.fullmatch(r"[^\W\d_][\w.-]{0,63}", name):
             raise SettingError(
                 f"{self.group}name={name}: expected a word, which runs are listed by"
             )
@@ -204,14 +208,14 @@ class FrozenSettings(ModelSettings):
             choices = [*BUNDLED_BACKBONES, "timm:NAME", "hf-hub:OWNER/NAME", "local-dir:FOLDER"]
             raise SettingError(f"model.backbone={self.backbone}: expected {_one_of(choices)}")
         if self.weights == "torchvision" and self.backbone != "mobilenet":
-            raise SettingError("model.weights=torchvision: expected bundled, but for mobilenet")
+            raise MismatchError("model.weights=torchvision: expected bundled, but for mobilenet")
         if self.detector and not self.is_linear:
-            raise SettingError(
+            raise MismatchError(
                 f"model.detector={self.detector}: expected null with model.hidden or "
                 "model.finetune_blocks; take model=mobilenet"
             )
         if self.finetune_blocks and (self.backbone == "pair" or self.is_from_hub):
-            raise SettingError(
+            raise MismatchError(
                 f"model.finetune_blocks: expected 0 for {self.backbone}; take model=mobilenet"
             )
 
@@ -269,8 +273,22 @@ class TrackingSettings(_Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SweepSettings(_Checked):
+    """What several runs of one command have together; a run of its own reads none of it.
+
+    Attributes:
+        name: the sweep that goes on under it; None: a name made of what is swept and of the album.
+        again: run all jobs anew, also those that are done.
+    """
+
+    group: ClassVar[str] = "sweep."
+    name: str | None
+    again: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunSettings(_Checked):
-    """All that makes a run what it is.
+    """All that makes a run what it is, and the sweep it belongs to.
 
     Attributes:
         seed: draws the folds and everything random in training.
@@ -284,6 +302,7 @@ class RunSettings(_Checked):
     model: ModelSettings
     trainer: TrainerSettings
     tracking: TrackingSettings
+    sweep: SweepSettings
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -307,13 +326,13 @@ class RunSettings(_Checked):
             )
         is_linear = isinstance(self.model, FrozenSettings) and self.model.is_linear
         if self.data.strangers and not is_linear:
-            raise SettingError(
+            raise MismatchError(
                 f"data={self.data.name}: strangers are known to a linear head on a bundled backbone "
                 "only; take model=reid or model=mobilenet"
             )
         finetuned = isinstance(self.model, FrozenSettings) and self.model.finetune_blocks
         if self.refit and finetuned:
-            raise SettingError(
+            raise MismatchError(
                 "refit=all: does not go with model.finetune_blocks; leave one of them out"
             )
 

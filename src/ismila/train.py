@@ -16,7 +16,7 @@ import hydra
 from ismila.cli.border import call_hydra, past_hydra
 from ismila.cli.progress import progress
 from ismila.cli.terminal import leave, say
-from ismila.cli.training import end_sweep, is_first_process, print_run, read_album
+from ismila.cli.training import is_first_process, print_job, print_run, read_album
 from ismila.runs import SWEEP
 from ismila.settings import register, settings_of
 
@@ -33,10 +33,9 @@ def run(config: DictConfig) -> float:
     """Read the album, train, record, report; returns `select_loss`, what a sweeper may minimise."""
     started = time.perf_counter()
     settings = settings_of(config)
-    album, rows = read_album(settings)
+    parent = os.environ.get(SWEEP, "")  # of a sweep, whose album was printed already
+    album, rows = read_album(settings, quiet=bool(parent) or not is_first_process())
 
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
     from omegaconf import OmegaConf
 
     from ismila.evidence.results import results_of
@@ -44,24 +43,23 @@ def run(config: DictConfig) -> float:
     from ismila.photos.index import album_digest
     from ismila.runs.record import describe, open_run, record
     from ismila.runs.registry import crown
-    from ismila.runs.sweep import open_sweep
 
     if not is_first_process():  # of a distributed training, which the first process records
         train(album, rows, settings)
         return 0.0
     digest = album_digest(rows)
-    uri = settings.tracking.uri
-    is_swept = HydraConfig.get().mode == RunMode.MULTIRUN
-    parent = open_sweep(settings.subject, uri) if is_swept else ""
-    with open_run(describe(settings, album.root, digest, parent), uri) as run_id:
+    description = describe(settings, album.root, digest, parent)
+    with open_run(description, settings.tracking.uri) as run_id:
         trained = train(album, rows, settings, progress)
         trained.classifier.run = run_id
         seconds = time.perf_counter() - started
         results = results_of(trained, seconds, OmegaConf.to_yaml(config), digest)
         sent = record(run_id, trained.epochs, results)
-    # each seed of a sweep would be the newest in its turn: it is crowned once, at its end
-    is_champion = sent and SWEEP not in os.environ and crown(settings.subject) == run_id
-    print_run(trained, results.summary, seconds, is_champion)
+    if parent:  # each seed would be the newest in its turn: a sweep crowns once, at its end
+        print_job(trained, description.name, results.summary, seconds)
+    else:
+        is_champion = sent and crown(settings.subject) == run_id
+        print_run(trained, results.summary, seconds, is_champion)
     if not sent:
         say(f"MLflow does not answer any more: run {run_id[:8]} waits; `ismila sync` sends it")
     return results.figures.get("select_loss", float("inf"))
@@ -69,10 +67,7 @@ def run(config: DictConfig) -> float:
 
 def main() -> None:
     """Run Hydra; what a person can put right is said in one line."""
-    code = call_hydra(run, CONF)
-    if SWEEP in os.environ:
-        end_sweep()
-    leave(code)
+    leave(call_hydra(run, CONF))
 
 
 if __name__ == "__main__":

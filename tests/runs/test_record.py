@@ -9,13 +9,23 @@ from types import SimpleNamespace
 
 import mlflow
 import pytest
+from conftest import settings
 from recorded import NoClassifier, at_once, is_tidy, predictions_of
 
 import ismila
 from ismila.photos import UserError
 from ismila.runs import record
 from ismila.runs.database import sqlite_file, workplaces
-from ismila.runs.record import RunDescription, RunResults, ismila_commit, open_run, record_report
+from ismila.runs.record import (
+    RunDescription,
+    RunResults,
+    describe,
+    ismila_commit,
+    job_digest,
+    open_run,
+    record_failure,
+    record_report,
+)
 from ismila.runs.store import connect
 
 PACKAGE = Path(ismila.__file__).parent
@@ -142,3 +152,34 @@ def test_a_report_stays_with_its_run(ledger):
 def test_results_are_named_not_counted():
     with pytest.raises(TypeError):
         RunResults({}, predictions_of(1, 1, 1), NoClassifier(), "", "", "fold", "", {})
+
+
+def test_why_a_run_failed_stands_with_it(ledger):
+    with pytest.raises(ZeroDivisionError), open_run(BROKEN, ledger.uri):
+        1 / 0  # noqa: B018
+    record_failure(BROKEN, "no photo", ledger.uri)
+    client = connect(ledger.uri)
+    experiment = client.get_experiment_by_name("broken").experiment_id
+    runs = client.search_runs([experiment], max_results=2)
+    why = [(run.info.status, run.data.tags["mlflow.note.content"]) for run in runs]
+    assert why == [("FAILED", "no photo"), ("FAILED", "ZeroDivisionError: division by zero")]
+
+
+def test_a_job_is_what_it_computes_not_where_it_lies_or_what_it_belongs_to():
+    job = job_digest(settings("model=cnn", "seed=1"), "a")
+    elsewhere = [
+        "data.root=x",
+        "data.cache=y",
+        "tracking.uri=http://z",
+        "sweep.name=n",
+        "sweep.again=true",
+    ]
+    assert job == job_digest(settings("model=cnn", "seed=1", *elsewhere), "a")
+    others = [
+        job_digest(settings("model=cnn", "seed=2"), "a"),
+        job_digest(settings("model=cnn", "seed=1", "model.lr=0.1"), "a"),
+        job_digest(settings("model=cnn", "seed=1"), "b"),
+    ]
+    assert len({job, *others}) == 4
+    described = describe(settings("model=cnn", "sweep.name=n"), PACKAGE, "a", "")
+    assert not [name for name in described.params if name.startswith("sweep.")]

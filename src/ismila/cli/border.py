@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ismila.cli.overrides import misread
 from ismila.cli.terminal import say
 from ismila.photos import UserError
+from ismila.runs import SWEEP
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -24,17 +25,34 @@ class _PastHydra(BaseException):
     """A UserError on its way through Hydra, which adds lines of its own to every Exception."""
 
 
+class JobError(Exception):
+    """Why a job of a sweep failed, in a line: other exceptions may not travel between processes."""
+
+
 def past_hydra(story: Story) -> Story:
-    """Let a UserError pass Hydra in silence, for `call_hydra` to say."""
+    """Let a UserError pass Hydra in silence, for `call_hydra` to say; of a sweep's job, whatever
+    it raises is for the sweep to say, which goes on."""
 
     @wraps(story)
     def run(config: DictConfig) -> float:
         try:
             return story(config)
-        except UserError as error:
-            raise _PastHydra(str(error)) from error
+        except Exception as error:
+            if SWEEP in os.environ:
+                raise _job_error(error) from None
+            if isinstance(error, UserError):
+                raise _PastHydra(str(error)) from error
+            raise
 
     return run
+
+
+def _job_error(error: Exception) -> JobError:
+    from ismila.runs.record import in_a_line
+
+    if not isinstance(error, UserError):  # a mistake of ours: shown at once
+        traceback.print_exception(error)
+    return JobError(in_a_line(error))
 
 
 def call_hydra(entry: Callable[[], object], conf: Path) -> int:
@@ -56,7 +74,7 @@ def call_hydra(entry: Callable[[], object], conf: Path) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing half a traceback
     try:
         entry()
-    except _PastHydra as error:
+    except (_PastHydra, UserError) as error:
         say(f"error: {error}")
         return 1
     except (HydraException, OmegaConfBaseException) as error:
@@ -65,7 +83,7 @@ def call_hydra(entry: Callable[[], object], conf: Path) -> int:
     except KeyboardInterrupt:
         say("stopped; the same command goes on from the cached rows")
         return 130
-    except Exception:  # a mistake of ours: shown, and a sweep's runs so far are still compared
+    except Exception:  # a mistake of ours: shown
         traceback.print_exc()
         return 1
     return 0

@@ -9,7 +9,6 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ismila.cli.compare import print_table
 from ismila.cli.options import PHOTOS
 from ismila.cli.progress import progress
 from ismila.cli.terminal import NAMED_PROBLEMS, say
@@ -60,36 +59,65 @@ def is_first_process() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
-def read_album(settings: RunSettings) -> tuple[Album, pd.DataFrame]:
-    """The album and its usable rows with their fold; what a backbone makes of them is cached."""
-    from ismila.learning.encoders import device_of, encode_ahead
+def read_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.DataFrame]:
+    """The album and its usable rows with their fold; what a backbone makes of them is cached.
+
+    Args:
+        quiet: don't print what is in the album.
+    """
+    album, rows = index_album(settings, quiet)
+    imports = threading.Thread(target=_import_slow_ones, daemon=True)
+    imports.start()
+    folded = fill_caches(album, rows, settings)
+    imports.join()
+    return album, folded
+
+
+def index_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.DataFrame]:
+    """The album and its usable rows; what cannot be trained on is refused before anything slow.
+
+    Args:
+        quiet: don't print what is in the album.
+
+    Raises:
+        UserError: no such album, nothing to tell apart in it, or no device to train on.
+    """
+    from ismila.learning.encoders import device_of
     from ismila.photos.album import Album
-    from ismila.photos.folds import assign_folds
     from ismila.photos.index import require_both_labels, usable
     from ismila.photos.skipping import Skipping
 
-    device_of(settings.trainer)  # before anything slow: is there a GPU?
+    device_of(settings.trainer)  # is there a GPU?
     root = choose_root(settings.data.root, settings.subject)
     cache = settings.data.cache
     album = Album.open(root, settings.subject, Path(cache) if cache else None)
     skipping = Skipping(root)
     index = album.update(progress, skipping)
     require_both_labels(index, root, settings.subject, not settings.data.strangers)
-    if is_first_process():
+    if not quiet:
         print_album(index, root, settings.subject)
         if words := skipping.words():
             say(f"  passed over: {words}")
-    imports = threading.Thread(target=_import_slow_ones, daemon=True)
-    imports.start()
-    rows = usable(index)
+    return album, usable(index)
+
+
+def fill_caches(album: Album, rows: pd.DataFrame, settings: RunSettings) -> pd.DataFrame:
+    """Compute what a run reads of an album and what is not there yet; returns the rows with
+    `subject_share` and `fold`.
+
+    Args:
+        rows: the usable index.
+    """
+    from ismila.learning.encoders import encode_ahead
+    from ismila.photos.folds import assign_folds
+
     if album.shares(rows) is None:
         from ismila.learning.closeups import subject_shares
 
         rows = album.keep_shares(rows, subject_shares(album, rows, progress))
-    rows["fold"] = assign_folds(rows, settings.seed)
-    encode_ahead(album, rows, settings, progress)
-    imports.join()
-    return album, rows
+    folded = rows.assign(fold=assign_folds(rows, settings.seed))
+    encode_ahead(album, folded, settings, progress)
+    return folded
 
 
 def _import_slow_ones() -> None:
@@ -152,6 +180,19 @@ def print_run(trained: Trained, sentence: str, seconds: float, champion: bool) -
         console.print(line, highlight=False)
 
 
+def print_job(trained: Trained, name: str, sentence: str, seconds: float) -> None:
+    """A job of a sweep in a line, at once: workers print beside each other.
+
+    Args:
+        name: what it is: model, variant, seed.
+        sentence: the run in words, see `evidence.summary`.
+        seconds: what the training took.
+    """
+    text = f"{name}, run {trained.classifier.run[:8]}, {seconds:.1f} s: {sentence}\n"
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def _run_table(trained: Trained) -> Table:
     """Each figure with its n and 95 % interval."""
     from rich.table import Table
@@ -188,27 +229,3 @@ def _run_table(trained: Trained) -> Table:
             low, high = wilson(hits, n)
             table.add_row(title, f"{hits / n:.4f}", f"{hits}/{n}", f"{low:.4f} to {high:.4f}")
     return table
-
-
-def end_sweep() -> None:
-    """Of each subject's runs in the multirun that just ended: compare, keep the table in their
-    parent run, crown."""
-    from ismila.runs.sweep import swept_subjects
-
-    subjects = swept_subjects()
-    for subject in subjects:
-        _end_sweep_of(subject, is_only=len(subjects) == 1)
-
-
-def _end_sweep_of(subject: str, is_only: bool) -> None:
-    from ismila.evidence.compare import compare_runs, figures_of
-    from ismila.runs.registry import crown
-    from ismila.runs.sweep import close_sweep, finished_sweep
-
-    runs = finished_sweep(subject)
-    if not runs:
-        return
-    table = compare_runs(figures_of(runs)[0])
-    close_sweep(subject, table, [reading for reading in table["reading"] if reading])
-    print_table(table, "" if is_only else subject)
-    crown(subject)

@@ -81,7 +81,9 @@ def encode_ahead(
         rows: the usable index.
     """
     model = settings.model
-    if architecture_of(model).graph is None or settings.trainer.accelerator != CPU:
+    architecture = architecture_of(model)
+    needs_torch = architecture.is_frozen and architecture.graph is None
+    if needs_torch or settings.trainer.accelerator != CPU:
         return
     features = Features(album.derived, viewer_of(model), encoder_of(model), given_boxes(rows))
     features.fill(album.photos(rows), views_of(model), progress)

@@ -10,5 +10,5 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody hears of a p
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 SWEEP = "ISMILA_SWEEP_RUN"
-"""Environment variable that holds the parent runs' ids by subject, as JSON, while a multirun goes
-on: its jobs may be processes. It stands here so that asking for it imports no MLflow."""
+"""Environment variable that holds the id of the sweep's parent run while one of its jobs runs, be
+it here or in another process. It stands here so that asking for it imports no MLflow."""

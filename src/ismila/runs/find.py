@@ -192,32 +192,50 @@ def _aliased(alias: str, subject: str) -> str:
         return ""
 
 
-def finished_runs(
-    subject: str, uri: str | None = None, parent: str | None = None
-) -> list[Recorded]:
+def finished_runs(subject: str, uri: str | None = None) -> list[Recorded]:
     """The subject's finished runs that trained something, the newest first.
-
-    Args:
-        parent: only the children of this run.
 
     Raises:
         UserError: there is none, or MLflow does not answer.
     """
-    wanted = TRAINED + (f" and tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'" if parent else "")
     with answering():
-        client = connect(uri)
-        experiment = client.get_experiment_by_name(subject)
-        runs = (
-            client.search_runs([experiment.experiment_id], wanted, max_results=MOST_RUNS)
-            if experiment
-            else []
-        )
+        connect(uri)
+        runs = _search(subject, TRAINED)
     if not runs:
         raise UserError(
             f"no finished run of {subject} yet; make one with: "
             f"python -m ismila.train subject={subject}"
         )
     return [_recorded(run) for run in runs]
+
+
+def children(subject: str, parent: str, finished: bool = False) -> list[Recorded]:
+    """The runs below a sweep's, the newest first, in the store that was connected to last; those of
+    killed workers end by the way.
+
+    Args:
+        finished: only those that finished; otherwise however they ended.
+
+    Raises:
+        UserError: MLflow does not answer.
+    """
+    wanted = f"{TRAINED} and {_below(parent)}" if finished else _below(parent)
+    with answering():
+        connect(tracking_uri())
+        return [_recorded(run) for run in _search(subject, wanted)]
+
+
+def _below(parent: str) -> str:
+    return f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'"
+
+
+def _search(subject: str, wanted: str) -> list[Run]:
+    """In the store that was connected to last."""
+    client = mlflow.MlflowClient()
+    experiment = client.get_experiment_by_name(subject)
+    if not experiment:
+        return []
+    return list(client.search_runs([experiment.experiment_id], wanted, max_results=MOST_RUNS))
 
 
 def read_run(run_id: str) -> Recorded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import time
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 SOURCE = {MLFLOW_SOURCE_NAME: "ismila.train"}
 PACKAGE = Path(__file__).parents[1]
+JOB = "job"
+"""The tag that names what a run computes, see `job_digest`."""
+NOT_COMPUTED = ("sweep.", "tracking.", "data.root", "data.cache")
+"""Settings that say where things lie and what belongs together, not what comes out."""
 LONGEST_PARAM = 500
 PARAMS_A_CALL = 100
 """MLflow takes no more of them at once."""
@@ -53,7 +58,7 @@ class RunDescription:
     Attributes:
         subject: names the experiment.
         params: the resolved settings, `{"model.lr": 0.001, "album.root": ..., ...}`.
-        tags: `model, data, subject, album, refit`; `version` and `git` are added here.
+        tags: `model, data, subject, album, refit, job`; `version` and `git` are added here.
         parent: id of the sweep's run (`open_sweep`), empty for a run of its own.
     """
 
@@ -71,16 +76,33 @@ def describe(settings: RunSettings, root: Path, digest: str, parent: str) -> Run
     return RunDescription(
         subject=settings.subject,
         name=f"{model} {data} {settings.seed}",
-        params={**flat(settings), "album.root": str(root.resolve())},
+        params={**_without(flat(settings), "sweep."), "album.root": str(root.resolve())},
         tags={
             "model": model,
             "data": data,
             "subject": settings.subject,
             "album": digest,
             "refit": settings.refit or "",
+            JOB: job_digest(settings, digest),
         },
         parent=parent,
     )
+
+
+def job_digest(settings: RunSettings, album: str) -> str:
+    """Names what a run computes: its settings, the album's photos, and the version that does it.
+
+    Args:
+        album: digest of the album.
+    """
+    computed = _without(flat(settings), *NOT_COMPUTED)
+    words = [f"{name}={value}" for name, value in sorted(computed.items())]
+    said = "\n".join([ismila_version(), album, *words])
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _without(params: Mapping[str, str], *beginnings: str) -> dict[str, str]:
+    return {name: value for name, value in params.items() if not name.startswith(beginnings)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,20 +150,40 @@ def open_run(description: RunDescription, uri: str | None = None) -> Iterator[st
         yield run_id
         if not waits(run_id):
             client.set_terminated(run_id, "FINISHED")
+    except KeyboardInterrupt:
+        _break_off(workplace, "KILLED")
+        raise
     except BaseException as error:
-        _break_off(workplace, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        _break_off(workplace, "FAILED", in_a_line(error))
         raise
     workplace.close()
 
 
-def _break_off(workplace: Workplace, status: str) -> None:
+def record_failure(description: RunDescription, why: str, uri: str | None = None) -> None:
+    """Record a run that failed before it was opened.
+
+    Args:
+        why: in a line.
+        uri: see `connect`.
+    """
+    with suppress(UserError), open_run(description, uri):
+        raise UserError(why)
+
+
+def in_a_line(error: BaseException) -> str:
+    """Why something failed: a person's mistake in its own words, another with its kind."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+
+
+def _break_off(workplace: Workplace, status: str, why: str = "") -> None:
     """End the run, whose id may not be known: Ctrl-C may come while it is being made.
 
     Where that cannot be done now (a server is away, a second Ctrl-C) the workplace stays, for the
     next process to find.
     """
     with suppress(MlflowException):
-        end_runs_of(workplace.folder, status)
+        end_runs_of(workplace.folder, status, why)
         workplace.close()
 
 

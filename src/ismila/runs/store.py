@@ -15,6 +15,7 @@ import mlflow
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from ismila.photos import UserError
 from ismila.photos.workplace import Workplace, abandoned
@@ -114,16 +115,19 @@ def process_tags(workplace: Workplace) -> dict[str, str]:
     return {"host": socket.gethostname(), PROCESS: workplace.folder.name}
 
 
-def end_runs_of(workplace: Path, status: str) -> None:
+def end_runs_of(workplace: Path, status: str, why: str = "") -> None:
     """End the runs that carry the workplace's tag and still go on.
 
     Args:
         status: KILLED or FAILED.
+        why: kept as the runs' description.
     """
     client = mlflow.MlflowClient()
     experiments = client.search_experiments(view_type=ViewType.ALL)
     going_on = f"attributes.status = 'RUNNING' and tags.{PROCESS} = '{workplace.name}'"
     for run in client.search_runs([one.experiment_id for one in experiments], going_on):
+        if why:
+            client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, why)
         client.set_terminated(run.info.run_id, status)
 
 
