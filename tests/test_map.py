@@ -42,6 +42,7 @@ TESTED_ELSEWHERE = {
     "cli/serve.py": "cli/test_cli_verbs.py",
     "cli/sync.py": "runs/test_outbox.py",
     "cli/ui.py": "cli/test_cli_verbs.py",
+    "cli/watch.py": "use/ask/test_arrivals.py",
     "cli/training.py": "cli/test_training_output.py",
 }
 """Module -> the test that covers it, where a test of its own would say nothing more."""

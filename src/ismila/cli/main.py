@@ -26,6 +26,7 @@ from ismila.cli import (
     serve,
     sync,
     ui,
+    watch,
 )
 from ismila.cli.terminal import leave, say
 from ismila.photos import UserError, WrongUsageError
@@ -38,6 +39,7 @@ VERBS = (
     demo,
     predict,
     scan,
+    watch,
     serve,
     export,
     explain,

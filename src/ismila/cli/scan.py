@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,12 @@ def add_parser(verbs: Verbs) -> None:
         parents=[RUN_OF_EACH, SKIPPING],
         help="find the subject in a whole library; resumable, changes no photo",
     )
+    add_library(parser)
+    parser.set_defaults(call=call)
+
+
+def add_library(parser: argparse.ArgumentParser) -> None:
+    """Which library, and where what is found goes."""
     parser.add_argument("root", type=at_home, metavar="DIR")
     parser.add_argument("--csv", type=at_home, metavar="FILE", help="a line for each photo")
     parser.add_argument(
@@ -46,11 +53,26 @@ def add_parser(verbs: Verbs) -> None:
         metavar="FILE",
         help="what has been judged (default: under data/cache)",
     )
-    parser.set_defaults(call=call)
 
 
 def call(args: argparse.Namespace) -> int:
     """Judge what is new in a library and write down what was found."""
+    with opened_scan(args) as scan:
+        try:
+            scanned = scan.judge(progress)
+        except KeyboardInterrupt:
+            say("stopped; nothing is lost: the same command goes on from here")
+            return 130
+        return 0 if write_down(scan, scanned, args) else 1
+
+
+@contextmanager
+def opened_scan(args: argparse.Namespace) -> Iterator[Scan | PetsScan]:
+    """The library and the runs that are to judge it.
+
+    Raises:
+        UserError: there is no such library or run, or links have no place.
+    """
     from ismila.photos.skipping import Skipping
     from ismila.use.ask.findings import check_link_folder
     from ismila.use.ask.library import Library
@@ -60,19 +82,22 @@ def call(args: argparse.Namespace) -> int:
     with Library(args.root, args.state, skipping) as library:
         if args.link_to:
             check_link_folder(args.link_to, library.root)
-        scan = _scan_of(library, runs)
-        try:
-            scanned = scan.judge(progress)
-        except KeyboardInterrupt:
-            say("stopped; nothing is lost: the same command goes on from here")
-            return 130
-        print_scanned(scanned, args.root)
-        if words := skipping.words():
-            say(f"passed over: {words}")
-        scans = scan.scans()
-        _write_tables(scans, args)
-        failed = args.xmp and _write_sidecars(scans, args)
-    return 1 if failed or scanned.broken else 0
+        yield _scan_of(library, runs)
+
+
+def write_down(scan: Scan | PetsScan, scanned: Scanned, args: argparse.Namespace) -> bool:
+    """Say what a pass did, and write the tables, links and side files that were asked for.
+
+    Returns:
+        Whether every photo could be read and every side file written.
+    """
+    print_scanned(scanned, args.root)
+    if words := scan.library.skipping.words():
+        say(f"passed over: {words}")
+    scans = scan.scans()
+    _write_tables(scans, args)
+    failed = args.xmp and _write_sidecars(scans, args)
+    return not failed and not scanned.broken
 
 
 def _scan_of(library: Library, runs: Mapping[str, str]) -> Scan | PetsScan:

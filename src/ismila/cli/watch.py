@@ -1,0 +1,56 @@
+"""`ismila watch`: a library in which photos keep arriving."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+from ismila.cli.options import RUN_OF_EACH, SKIPPING
+from ismila.cli.scan import add_library, opened_scan, write_down
+from ismila.cli.terminal import say
+
+if TYPE_CHECKING:
+    from ismila.cli.options import Verbs
+
+
+def add_parser(verbs: Verbs) -> None:
+    """Add the verb to `ismila`."""
+    parser = verbs.add_parser(
+        "watch",
+        parents=[RUN_OF_EACH, SKIPPING],
+        help="scan a library again whenever photos arrive in it, until Ctrl-C",
+    )
+    add_library(parser)
+    parser.add_argument(
+        "--every",
+        type=seconds,
+        default=600,
+        metavar="SECONDS",
+        help="look without being told, too: network shares do not say what changes (default: 600)",
+    )
+    parser.set_defaults(call=call)
+
+
+def seconds(text: str) -> int:
+    """How long to wait; argparse turns the error into wrong usage, exit code 2."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 1 to 86400 seconds")
+    return int(text)
+
+
+def call(args: argparse.Namespace) -> int:
+    """Scan, wait for photos, and scan again, on the same state as `ismila scan`."""
+    from ismila.use.ask.arrivals import arrivals
+
+    with opened_scan(args) as scan:
+        try:
+            for has_changed in arrivals(scan.library, args.every):
+                scanned = scan.judge()
+                if has_changed or scanned.judged:
+                    print(time.strftime("%Y-%m-%d %H:%M:%S"), end=" ", flush=True)
+                    write_down(scan, scanned, args)
+        except KeyboardInterrupt:
+            say("stopped; the same command, or ismila scan, goes on from here")
+            return 0
+    return 0
