@@ -5,8 +5,10 @@ import functools
 import io
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +40,11 @@ def pytest_collection_modifyitems(items):
         dear = next((name for name in DEAR if name in item.fixturenames), "")
         item.add_marker(pytest.mark.xdist_group(dear or str(item.path)))
 
+
+if threading.current_thread() is threading.main_thread():
+    # A shell starts what it runs in the background with SIGINT ignored, and processes inherit that: tests of Ctrl-C,
+    # and what they start, are to be as in a terminal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ORANGE = (250, 140, 20)
 BLUE = (20, 90, 250)

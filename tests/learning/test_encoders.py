@@ -13,7 +13,7 @@ from ismila.learning.encoders import (
     image_spec_of,
     views_of,
 )
-from ismila.learning.features import Features, Identity, OnnxBackbone
+from ismila.learning.features import Features, Identity
 from ismila.learning.views import Viewer
 from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec
@@ -42,15 +42,22 @@ def test_torchvisions_own_weights_get_the_colours_they_were_trained_with(monkeyp
     assert encoder(images).shape == (2, 1280)
 
 
-@pytest.mark.parametrize("model", ["mobilenet", "cnn"])
-def test_only_a_bundled_graph_runs_ahead(album, model):
-    chosen = settings(f"model={model}", "model.size_px=32")
+@pytest.mark.parametrize(
+    ("overrides", "runs"),
+    [
+        (["model=mobilenet"], True),
+        (["model=cnn"], True),
+        (["model=mobilenet", "trainer=gpu"], False),
+    ],
+)
+def test_what_needs_no_torch_runs_ahead(album, overrides, runs):
+    chosen = settings(*overrides, "model.size_px=32")
     opened = Album.open(album, "mila")
     rows = usable(opened.update())
     encode_ahead(opened, rows, chosen)
     encoder = encoder_of(chosen.model)
     store = Features(opened.derived, Viewer(ImageSpec(32)), encoder).store
-    assert all(((sha, 0) in store) == isinstance(encoder, OnnxBackbone) for sha in rows["sha256"])
+    assert {(sha, 0) in store for sha in rows["sha256"]} == {runs}
 
 
 @pytest.mark.parametrize("model", ["mobilenet", "pair", "efficientnet_lite0"])
