@@ -1,8 +1,8 @@
 """Photos per second of every pass, on the CPU and on a GPU, and what the runs of both say.
 
-    python benchmarks/gpu_speed.py ALBUM [--rounds 3]
+    python benchmarks/gpu_speed.py ALBUM
 
-Needs a CUDA GPU; a minute for 400 photos on an H100. Prints a row a pass: photos/s, and the ratio to
+Needs a CUDA GPU; a minute and a half for 300 photos on an H200. Prints a row a pass: photos/s, and the ratio to
 the CPU's in the same run. Nothing is recorded in MLflow.
 """
 

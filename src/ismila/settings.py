@@ -20,8 +20,10 @@ SEEDS = 2**32 - 1
 """The largest seed that numpy and torch both take."""
 MOBILENET_BLOCKS = 19
 BUNDLED_BACKBONES = ("mobilenet", "efficientnet_lite0", "pair")
+TIMM = "timm:"
+"""timm's own names; it knows those of the hub and of folders itself."""
 LOCAL = "local-dir:"
-HUBS = ("timm:", "hf-hub:", LOCAL)
+HUBS = (TIMM, "hf-hub:", LOCAL)
 """What a backbone's name begins with that timm gets from elsewhere."""
 
 

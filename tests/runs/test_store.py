@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from ismila.photos import UserError
+from ismila.photos.names import first_line
 from ismila.runs.database import sqlite_file, workplaces
-from ismila.runs.store import alone, answering, connect, experiment_of, first_line, working
+from ismila.runs.store import alone, answering, connect, experiment_of, working
 
 
 def test_finding_a_run_needs_no_torch():

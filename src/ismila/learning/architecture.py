@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ismila.learning.weights import BOTH, BUNDLED, LITE0
-from ismila.settings import CNNSettings, FrozenSettings, ModelSettings
+from ismila.settings import TIMM, CNNSettings, FrozenSettings, ModelSettings
 
 GRAPHS = {"mobilenet": BUNDLED, "efficientnet_lite0": LITE0, "pair": BOTH}
 """Backbone -> its bundled weights; the graph lies beside them as ONNX."""
@@ -44,7 +44,7 @@ class Architecture:
     @property
     def is_from_hub(self) -> bool:
         """timm made the backbone."""
-        return self.name.startswith("timm:")
+        return self.name.startswith(TIMM)
 
     @property
     def graph(self) -> Path | None:
@@ -80,7 +80,7 @@ def architecture_of(model: ModelSettings) -> Architecture:
 
 
 def _from_hub(model: FrozenSettings) -> Architecture:
-    from ismila.learning.hub import TIMM, fetch_backbone
+    from ismila.learning.hub import fetch_backbone
 
     fetched = fetch_backbone(model.backbone, model.size_px)
     return Architecture(
@@ -101,7 +101,7 @@ def architecture_from(described: Mapping[str, object]) -> Architecture:
     name = str(described["name"])
     if described.get("beside"):
         name = "pair"
-    if name != "cnn" and name not in GRAPHS and not name.startswith("timm:"):
+    if name != "cnn" and name not in GRAPHS and not name.startswith(TIMM):
         raise ValueError(f"backbone {name}: expected cnn, {', '.join(GRAPHS)} or timm:NAME")
     hidden = int(str(described.get("hidden", 0)))
     return Architecture(

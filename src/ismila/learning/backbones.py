@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ismila.learning.architecture import Architecture
-from ismila.learning.hub import TIMM, HubBackbone, empty_backbone, fetch_backbone
+from ismila.learning.hub import HubBackbone, empty_backbone, fetch_backbone
 from ismila.learning.weights import BUNDLED, LITE0
 from ismila.photos.images import ImageSpec
-from ismila.settings import SettingError
+from ismila.settings import TIMM, SettingError
 
 Array = npt.NDArray[Any]
 

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ismila.settings import SettingError
+from ismila.photos.names import first_line
+from ismila.settings import TIMM, SettingError
 
-TIMM = "timm:"
-"""timm's own names; it knows `hf-hub:` and `local-dir:` itself."""
 NOT_TO_KEEP = ("pretrained", "cache_dir", "img_size")
 
 
@@ -57,12 +56,9 @@ def fetch_backbone(name: str, size_px: int) -> HubBackbone:
         model = _make(name.removeprefix(TIMM), size_px, pretrained=True, num_classes=0)
     except SettingError:
         raise
-    except (
-        Exception
-    ) as error:  # whatever timm, the hub and torch raise of a name, a network, a file
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+    except Exception as error:  # whatever timm, the hub and torch raise: a name, a network, a file
         raise SettingError(
-            f"model.backbone={name}: timm cannot have it ({reason}); "
+            f"model.backbone={name}: timm cannot have it ({first_line(error)}); "
             "look at the name, and at the network connection"
         ) from error
     return HubBackbone(model.eval())

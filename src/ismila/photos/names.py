@@ -33,6 +33,12 @@ def one_line(text: str) -> str:
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def first_line(error: BaseException) -> str:
+    """The beginning of what a library says went wrong, without the traceback that some add."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0][:160]
+
+
 def as_cell(name: str) -> str | bytes:
     """What a database keeps of a name: text, or its bytes where it is none. `from_cell` backwards."""
     return name if is_text(name) else os.fsencode(name)

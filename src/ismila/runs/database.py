@@ -20,6 +20,7 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from ismila.photos import UserError
+from ismila.photos.names import first_line
 from ismila.photos.workplace import Workplace
 
 DATABASE = Path("mlruns/mlflow.db")
@@ -231,10 +232,9 @@ def _migrate(copy: Path, file: Path, found: _Found) -> None:
     try:
         _upgrade_db(engine)
     except Exception as error:  # alembic's, SQLAlchemy's, or whatever a migration raises
-        first = (str(error).splitlines() or [type(error).__name__])[0][:160]
         why = (
             f"its tables ({found.revision or 'half-made'}), which hold {found.runs} runs, "
-            f"are none that MLflow {version('mlflow')} can upgrade ({first}); "
+            f"are none that MLflow {version('mlflow')} can upgrade ({first_line(error)}); "
             "install the MLflow that made them, bring back a copy"
         )
         raise UserError(f"{file}: {why} or {ELSEWHERE}") from error

@@ -18,8 +18,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ismila.photos import UserError, WrongUsageError
 from ismila.photos.album import Album
+from ismila.photos.names import first_line
 from ismila.runs.database import sqlite_file
-from ismila.runs.store import answering, connect, first_line, tracking_uri, working
+from ismila.runs.store import answering, connect, tracking_uri, working
 
 if TYPE_CHECKING:
     from ismila.learning.classifier import Classifier

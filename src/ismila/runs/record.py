@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 
 from ismila.photos import UserError
+from ismila.photos.names import first_line
 from ismila.photos.workplace import Workplace
 from ismila.runs.outbox import ARTIFACTS, Parcel, keep, pack, send, waits
 from ismila.runs.store import (
@@ -27,7 +28,6 @@ from ismila.runs.store import (
     connect,
     end_runs_of,
     experiment_of,
-    first_line,
     new_workplace,
     process_tags,
     tracking_uri,

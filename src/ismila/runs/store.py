@@ -18,6 +18,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from ismila.photos import UserError
+from ismila.photos.names import first_line
 from ismila.photos.workplace import Workplace, abandoned
 from ismila.runs.database import DATABASE, locked, make_whole, sqlite_file, workplaces
 from ismila.runs.view import view_tag
@@ -178,9 +179,3 @@ def answering() -> Iterator[None]:
             f"tracking.uri={tracking_uri()}: MLflow does not answer ({first_line(error)}); "
             "start the server, or leave tracking.uri out to record into mlruns/"
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    """The beginning of what MLflow says, without the traceback that it sometimes adds."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0][:160]
