@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pillow_heif
 import pytest
@@ -12,6 +13,7 @@ from somebody import somebody
 from ismila.photos import UserError
 from ismila.photos.add import How, add_photos
 from ismila.photos.album import Album
+from ismila.photos.sources.folder import Folder
 
 
 def add(root, *args):
@@ -68,7 +70,7 @@ def test_a_photos_format_is_what_its_content_says(tmp_path):
         photo = Image.open(draw_photo(tmp_path / "x.jpg", int(name[4]), True))
         pillow_heif.from_pillow(photo).save(tmp_path / "phone/photo.heif")
         (tmp_path / "phone/photo.heif").rename(tmp_path / "phone" / name)
-    added = add_photos(Album.open(tmp_path / "album", "mila"), [tmp_path / "phone"], "mila")
+    added = add_photos(Album.open(tmp_path / "album", "mila"), [Folder(tmp_path / "phone")], "mila")
     assert (added.linked, added.skipped) == (4, [])
     assert set(Album.open(tmp_path / "album", "mila").update()["problem"]) == {""}
 
@@ -77,13 +79,13 @@ def test_what_is_passed_over_is_counted_for_each_source(camera, tmp_path):
     draw_photo(camera / "@eaDir/a.jpg", 7, True)
     draw_photo(camera / ".trip/b.jpg", 8, True)
     album = Album.open(tmp_path / "album", "mila")
-    added = add_photos(album, [camera], "mila", How(exclude=["deep/er 0/", "*.txt"]))
+    added = add_photos(album, [Folder(camera, ["deep/er 0/", "*.txt"])], "mila")
     assert added.linked == 2
-    assert [path.name for path, _ in added.skipped] == ["broken.jpg"]
-    assert added.passed_over == [
-        f"{camera}: 1 folder by --exclude deep/er 0/ *.txt, 1 folder by @eaDir, 1 folder by hidden"
+    assert [Path(photo).name for photo, _ in added.skipped] == ["broken.jpg"]
+    assert added.notes == [
+        f"passed over: {camera}: 1 folder by --exclude deep/er 0/ *.txt, 1 folder by @eaDir, 1 folder by hidden"
     ]
-    assert add_photos(album, [camera], "mila", How(hidden=True)).linked == 2
+    assert add_photos(album, [Folder(camera, hidden=True)], "mila").linked == 2
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,12 @@ def test_two_who_add_at_once_lose_no_photo(tmp_path):
     threads = [
         threading.Thread(
             target=add_photos,
-            args=(Album.open(tmp_path / "album", "mila"), [folder], "mila", How(means="copy")),
+            args=(
+                Album.open(tmp_path / "album", "mila"),
+                [Folder(folder)],
+                "mila",
+                How(means="copy"),
+            ),
         )
         for folder in cameras
     ]
@@ -125,7 +132,7 @@ def test_what_a_killed_copy_left_is_cleared_and_nobody_elses(camera, tmp_path):
     folder.mkdir(parents=True)
     (folder / ".0123.add.part").write_bytes(b"half")
     (folder / ".IMG.jpg.part").write_bytes(b"of another program")
-    add_photos(Album.open(tmp_path / "album", "mila"), [camera], "mila", How(means="copy"))
+    add_photos(Album.open(tmp_path / "album", "mila"), [Folder(camera)], "mila", How(means="copy"))
     assert [path.name for path in folder.glob(".*")] == [".IMG.jpg.part"]
 
 
@@ -133,7 +140,10 @@ def test_a_name_that_leads_nowhere_is_not_overwritten(camera, tmp_path):
     (tmp_path / "album/mila").mkdir(parents=True)
     (tmp_path / "album/mila/IMG.jpg").symlink_to("a disk that is not mounted")
     added = add_photos(
-        Album.open(tmp_path / "album", "mila"), [camera / "deep/er 0"], "mila", How(means="copy")
+        Album.open(tmp_path / "album", "mila"),
+        [Folder(camera / "deep/er 0")],
+        "mila",
+        How(means="copy"),
     )
     assert added.copied == 1
     assert (tmp_path / "album/mila/IMG.jpg").is_symlink()
@@ -145,9 +155,11 @@ def test_a_folder_that_cannot_be_read_and_a_pipe_are_named():
         draw_photo(folder / "camera/a.jpg", 0, True)
         (folder / "camera/secret").mkdir(0)
         os.mkfifo(folder / "camera/pipe.jpg")
-        added = add_photos(Album.open(folder / "album", "mila"), [folder / "camera"], "mila")
+        added = add_photos(
+            Album.open(folder / "album", "mila"), [Folder(folder / "camera")], "mila"
+        )
         assert added.linked + added.copied == 1
-        reasons = {path.name: reason for path, reason in added.skipped}
+        reasons = {Path(photo).name: reason for photo, reason in added.skipped}
         assert reasons == {
             "secret": "this folder cannot be read: Permission denied",
             "pipe.jpg": "not a regular file",
@@ -157,5 +169,5 @@ def test_a_folder_that_cannot_be_read_and_a_pipe_are_named():
 @pytest.mark.parametrize("place", ["pets/Mila", "pets/things", "Mila"])
 def test_a_place_that_would_mean_something_else_is_refused(camera, tmp_path, place):
     with pytest.raises(UserError, match=r"--as .*: expected"):
-        add_photos(Album.open(tmp_path / "album", "mila"), [camera], place)
+        add_photos(Album.open(tmp_path / "album", "mila"), [Folder(camera)], place)
     assert not (tmp_path / "album").exists()

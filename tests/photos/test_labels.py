@@ -9,7 +9,7 @@ from somebody import somebody
 from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.labels import (
-    change_line,
+    change_lines,
     check_subject,
     folder_kinds,
     folder_label,
@@ -265,7 +265,7 @@ def test_hidden_files_are_no_photos(tmp_path):
 
 
 def change(root, path, **cells):
-    return change_line(root, "mila", path, cells, root / "labels.lock")
+    return change_lines(root, "mila", {path: cells}, root / "labels.lock")[path]
 
 
 def test_a_change_keeps_everything_else_as_it_stands(root):

@@ -1,4 +1,4 @@
-"""One's own photos -> the album: linked or copied, never moved, each content once."""
+"""Photos of a source -> the album: linked or copied, never moved, each content once, and why each came."""
 
 from __future__ import annotations
 
@@ -6,20 +6,42 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from pathlib import Path
+from typing import NamedTuple
 
 from ismila.photos import UserError
+from ismila.photos.added import Record, read_records, write_records
 from ismila.photos.album import Album
+from ismila.photos.boxes import box_text
 from ismila.photos.images import PhotoError, open_photo
 from ismila.photos.index import Progress
-from ismila.photos.labels import KIND, NOT, PETS, RESERVED, SUFFIXES, check_subject, walk
-from ismila.photos.names import is_text
-from ismila.photos.skipping import Skipping
+from ismila.photos.labels import (
+    KIND,
+    NOT,
+    PETS,
+    RESERVED,
+    SUFFIXES,
+    check_subject,
+    folder_label,
+)
+from ismila.photos.sources import GoneError, Source, SourcePhoto, same_name
 
 ASIDE = ".add.part"
 """How a copy ends that is not whole yet: nobody else's, so that what a kill left can be deleted."""
+RECORDED_EVERY_S = 15.0
+NAMED_NAMES = 12
+"""At most this many names of a source are listed in a message."""
+
+
+class WouldAdd(NamedTuple):
+    """A photo that would come."""
+
+    photo: str
+    why: str
 
 
 @dataclass
@@ -27,14 +49,22 @@ class Added:
     """What was added, and what was not and why.
 
     Attributes:
-        skipped: `(path, reason)`.
-        passed_over: folders and photos that were not even looked at, in words, for each source.
+        here_already: photos that lie in the right place by now.
+        would: those that would come, where nothing was to be done.
+        boxes: how many photos got a box in labels.csv.
+        gone: photos that the source names and that are not there.
+        skipped: `(photo, reason)`.
+        notes: what else a person should know of the sources.
     """
 
     linked: int = 0
     copied: int = 0
-    skipped: list[tuple[Path, str]] = field(default_factory=list)
-    passed_over: list[str] = field(default_factory=list)
+    here_already: int = 0
+    boxes: int = 0
+    would: list[WouldAdd] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,18 +72,19 @@ class How:
     """How photos are brought in, and which.
 
     Attributes:
+        name: who is asked for; the subject where it is None.
         means: `link` (hard links), `copy`, or None: links where the disk allows it, else copies.
-        exclude, hidden: see `Skipping`.
+        dry_run: only say what would come; nothing is written.
     """
 
+    name: str | None = None
     means: str | None = None
-    exclude: Sequence[str] = ()
-    hidden: bool = False
+    dry_run: bool = False
 
 
 def add_photos(
     album: Album,
-    sources: Sequence[Path],
+    sources: Sequence[Source],
     place: str,
     how: How | None = None,
     progress: Progress | None = None,
@@ -61,23 +92,56 @@ def add_photos(
     """Bring photos into `<album.root>/<place>`; two that do so at once wait for one another.
 
     Args:
-        sources: photos and folders of photos.
         place: `SUBJECT`, `not_SUBJECT` or `pets/KIND`.
 
     Raises:
         UserError: a source or the place cannot be used, or the disk refuses.
     """
     _check_place(place, album.subject)
-    for source in sources:
-        if not os.path.exists(source):  # noqa: PTH110 - which no name is too long for
-            raise UserError(f"{source}: no such file or folder; give photos or folders of photos")
-    folder = album.root / place
+    how = how or How()
+    name = album.subject if how.name is None else how.name
+    wanted = [(source, photo) for source in sources for photo in photos_of(source, name)]
+    adding = _Adding(album, place, how)
+    adding.added.notes = [note for source in sources for note in source.notes]
+    if how.dry_run:
+        return adding.run(wanted, progress)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        adding.folder.mkdir(parents=True, exist_ok=True)
         with album.locked("add"):
-            return _Adding(album, folder, how or How(), progress).run(sources)
+            return adding.run(wanted, progress)
     except OSError as error:
-        raise _cannot_write(folder, error) from error
+        raise _cannot_write(adding.folder, error) from error
+
+
+def photos_of(source: Source, name: str) -> list[SourcePhoto]:
+    """The photos of a name.
+
+    Raises:
+        UserError: the source knows nobody of that name; says whom it knows.
+    """
+    names = source.names()
+    photos = list(source.photos(name))
+    is_known = names is None or any(same_name(name, other) for other in names)
+    if not photos and not is_known:
+        raise UserError(
+            f"{source.where}: --name {name}: nobody is called so; {_known(names or [], name)}"
+        )
+    return photos
+
+
+def _known(names: Sequence[str], name: str) -> str:
+    """Which names there are, the likest first, in a few words."""
+    wanted = SequenceMatcher(b=name.casefold())
+
+    def likeness(other: str) -> float:
+        wanted.set_seq1(other.casefold())
+        return wanted.ratio()
+
+    near = sorted(sorted(set(names)), key=likeness, reverse=True)
+    if not near:
+        return "it names nobody"
+    more = f", ... ({len(near) - NAMED_NAMES} more)" if len(near) > NAMED_NAMES else ""
+    return f"there are {', '.join(near[:NAMED_NAMES])}{more}"
 
 
 def _check_place(place: str, subject: str) -> None:
@@ -96,91 +160,151 @@ def _cannot_write(folder: Path, error: OSError) -> UserError:
     return UserError(f"{folder}: {error.strerror}; put that right and give the same command again")
 
 
+class _Here(NamedTuple):
+    """A photo of the album, by its content."""
+
+    path: str
+    meaning: tuple[str, str]
+    box: str
+
+
 class _Adding:
     """One call of `add_photos`, under its lock."""
 
-    def __init__(self, album: Album, folder: Path, how: How, progress: Progress | None) -> None:
+    def __init__(self, album: Album, place: str, how: How) -> None:
+        self.album = album
         self.root = album.root
-        self.folder = folder
+        self.place = place
+        self.folder = album.root / place
+        self.meaning = folder_label(f"{place}/x", album.subject)
         self.how = how
-        self.progress = progress
         self.added = Added()
-        index = album.update(progress)
-        self.here: dict[str, str] = {}
-        for sha256, path in zip(index["sha256"], index["path"], strict=True):
-            self.here.setdefault(str(sha256), str(path))
-        for left in folder.glob(f".*{ASIDE}"):
-            left.unlink(missing_ok=True)
+        self.here: dict[str, _Here] = {}
+        self.boxes: dict[str, str] = {}
+        self.records: dict[tuple[str, str, str], Record] = {}
+        self.written_s = time.monotonic()
 
-    def run(self, sources: Sequence[Path]) -> Added:
-        photos = list(self._photos(sources))
-        steps: Iterable[Path] = photos
-        if self.progress:
-            steps = self.progress(photos, len(photos), "Adding photos")
-        for photo in steps:
-            if reason := self._add(photo):
-                self.added.skipped.append((photo, reason))
+    def run(self, wanted: Sequence[tuple[Source, SourcePhoto]], progress: Progress | None) -> Added:
+        self._look(progress)
+        steps: Iterable[tuple[Source, SourcePhoto]] = wanted
+        if progress:
+            steps = progress(wanted, len(wanted), "Adding photos")
+        try:
+            for source, photo in steps:
+                self._take(source, photo)
+        finally:
+            self._write()
         return self.added
 
-    def _photos(self, sources: Sequence[Path]) -> Iterator[Path]:
-        for source in sources:
-            if source.is_dir():
-                skipping = Skipping(source, self.how.exclude, self.how.hidden)
-                paths = sorted(walk(source, True, self._unread, skipping))
-                yield from (source / path for path in paths)
-                if words := skipping.words():
-                    self.added.passed_over.append(f"{source}: {words}")
-            else:
-                yield source
+    def _look(self, progress: Progress | None) -> None:
+        """What is in the album already."""
+        if not self.root.is_dir():
+            return
+        self.records = read_records(self.root)
+        for row in self.album.update(progress).itertuples():
+            here = _Here(str(row.path), (str(row.label), str(row.kind)), str(row.box))
+            self.here.setdefault(str(row.sha256), here)
+        if not self.how.dry_run:
+            for left in self.folder.glob(f".*{ASIDE}"):
+                left.unlink(missing_ok=True)
 
-    def _unread(self, error: OSError) -> None:
-        self.added.skipped.append(
-            (Path(error.filename), f"this folder cannot be read: {error.strerror}")
-        )
-
-    def _add(self, photo: Path) -> str:
-        """Add one photo; the reason when it is skipped."""
-        if photo.suffix.lower() not in SUFFIXES:
-            return "not a photo, by its name"
-        if photo.resolve().is_relative_to(self.root.resolve()):
-            return "in the album already"
+    def _take(self, source: Source, photo: SourcePhoto) -> None:
         try:
-            content = _content(photo)
-            sha256 = hashlib.sha256(content).hexdigest()
-            if sha256 in self.here:
-                return f"here already as {self.here[sha256]}"
-            open_photo(content, 64)
+            self._add(source, photo)
+        except GoneError:
+            self.added.gone.append(photo.shown)
         except PhotoError as error:
-            return str(error)
-        except OSError as error:
-            return f"cannot be read: {error.strerror}"
-        target = _free_name(self.folder, photo)
-        if self.how.means != "copy" and _link(photo, target):
+            self.added.skipped.append((photo.shown, str(error)))
+        if time.monotonic() - self.written_s > RECORDED_EVERY_S:
+            self._write()
+
+    def _add(self, source: Source, photo: SourcePhoto) -> None:
+        """Add one photo. Raises PhotoError when it is skipped."""
+        if photo.problem:
+            raise PhotoError(photo.problem)
+        if Path(photo.name).suffix.lower() not in SUFFIXES:
+            raise PhotoError("not a photo, by its name")
+        if photo.path and photo.path.resolve().is_relative_to(self.root.resolve()):
+            raise PhotoError("in the album already")
+        before = self.records.get((source.kind, source.where, photo.key))
+        if photo.path is None and before and before.sha256 in self.here:
+            self._note_here(source, photo, before.sha256)  # what a server sends need not come twice
+            return
+        if photo.path is None and self.how.dry_run:
+            self.added.would.append(WouldAdd(photo.shown, photo.why))
+            return
+        content = photo.read()
+        sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 in self.here:
+            self._note_here(source, photo, sha256)
+            return
+        open_photo(content, 64)
+        path = self._bring(photo, content)
+        self.here[sha256] = _Here(path, self.meaning, "")
+        if not self.how.dry_run:
+            self._note(source, photo, sha256)
+
+    def _note_here(self, source: Source, photo: SourcePhoto, sha256: str) -> None:
+        here = self.here[sha256]
+        if here.meaning != self.meaning:
+            raise PhotoError(f"here already as {here.path}")
+        self.added.here_already += 1
+        if not self.how.dry_run and here.path:
+            self._note(source, photo, sha256)
+
+    def _bring(self, photo: SourcePhoto, content: bytes) -> str:
+        """Put the photo into the album; its path there."""
+        if self.how.dry_run:
+            self.added.would.append(WouldAdd(photo.shown, photo.why))
+            return ""
+        target = _free_name(self.folder, Path(photo.name))
+        if self.how.means != "copy" and photo.path and _link(photo.path, target):
             self.added.linked += 1
         elif self.how.means == "link":
-            return "cannot be hard-linked from another disk; leave --link out to copy"
+            raise PhotoError("cannot be hard-linked from another disk; leave --link out to copy")
         else:
-            _copy(photo, content, target)
+            _copy(photo.path, content, target)
             self.added.copied += 1
-        self.here[sha256] = target.relative_to(self.root).as_posix()
-        return ""
+        return target.relative_to(self.root).as_posix()
+
+    def _note(self, source: Source, photo: SourcePhoto, sha256: str) -> None:
+        """Write down why it is here and, the first time, where in it the subject is."""
+        path, _, box = self.here[sha256]
+        record = Record(
+            source=source.kind,
+            where=source.where,
+            id=photo.key,
+            name=photo.name,
+            label=self.place,
+            why=photo.why,
+            path=path,
+            sha256=sha256,
+        )
+        is_new = record.key not in self.records
+        self.records[record.key] = record
+        if photo.box and is_new and not box and self.meaning[0] == "subject":
+            self.boxes[path] = box_text(photo.box)
+
+    def _write(self) -> None:
+        """The boxes first: a photo that has a record is not given one again."""
+        if self.how.dry_run:
+            return
+        if self.boxes:
+            self.album.correct_each({path: {"box": box} for path, box in self.boxes.items()})
+            self.added.boxes += len(self.boxes)
+            self.boxes.clear()
+        if self.records:
+            write_records(self.root, self.records.values())
+        self.written_s = time.monotonic()
 
 
-def _content(photo: Path) -> bytes:
-    if not photo.is_file():  # a pipe would never end
-        raise PhotoError("not a regular file")
-    if not is_text(photo.name):
-        raise PhotoError("its name is not UTF-8; rename it")
-    return photo.read_bytes()
-
-
-def _free_name(folder: Path, photo: Path) -> Path:
+def _free_name(folder: Path, name: Path) -> Path:
     """The photo's name, numbered where another photo of the album has it."""
-    target = folder / photo.name.lstrip(".")
+    target = folder / name.name.lstrip(".")
     number = 1
     while os.path.lexists(target):  # also a link to nowhere is in the way
         number += 1
-        target = folder / f"{photo.stem.lstrip('.')}-{number}{photo.suffix}"
+        target = folder / f"{name.stem.lstrip('.')}-{number}{name.suffix}"
     return target
 
 
@@ -192,12 +316,13 @@ def _link(photo: Path, target: Path) -> bool:
     return True
 
 
-def _copy(photo: Path, content: bytes, target: Path) -> None:
-    """The bytes that were judged, not what may lie there by now."""
+def _copy(photo: Path | None, content: bytes, target: Path) -> None:
+    """The bytes that were judged, not what may lie there by now, with their file's time."""
     aside = target.with_name(f".{secrets.token_hex(8)}{ASIDE}")
     try:
         aside.write_bytes(content)
-        shutil.copystat(photo, aside)
+        if photo:
+            shutil.copystat(photo, aside)
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)

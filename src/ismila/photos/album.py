@@ -21,7 +21,7 @@ from ismila.photos import UserError
 from ismila.photos.cores import cores
 from ismila.photos.images import READER, ImageSpec, clear_aside, pixels_digest, write_aside
 from ismila.photos.index import Facts, Progress, make_index, read_facts, usable
-from ismila.photos.labels import change_line, check_root, read_album
+from ismila.photos.labels import change_lines, check_root, read_album
 from ismila.photos.names import require_text
 from ismila.photos.skipping import Skipping
 
@@ -120,9 +120,13 @@ class Album:
             UserError: not a photo of the album, not a label or a box; labels.csv cannot be followed
             or written.
         """
+        return self.correct_each({path: change})[path]
+
+    def correct_each(self, changes: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+        """The same for several photos, by their paths, in one go."""
         # not `self.derived`, which `data.cache` may name: all who write one labels.csv must meet
         lock = _derived_folder(self.root, None) / "labels.lock"
-        return change_line(self.root, self.subject, path, change, lock)
+        return change_lines(self.root, self.subject, changes, lock)
 
     def shares(self, index: pd.DataFrame) -> pd.Series | None:
         """`subject_share` by sha256; None unless it was computed for exactly these photos."""

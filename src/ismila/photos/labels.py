@@ -7,7 +7,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
@@ -444,16 +444,16 @@ def _line(file: Path, number: int, cells: list[str], columns: list[str]) -> Line
     return Line(number, dict(zip(columns, cells, strict=False)))
 
 
-def change_line(
-    root: Path, subject: str, path: str, change: Mapping[str, str], lock: Path
-) -> dict[str, str]:
-    """Change one photo's line of labels.csv; returns the line as it was, for another call.
+def change_lines(
+    root: Path, subject: str, changes: Mapping[str, Mapping[str, str]], lock: Path
+) -> dict[str, dict[str, str]]:
+    """Change photos' lines of labels.csv; returns the lines as they were, for another call.
 
     The other lines stay as they are, also one that cannot be followed.
 
     Args:
-        change: `label`, `closeup`, `box`, `note`; what it does not name stays. A line that says nothing
-            any more goes.
+        changes: of each photo by its path: `label`, `closeup`, `box`, `note`; what it does not name stays. A
+            line that says nothing any more goes.
         lock: file that whoever writes this labels.csv holds.
 
     Raises:
@@ -462,14 +462,16 @@ def change_line(
     """
     file = root / "labels.csv"
     choices = Choices(subject, folder_kinds(root, subject))
-    _check_change(root, path, change, choices)
+    for path, change in changes.items():
+        _check_change(root, path, change, choices)
+    before: dict[str, dict[str, str]] = {}
     try:
         with FileLock(lock):
             table = read_table(file)
-            lines, before = _changed(file, table, path, change)
-            content = _csv(table, lines)
+            for path, change in changes.items():
+                table, before[path] = _changed(file, table, path, change)
             clear_aside(file)
-            write_aside(file.resolve(), content)  # a link to a file elsewhere stays one
+            write_aside(file.resolve(), _csv(table))  # a link to a file elsewhere stays one
     except OSError as error:
         raise UserError(
             f"{file}: {error.strerror}; corrections need a folder that may be written"
@@ -499,8 +501,8 @@ def _is_photo(root: Path, path: str) -> bool:
 
 def _changed(
     file: Path, table: Table, path: str, change: Mapping[str, str]
-) -> tuple[list[dict[str, str]], dict[str, str]]:
-    """The cells of each line after the change, and what the photo's line said before."""
+) -> tuple[Table, dict[str, str]]:
+    """The table after the change, and what the photo's line said before."""
     standing = [line for line in table.lines if line["path"] == path]
     if len(standing) > 1:
         raise UserError(
@@ -508,19 +510,19 @@ def _changed(
             "already; delete one of the two"
         )
     line = standing[0] if standing else Line(0, {"path": path})
-    after = {**line.cells, **change}
-    lines = [after if other is line else other.cells for other in table.lines]
+    after = Line(line.number, {**line.cells, **change})
+    lines = [after if other is line else other for other in table.lines]
     lines += [] if standing else [after]
-    says_something = any(value.strip() for column, value in after.items() if column != "path")
-    kept = [cells for cells in lines if cells is not after or says_something]
-    return kept, {name: line[name] for name in COLUMNS[1:]}
+    says_something = any(value.strip() for column, value in after.cells.items() if column != "path")
+    kept = [line for line in lines if line is not after or says_something]
+    return replace(table, lines=kept), {name: line[name] for name in COLUMNS[1:]}
 
 
-def _csv(table: Table, lines: Sequence[dict[str, str]]) -> bytes:
+def _csv(table: Table) -> bytes:
     columns = [*table.columns, *(name for name in COLUMNS if name not in table.columns)]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([cells.get(column, "") for column in columns] for cells in lines)
+    writer.writerows([line.cells.get(column, "") for column in columns] for line in table.lines)
     text = ("\ufeff" if table.marked else "") + out.getvalue()
     return text.encode("utf-8", "replace")  # a note may hold half a character

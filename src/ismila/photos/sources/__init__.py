@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ismila.photos.images import Box
 
 
+MAX_BYTES = 2**30
+"""Of one photo's file: a TIFF of as many pixels as a photo may have takes 600 MB."""
+
+
 class GoneError(PhotoError):
     """A photo that the source names and that is not there any more."""
 
@@ -78,8 +82,8 @@ class Source(Protocol):
     @property
     def notes(self) -> list[str]: ...
 
-    def names(self) -> list[str]:
-        """Names that can be asked for, each once; empty where any will do: it names nobody.
+    def names(self) -> list[str] | None:
+        """Names that can be asked for, each once; None where any will do.
 
         Raises:
             UserError: it cannot be read.
@@ -110,6 +114,8 @@ def _content(path: Path) -> bytes:
             raise GoneError("not there any more")
         if not path.is_file():  # a pipe would never end
             raise PhotoError("not a regular file")
+        if path.stat().st_size > MAX_BYTES:
+            raise PhotoError("too large a file")
         return path.read_bytes()
     except OSError as error:
         raise PhotoError(f"cannot be read: {error.strerror}") from error

@@ -1,0 +1,63 @@
+"""`<root>/added.parquet`: which photo came from which source, and why it was said to show whom."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ismila.photos.images import write_aside
+from ismila.photos.names import as_text
+
+TABLE = "added.parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A line: what a source says of a photo, where it went and why; `flickr.parquet` says the same of Flickr's.
+
+    Attributes:
+        source, where: the source's kind, and which one.
+        id: what the source calls the photo.
+        label: the folder that it came to.
+        path: below the album's root, when it came; a person may have put it elsewhere.
+    """
+
+    source: str
+    where: str
+    id: str
+    name: str
+    label: str
+    why: str
+    path: str
+    sha256: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells a source's photo from every other."""
+        return self.source, self.where, self.id
+
+
+COLUMNS = list(Record.__dataclass_fields__)
+
+
+def read_records(root: Path) -> dict[tuple[str, str, str], Record]:
+    """What is written down, by `Record.key`; nothing where it is missing or cannot be read."""
+    try:
+        table = pd.read_parquet(root / TABLE)[COLUMNS].astype(str)
+    except Exception:  # whatever pyarrow raises on a damaged file: adding makes it again
+        return {}
+    rows = table.to_dict("records")
+    records = (Record(**{name: str(row[name]) for name in COLUMNS}) for row in rows)
+    return {record.key: record for record in records}
+
+
+def write_records(root: Path, records: Iterable[Record]) -> None:
+    """Write the whole table, or nothing. Raises OSError."""
+    rows = [{name: as_text(text) for name, text in asdict(each).items()} for each in records]
+    buffer = io.BytesIO()
+    pd.DataFrame(rows, columns=COLUMNS).to_parquet(buffer, index=False)
+    write_aside(root / TABLE, buffer.getvalue())
