@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, ImageOps, IptcImagePlugin, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
 from ismila.photos.names import as_text
@@ -89,6 +89,8 @@ def pixels_digest(spec: ImageSpec) -> str:
 LONGEST_NAME = 50
 """Characters of a file's name that its name aside keeps: a file name has at most 255 bytes."""
 ASIDE = re.compile(r"\.(?P<name>.+)\.[0-9]+-[0-9a-f]{8}\.part", re.DOTALL)
+IPTC_KEYWORDS = (2, 25)
+"""Record and dataset."""
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "PPM")
 """What Pillow may take the bytes for: its other readers see little use and few eyes."""
 
@@ -133,6 +135,43 @@ def read_header(content: bytes, max_pixels: int = MAX_PIXELS) -> Header:
             width_px, height_px = height_px, width_px
         photo_format = "JPEG" if photo.format == "MPO" else str(photo.format)
         return Header(photo_format, width_px, height_px, taken)
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What other programs wrote into a photo's file.
+
+    Attributes:
+        xmp: the packet; empty where there is none.
+        keywords: of IPTC.
+    """
+
+    xmp: bytes
+    keywords: tuple[str, ...]
+
+
+def read_embedded(path: Path) -> Embedded:
+    """What stands in a photo beside its pixels, which are not decoded. Raises PhotoError."""
+    with _opened(path, MAX_PIXELS) as photo:
+        held = photo.info.get("xmp") or photo.info.get("XML:com.adobe.xmp") or b""
+        xmp = held.encode() if isinstance(held, str) else bytes(held)
+        return Embedded(xmp, _iptc_keywords(photo))
+
+
+def _iptc_keywords(photo: Image.Image) -> tuple[str, ...]:
+    try:
+        records = IptcImagePlugin.getiptcinfo(photo) or {}
+    except Exception:  # a damaged block, as with EXIF
+        return ()
+    found = records.get(IPTC_KEYWORDS, [])
+    return tuple(_iptc_text(each) for each in (found if isinstance(found, list) else [found]))
+
+
+def _iptc_text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:  # programs of long ago wrote what their system did
+        return content.decode("cp1252", "replace")
 
 
 def is_stored_upright(path: Path) -> bool:

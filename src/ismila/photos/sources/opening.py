@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from ismila.photos import UserError
+from ismila.photos.names import at_home
 from ismila.photos.sources import Source
 
 OPENERS = {
@@ -48,3 +51,24 @@ def open_source(kind: str, given: str, wanted: Wanted) -> Source:
         import_module(f"ismila.photos.sources.{module}"), name
     )
     return opener(kind, given, wanted)
+
+
+def existing(given: str) -> Path:
+    """A file or folder that a person gave. Raises UserError where there is none."""
+    path = at_home(given)
+    if not os.path.exists(path):  # noqa: PTH110 - which no name is too long for
+        raise UserError(f"{given}: no such file or folder")
+    return path
+
+
+def existing_folder(given: str) -> Path:
+    """A folder that a person gave. Raises UserError where there is none."""
+    path = existing(given)
+    if not path.is_dir():
+        raise UserError(f"{given}: not a folder; {_instead(path)}")
+    return path
+
+
+def _instead(path: Path) -> str:
+    packed = path.suffix.lower() in (".zip", ".tgz", ".gz", ".tar")
+    return "unpack it, all of its parts into one folder, and give that" if packed else "give one"

@@ -7,33 +7,40 @@ the keywords stand, and these are put in or cut out; every other byte stays.
 
 from __future__ import annotations
 
-import codecs
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 from ismila.photos.images import Box, write_aside
+from ismila.photos.xmp import (
+    ADDED,
+    AREA,
+    DC,
+    DESCRIPTION,
+    DIGIKAM,
+    HIERARCHY,
+    ITEM,
+    LIGHTROOM,
+    LISTS,
+    MWG,
+    OURS,
+    RDF,
+    SUBJECT,
+    TAGS,
+    Element,
+    NotXmpError,
+    encoding_of,
+    named_regions,
+    parse,
+    region_lists,
+    texts,
+)
 
-RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-DC = "http://purl.org/dc/elements/1.1/"
-OURS = "https://ismila.invalid/xmp/"
-SUBJECT = f"{DC} subject"
-LIGHTROOM = "http://ns.adobe.com/lightroom/1.0/"
-DIGIKAM = "http://www.digikam.org/ns/1.0/"
-HIERARCHY = f"{LIGHTROOM} hierarchicalSubject"
-TAGS = f"{DIGIKAM} TagsList"
 JOINED = (HIERARCHY, TAGS)
 """Lists in which other programs keep keywords, too, and which they believe more than `dc:subject`; Immich
 reads nothing else. A keyword joins those that are there. A file whose keywords are all ours gets `TAGS`; one
 with a person's own does not, since these would then be read from a list that lacks them."""
-ADDED = f"{OURS} added"
-"""The keywords, and beside them those that a scan put there: only these are ever taken out again. A list
-of its own, since a mark on the keyword itself is something that Adobe's parser (exiv2, digiKam,
-darktable) refuses."""
-MWG = "http://www.metadataworkinggroup.com/schemas/regions/"
-AREA = "http://ns.adobe.com/xmp/sType/Area#"
 REGION_MARK = "mwg-rs:Regions"
 """Of a region that we put among those of other programs."""
 PREFIXES = {
@@ -45,9 +52,6 @@ PREFIXES = {
 FULL = "a.jpg.xmp"
 SHORT = "a.xmp"
 """What the side file of `a.jpg` is called: as darktable, digiKam and Immich do, or as Adobe does."""
-LISTS = (f"{RDF} Bag", f"{RDF} Seq")
-ITEM = f"{RDF} li"
-DESCRIPTION = f"{RDF} Description"
 EMPTY = f"""<?xml version="1.0" encoding="UTF-8"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
   <rdf:RDF xmlns:rdf="{RDF}">
@@ -55,8 +59,6 @@ EMPTY = f"""<?xml version="1.0" encoding="UTF-8"?>
   </rdf:RDF>
 </x:xmpmeta>
 """
-_START_TAG = re.compile(rb"""<[^\s/>]+(?:[^>"']|"[^"]*"|'[^']*')*?(/?)>""")
-_BOMS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
 class SidecarError(Exception):
@@ -100,7 +102,7 @@ def set_keyword(sidecar: Path, keyword: str, wanted: bool, box: Box | None = Non
         return
     try:
         content = sidecar.read_bytes() if sidecar.is_file() else EMPTY.encode()
-        encoding = _encoding_of(content)
+        encoding = encoding_of(content)
         before = content.decode(encoding).encode()
         after = _changed(before, keyword, wanted)
         after = _with_region(after, keyword, box) if wanted and box else after
@@ -110,100 +112,16 @@ def set_keyword(sidecar: Path, keyword: str, wanted: bool, box: Box | None = Non
         raise SidecarError(f"{sidecar.name}: not XML ({error})") from error
     except (UnicodeError, LookupError) as error:
         raise SidecarError(f"{sidecar.name}: not in the encoding that it names") from error
-    except _NotXmpError as error:
+    except NotXmpError as error:
         raise SidecarError(f"{sidecar.name}: {error}; not an XMP file") from error
     except OSError as error:
         raise SidecarError(f"{sidecar.name}: {error.strerror}") from error
 
 
-class _NotXmpError(Exception):
-    """XML, but no XMP; the message says why."""
-
-
-def _encoding_of(content: bytes) -> str:
-    for bom, encoding in _BOMS:
-        if content.startswith(bom):
-            return encoding
-    declared = re.match(rb"""[^<]{0,3}<\?xml[^>]*?encoding\s*=\s*["']([\w.-]+)""", content)
-    return declared[1].decode() if declared else "utf-8"
-
-
-@dataclass
-class _Element:
-    """One element and where it stands, in bytes from the beginning of the text.
-
-    Attributes:
-        name: with its namespace, `http://... li`.
-        start, inside: of the start tag, and the first byte after it.
-        end, after: of the end tag, and the first byte after it; of `<a/>` all but `start` are the same.
-    """
-
-    name: str
-    start: int
-    inside: int
-    end: int = -1
-    after: int = -1
-    text: str = ""
-    attributes: dict[str, str] = field(default_factory=dict)
-    children: list[_Element] = field(default_factory=list)
-
-    def below(self, name: str) -> list[_Element]:
-        """Elements of this name at any depth, in the text's order."""
-        waiting = [self]
-        found = []
-        while waiting:  # no recursion: a hostile file may be nested deeper than Python's stack
-            element = waiting.pop()
-            if element.name == name:
-                found.append(element)
-            waiting.extend(reversed(element.children))
-        return found
-
-
-def _parse(text: bytes) -> _Element:
-    """The root element of UTF-8 text.
-
-    Raises:
-        ExpatError: it is not well-formed.
-        _NotXmpError: it declares a document type, which XMP has not and entities need.
-    """
-    parser = expat.ParserCreate("utf-8", namespace_separator=" ")
-    above: list[_Element] = []
-    roots: list[_Element] = []
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        at = parser.CurrentByteIndex
-        tag = _START_TAG.match(text, at)
-        inside = tag.end() if tag else at
-        element = _Element(name, at, inside, attributes=attributes)
-        (above[-1].children if above else roots).append(element)
-        above.append(element)
-
-    def end(_: str) -> None:
-        element = above.pop()
-        if text[element.inside - 2 : element.inside] == b"/>":
-            element.end = element.after = element.inside
-        else:
-            element.end = parser.CurrentByteIndex
-            element.after = text.index(b">", element.end) + 1
-
-    def characters(data: str) -> None:
-        above[-1].text += data
-
-    def doctype(*_: object) -> None:
-        raise _NotXmpError("declares a document type")
-
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = characters
-    parser.StartDoctypeDeclHandler = doctype
-    parser.Parse(text, True)
-    return roots[0]
-
-
 def _changed(text: bytes, keyword: str, wanted: bool) -> bytes:
     """The UTF-8 text of a side file with the keyword added or taken out, or as it was."""
-    if not _parse(text).below(f"{RDF} RDF"):
-        raise _NotXmpError("holds no RDF")
+    if not parse(text).below(f"{RDF} RDF"):
+        raise NotXmpError("holds no RDF")
     change = _with if wanted else _without
     for tag in (SUBJECT, *JOINED):
         text = change(text, tag, keyword)
@@ -217,7 +135,7 @@ def _mark(tag: str, keyword: str) -> str:
 
 
 def _with(text: bytes, tag: str, keyword: str) -> bytes:
-    root = _parse(text)
+    root = parse(text)
     mark = _mark(tag, keyword)
     # the mark alone: a person took the keyword out, and has the last word
     if _item(root, tag, keyword) or _item(root, ADDED, mark):
@@ -227,28 +145,11 @@ def _with(text: bytes, tag: str, keyword: str) -> bytes:
     return _add(_add(text, tag, keyword), ADDED, mark)
 
 
-def _region_lists(root: _Element) -> list[_Element]:
-    lists = root.below(f"{MWG} RegionList")
-    return [bag for regions in lists for kind in LISTS for bag in regions.below(kind)]
-
-
-def _named_regions(root: _Element, name: str) -> list[_Element]:
-    """Regions of this name, which stands in an attribute or in an element of its own."""
-    regions = [item for bag in _region_lists(root) for item in bag.children]
-    return [region for region in regions if name in _region_names(region)]
-
-
-def _region_names(region: _Element) -> list[str]:
-    written = [element.text for element in region.below(f"{MWG} Name")]
-    inside = [region, *region.below(DESCRIPTION)]
-    return written + [element.attributes.get(f"{MWG} Name", "") for element in inside]
-
-
 def _with_region(text: bytes, keyword: str, box: Box) -> bytes:
-    root = _parse(text)
+    root = parse(text)
     mark = f"{REGION_MARK} {keyword}"
-    lists = _region_lists(root)
-    is_settled = _named_regions(root, keyword) or _item(root, ADDED, mark)
+    lists = region_lists(root)
+    is_settled = named_regions(root, keyword) or _item(root, ADDED, mark)
     if not lists or is_settled or not _item(root, ADDED, keyword):
         return text
     x0, y0, x1, y1 = box
@@ -263,20 +164,20 @@ def _with_region(text: bytes, keyword: str, box: Box) -> bytes:
 
 
 def _without_region(text: bytes, keyword: str) -> bytes:
-    root = _parse(text)
+    root = parse(text)
     mark = f"{REGION_MARK} {keyword}"
     if not _item(root, ADDED, mark):
         return text
-    for region in _named_regions(root, keyword)[:1]:
+    for region in named_regions(root, keyword)[:1]:
         lead = len(_space_before(text, region))
         text = text[: region.start - lead] + text[region.after :]
     return _take_out(text, ADDED, mark)
 
 
-def _joins(root: _Element, tag: str, keyword: str) -> bool:
+def _joins(root: Element, tag: str, keyword: str) -> bool:
     """Whether a keyword that we put among the others belongs into this list, too."""
-    ours = _texts(root, ADDED)
-    subjects = _texts(root, SUBJECT)
+    ours = texts(root, ADDED)
+    subjects = texts(root, SUBJECT)
     if keyword not in ours or keyword not in subjects:
         return False
     if _lists(root, tag):
@@ -288,29 +189,25 @@ def _joins(root: _Element, tag: str, keyword: str) -> bool:
     )
 
 
-def _texts(root: _Element, tag: str) -> list[str]:
-    return [item.text for holder in root.below(tag) for item in holder.below(ITEM)]
-
-
 def _without(text: bytes, tag: str, keyword: str) -> bytes:
     mark = _mark(tag, keyword)
-    if not _item(_parse(text), ADDED, mark):
+    if not _item(parse(text), ADDED, mark):
         return text
     return _take_out(_take_out(text, tag, keyword), ADDED, mark)
 
 
-def _lists(root: _Element, tag: str) -> list[_Element]:
+def _lists(root: Element, tag: str) -> list[Element]:
     return [bag for holder in root.below(tag) for kind in LISTS for bag in holder.below(kind)]
 
 
-def _item(rdf: _Element, tag: str, keyword: str) -> _Element | None:
+def _item(rdf: Element, tag: str, keyword: str) -> Element | None:
     items = [item for holder in rdf.below(tag) for item in holder.below(ITEM)]
     return next((item for item in items if item.text == keyword), None)
 
 
 def _add(text: bytes, tag: str, keyword: str) -> bytes:
     """Put the keyword at the end of the property's list; the property is made where there is none."""
-    root = _parse(text)
+    root = parse(text)
     prefix, namespace, name = PREFIXES[tag]
     if lists := _lists(root, tag):
         own_prefix = _written_name(text, lists[0]).rpartition(":")[0]
@@ -329,7 +226,7 @@ def _add(text: bytes, tag: str, keyword: str) -> bytes:
     return _append(text, rdf, described + holder + b"</rdf:Description>")
 
 
-def _append(text: bytes, element: _Element, new: bytes) -> bytes:
+def _append(text: bytes, element: Element, new: bytes) -> bytes:
     """Put `new` after the element's last child, on a line of its own where the others have one."""
     if element.children:
         first, last = element.children[0], element.children[-1]
@@ -342,7 +239,7 @@ def _append(text: bytes, element: _Element, new: bytes) -> bytes:
     return text[: element.inside] + new + text[element.inside :]
 
 
-def _written_name(text: bytes, element: _Element) -> str:
+def _written_name(text: bytes, element: Element) -> str:
     """The element's name with the prefix that it is written with."""
     tag = text[element.start + 1 : element.inside].decode()
     return re.split(r"[\s/>]", tag, maxsplit=1)[0]
@@ -350,7 +247,7 @@ def _written_name(text: bytes, element: _Element) -> str:
 
 def _take_out(text: bytes, tag: str, keyword: str) -> bytes:
     """Cut the keyword out, and the property with it when nothing else is in its list."""
-    root = _parse(text)
+    root = parse(text)
     for holder in root.below(tag):
         items = holder.below(ITEM)
         for item in items:
@@ -361,6 +258,6 @@ def _take_out(text: bytes, tag: str, keyword: str) -> bytes:
     return text
 
 
-def _space_before(text: bytes, element: _Element) -> bytes:
+def _space_before(text: bytes, element: Element) -> bytes:
     before = text[: element.start]
     return before[len(before.rstrip(b" \t\r\n")) :]
