@@ -78,7 +78,12 @@ def _source(args: argparse.Namespace, given: str) -> Source:
 
     if args.kind is None:
         return Folder(at_home(given), args.exclude, args.include_hidden)
-    wanted = Wanted(photos=args.photos, exclude=args.exclude, hidden=args.include_hidden)
+    wanted = Wanted(
+        photos=args.photos,
+        exclude=args.exclude,
+        hidden=args.include_hidden,
+        progress=progress,
+    )
     return open_source(args.kind, given, wanted)
 
 

@@ -57,6 +57,11 @@ class Progress(Protocol):
     def __call__(self, items: Iterable[T], total: int, what: str, /) -> Iterable[T]: ...
 
 
+def unseen(items: Iterable[T], _total: int, _what: str, /) -> Iterable[T]:
+    """The `Progress` that shows nothing."""
+    return items
+
+
 @dataclass(frozen=True)
 class Facts:
     """What one file holds, whatever anybody says of it.

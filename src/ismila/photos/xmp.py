@@ -179,7 +179,7 @@ def read_tags(content: bytes) -> list[Tag]:
         NotXmpError: it is not XMP.
     """
     try:
-        text = content.strip(b"\0").decode(encoding_of(content))
+        text = content.decode(encoding_of(content)).strip("\0")
         root = parse(text.encode())
     except expat.ExpatError as error:
         raise NotXmpError(f"not XML ({error})") from error

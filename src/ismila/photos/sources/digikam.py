@@ -16,8 +16,8 @@ from urllib.parse import unquote
 
 from ismila.photos.images import Box
 from ismila.photos.sources import Source, SourcePhoto
-from ismila.photos.sources.database import Trees, catalogued, marks, path_of, read_database
 from ismila.photos.sources.opening import Wanted, existing
+from ismila.photos.sources.sqlite import Trees, catalogued, marks, path_of, read_database
 from ismila.photos.sources.tagged import Tagged, is_called, shown_box
 from ismila.photos.xmp import Tag
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ismila.photos import UserError
+from ismila.photos.index import Progress, unseen
 from ismila.photos.names import at_home
 from ismila.photos.sources import Source
 
@@ -30,11 +31,13 @@ class Wanted:
     Attributes:
         photos: where the photos lie now, of a source that knows them by another machine's paths.
         exclude, hidden: see `Skipping`.
+        progress: shows how far the reading of a large folder is.
     """
 
     photos: Path | None = None
     exclude: Sequence[str] = ()
     hidden: bool = False
+    progress: Progress = unseen
 
 
 def open_source(kind: str, given: str, wanted: Wanted) -> Source:

@@ -54,6 +54,7 @@ class Tagged:
         self._root = existing_folder(given)
         self.where = str(self._root)
         self.notes: list[str] = []
+        self._progress = wanted.progress
         self._skipping = Skipping(self._root, wanted.exclude, wanted.hidden)
         self._unread: list[OSError] = []
         self._found: list[_Found] | None = None
@@ -84,7 +85,7 @@ class Tagged:
 
     def _read(self) -> Iterator[_Found]:
         files = set(walk(self._root, True, self._unread.append, self._skipping))
-        for file in sorted(files):
+        for file in self._progress(sorted(files), len(files), "Reading tags"):
             name = Path(file)
             if name.suffix.lower() in SUFFIXES:
                 path = self._root / file

@@ -72,15 +72,13 @@ class _Folder:
 
     def _shortened(self, photo: str) -> _Said | None:
         """By the longest beginning of the photo's name that a JSON has; its suffix may be lost, too."""
-        bare, number = _numbered(photo)
-        stem = Path(bare).stem
-        for length in range(len(bare) - 1, 0, -1):
-            begun = bare[:length]
-            if length < len(stem) and _units(begun) < LONG:
-                return None
-            said = self.jsons.get((begun, number)) or self.jsons.get((begun, ""))
-            if said and (_units(begun) >= LONG or (begun, number) in self.jsons):
-                return said
+        for name, number in dict.fromkeys((_numbered(photo), (photo, ""))):
+            for length in range(len(name) - 1, 0, -1):
+                begun = name[:length]
+                if length < len(Path(name).stem) and _units(begun) < LONG:
+                    break
+                if said := self.jsons.get((begun, number)):
+                    return said
         return None
 
 
@@ -124,6 +122,7 @@ class Takeout:
         self._root = existing_folder(given)
         self.where = str(self._root)
         self.notes: list[str] = []
+        self._progress = wanted.progress
         self._skipping = Skipping(self._root, wanted.exclude, wanted.hidden)
         self._unread: list[OSError] = []
         self._folders: Mapping[str, _Folder] | None = None
@@ -178,7 +177,8 @@ class Takeout:
     def _read(self) -> Mapping[str, _Folder]:
         folders: defaultdict[str, _Folder] = defaultdict(_Folder)
         bad: list[str] = []
-        for file in sorted(walk(self._root, True, self._unread.append, self._skipping)):
+        files = sorted(walk(self._root, True, self._unread.append, self._skipping))
+        for file in self._progress(files, len(files), "Reading what Google says"):
             path = Path(file)
             folder = folders[path.parent.as_posix()]
             if path.suffix.lower() == ".json":
