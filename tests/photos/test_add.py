@@ -12,7 +12,9 @@ from somebody import somebody
 
 from ismila.photos import UserError
 from ismila.photos.add import How, add_photos
+from ismila.photos.added import read_records
 from ismila.photos.album import Album
+from ismila.photos.sources import GoneError, SourcePhoto
 from ismila.photos.sources.folder import Folder
 
 
@@ -171,3 +173,86 @@ def test_a_place_that_would_mean_something_else_is_refused(camera, tmp_path, pla
     with pytest.raises(UserError, match=r"--as .*: expected"):
         add_photos(Album.open(tmp_path / "album", "mila"), [Folder(camera)], place)
     assert not (tmp_path / "album").exists()
+
+
+class Named:
+    """A source that sends photos, as a server does: who is in each is what its name says."""
+
+    kind = "server"
+    where = "http://photos"
+
+    def __init__(self, photos):
+        self.held = photos
+        self.notes = ["asked twice"]
+        self.sent = []
+
+    def names(self):
+        return sorted({name for key in self.held for name in key.split("+")})
+
+    def photos(self, name):
+        for key, content in self.held.items():
+            if name in key.split("+"):
+                yield SourcePhoto(
+                    key=key,
+                    name=f"{key}.jpg",
+                    why=f"person {name}",
+                    fetch=self.fetcher(key, content),
+                )
+
+    def fetcher(self, key, content):
+        def fetch():
+            self.sent.append(key)
+            if isinstance(content, Exception):
+                raise content
+            return content
+
+        return fetch
+
+
+@pytest.fixture
+def contents(tmp_path):
+    photos = [draw_photo(tmp_path / "x.jpg", i, True, (64, 48)).read_bytes() for i in range(4)]
+    return dict(zip(("mila", "mila+rex", "rex", "max"), photos, strict=True))
+
+
+def test_what_a_server_sends_comes_once_and_is_not_asked_for_again(contents, tmp_path):
+    source = Named({**contents, "mila+gone": GoneError("404"), "mila+broken": b"no"})
+    album = Album.open(tmp_path / "album", "mila")
+    dry = add_photos(album, [source], "mila", How(dry_run=True))
+    assert [why for _, why in dry.would] == ["person mila"] * 4
+    assert (source.sent, album.root.exists()) == ([], False)
+    added = add_photos(album, [source], "mila")
+    assert (added.copied, added.gone, added.notes) == (2, ["mila+gone.jpg"], ["asked twice"])
+    assert added.skipped == [("mila+broken.jpg", "not a picture")]
+    (album.root / "mila/mila.jpg").rename(album.root / "mila/renamed.jpg")
+    source.sent.clear()
+    again = add_photos(album, [source], "mila")
+    assert (again.here_already, source.sent) == (2, ["mila+gone", "mila+broken"])
+    assert add_photos(album, [source], "mila", How(means="link")).copied == 0
+
+
+def test_a_server_that_goes_away_keeps_what_came(contents, tmp_path):
+    source = Named({"mila": contents["mila"], "mila+x": UserError("the server is away")})
+    album = Album.open(tmp_path / "album", "mila")
+    with pytest.raises(UserError, match="is away"):
+        add_photos(album, [source], "mila")
+    [record] = read_records(album.root).values()
+    assert (record.id, record.why, record.path) == ("mila", "person mila", "mila/mila.jpg")
+
+
+def test_photos_that_show_the_subject_too_are_no_negatives(contents, tmp_path):
+    album = Album.open(tmp_path / "album", "mila")
+    added = add_photos(album, [Named(contents)], "pets/dog", How(name="rex"))
+    assert added.copied == 1
+    assert added.skipped == [("mila+rex.jpg", "mila is in it, too: person mila")]
+    assert (album.root / "pets/dog/rex.jpg").is_file()
+
+
+def test_a_kill_leaves_what_the_same_command_completes(camera, tmp_path):
+    album = Album.open(tmp_path / "album", "mila")
+    add_photos(album, [Folder(camera)], "mila")
+    (album.root / "added.parquet").unlink()  # killed before it was written
+    (album.root / "mila/IMG-2.jpg").unlink()
+    again = add_photos(album, [Folder(camera)], "mila")
+    assert (again.linked, again.here_already) == (1, 2)
+    assert len(read_records(album.root)) == 3

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import NamedTuple
@@ -100,9 +100,11 @@ def add_photos(
     _check_place(place, album.subject)
     how = how or How()
     name = album.subject if how.name is None else how.name
-    wanted = [(source, photo) for source in sources for photo in photos_of(source, name)]
     adding = _Adding(album, place, how)
-    adding.added.notes = [note for source in sources for note in source.notes]
+    avoided = album.subject if adding.meaning[0] != "subject" else None
+    wanted = [(source, each) for source in sources for each in photos_of(source, name, avoided)]
+    notes = [note for source in sources for note in source.notes]
+    adding.added.notes = list(dict.fromkeys(notes))
     if how.dry_run:
         return adding.run(wanted, progress)
     try:
@@ -113,8 +115,11 @@ def add_photos(
         raise _cannot_write(adding.folder, error) from error
 
 
-def photos_of(source: Source, name: str) -> list[SourcePhoto]:
+def photos_of(source: Source, name: str, avoided: str | None = None) -> list[SourcePhoto]:
     """The photos of a name.
+
+    Args:
+        avoided: photos that show this one, too, have that as their problem.
 
     Raises:
         UserError: the source knows nobody of that name; says whom it knows.
@@ -126,7 +131,15 @@ def photos_of(source: Source, name: str) -> list[SourcePhoto]:
         raise UserError(
             f"{source.where}: --name {name}: nobody is called so; {_known(names or [], name)}"
         )
-    return photos
+    if names is None or avoided is None or same_name(name, avoided):
+        return photos
+    shown = {photo.key: photo.why for photo in source.photos(avoided) if not photo.problem}
+    return [
+        replace(photo, problem=f"{avoided} is in it, too: {shown[photo.key]}")
+        if photo.key in shown
+        else photo
+        for photo in photos
+    ]
 
 
 def _known(names: Sequence[str], name: str) -> str:

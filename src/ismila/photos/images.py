@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, IptcImagePlugin, UnidentifiedImageError, features
+from PIL import Image, ImageFile, ImageOps, IptcImagePlugin, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
 from ismila.photos.names import as_text
@@ -158,7 +158,7 @@ def read_embedded(path: Path) -> Embedded:
         return Embedded(xmp, _iptc_keywords(photo))
 
 
-def _iptc_keywords(photo: Image.Image) -> tuple[str, ...]:
+def _iptc_keywords(photo: ImageFile.ImageFile) -> tuple[str, ...]:
     try:
         records = IptcImagePlugin.getiptcinfo(photo) or {}
     except Exception:  # a damaged block, as with EXIF
@@ -186,7 +186,7 @@ def photo_format(content: bytes) -> str:
 
 
 @contextmanager
-def _opened(source: Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
+def _opened(source: Path | bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """A photo of one of `FORMATS` within the limits; what goes wrong is a PhotoError."""
     try:
         if isinstance(source, Path) and not source.is_file():

@@ -149,7 +149,7 @@ def _mounts(uuid: str) -> list[Path]:
         lines = Path("/proc/self/mounts").read_text(errors="surrogateescape").splitlines()
     except OSError:
         return []
-    mounts = [line.split(" ")[:2] for line in lines]
+    mounts = [(disk, place) for disk, place, *_ in (line.split(" ") for line in lines)]
     return [Path(_unescaped(place)) for disk, place in mounts if Path(disk).resolve() == device]
 
 

@@ -88,8 +88,9 @@ def _files(connection: sqlite3.Connection, tags: list[int]) -> list[_File]:
     """Files with one of the keywords, each once: virtual copies are of the same file."""
     rows = connection.execute(
         f"""
-        SELECT file.id_global, root.absolutePath, root.relativePathFromCatalog, folder.pathFromRoot,
-               file.baseName, file.extension, file.sidecarExtensions, keyword.tag
+        SELECT file.id_global, root.absolutePath, ifnull(root.relativePathFromCatalog, ''),
+               folder.pathFromRoot, file.baseName, file.extension,
+               ifnull(file.sidecarExtensions, ''), keyword.tag
         FROM AgLibraryKeywordImage AS keyword
         JOIN Adobe_images AS image ON image.id_local = keyword.image
         JOIN AgLibraryFile AS file ON file.id_local = image.rootFile
@@ -100,5 +101,5 @@ def _files(connection: sqlite3.Connection, tags: list[int]) -> list[_File]:
         """,
         tags,
     )
-    files = (_File(*(str(cell or "") for cell in row[:-1]), int(row[-1])) for row in rows)
+    files = [_File(*row) for row in rows]
     return list({file.id: file for file in files}.values())
