@@ -1,12 +1,10 @@
 import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pillow_heif
 import pytest
-from conftest import draw_photo
+from conftest import call, draw_photo
 from PIL import Image
 from somebody import somebody
 
@@ -19,8 +17,7 @@ from ismila.photos.sources.folder import Folder
 
 
 def add(root, *args):
-    command = [sys.executable, "-m", "ismila.cli", "add", *map(str, args), "--root", str(root)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return call(root.parent, "ismila.cli", "add", *args, "--root", root)
 
 
 @pytest.fixture
@@ -136,6 +133,30 @@ def test_what_a_killed_copy_left_is_cleared_and_nobody_elses(camera, tmp_path):
     (folder / ".IMG.jpg.part").write_bytes(b"of another program")
     add_photos(Album.open(tmp_path / "album", "mila"), [Folder(camera)], "mila", How(means="copy"))
     assert [path.name for path in folder.glob(".*")] == [".IMG.jpg.part"]
+
+
+def test_names_and_folders_of_any_length_and_bytes_that_a_disk_takes_come_once(tmp_path):
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    long = "ü" * 125 + ".jpg"  # 254 bytes: no room for a number
+    for i, folder in enumerate((odd, tmp_path / "b")):
+        draw_photo(folder / "x.jpg", i, True, (64, 48)).rename(folder / long)
+    album = Album.open(tmp_path / "album", "mila")
+    for counts in ((2, 0), (0, 2)):
+        added = add_photos(album, [Folder(odd), Folder(tmp_path / "b")], "mila")
+        assert (added.linked, added.here_already, added.skipped) == (*counts, [])
+    names = sorted(path.name for path in (album.root / "mila").iterdir())
+    assert names == ["ü" * 124 + "-2.jpg", long]
+    assert len(read_records(album.root)) == 2
+
+
+def test_links_that_lead_nowhere_are_named_as_gone(tmp_path):
+    (tmp_path / "camera").mkdir()
+    (tmp_path / "camera/a.jpg").symlink_to("a.jpg")
+    (tmp_path / "camera/b.jpg").symlink_to("nowhere")
+    added = add_photos(
+        Album.open(tmp_path / "album", "mila"), [Folder(tmp_path / "camera")], "mila"
+    )
+    assert added.gone == [str(tmp_path / "camera" / name) for name in ("a.jpg", "b.jpg")]
 
 
 def test_a_name_that_leads_nowhere_is_not_overwritten(camera, tmp_path):

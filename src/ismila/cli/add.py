@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ismila.photos.add import Added
     from ismila.photos.sources import Source
 
+NAMED_REASONS = 8
+"""At most this many reasons are counted in the last line: a table has one for each of its lines."""
 KINDS = ("takeout", "apple", "digikam", "lightroom", "tags", "csv")
 """Places where photos are named already; each has its class in `photos/sources/opening.py`."""
 
@@ -108,5 +110,5 @@ def print_added(added: Added, folder: Path, dry_run: bool) -> None:
 
 def _reasons(added: Added) -> str:
     reasons = Counter(why for _, why in added.would)
-    said = ", ".join(f"{n} by {why}" for why, n in reasons.most_common())
+    said = ", ".join(f"{why}: {n}" for why, n in reasons.most_common(NAMED_REASONS))
     return f" ({said})" if said else ""

@@ -28,11 +28,13 @@ from ismila.photos.labels import (
     check_subject,
     folder_label,
 )
+from ismila.photos.names import as_text
 from ismila.photos.sources import GoneError, Source, SourcePhoto, same_name
 
 ASIDE = ".add.part"
 """How a copy ends that is not whole yet: nobody else's, so that what a kill left can be deleted."""
 RECORDED_EVERY_S = 15.0
+LONGEST_NAME_BYTES = 255
 NAMED_NAMES = 12
 """At most this many names of a source are listed in a message."""
 
@@ -237,7 +239,7 @@ class _Adding:
             raise PhotoError(photo.problem)
         if Path(photo.name).suffix.lower() not in SUFFIXES:
             raise PhotoError("not a photo, by its name")
-        if photo.path and photo.path.resolve().is_relative_to(self.root.resolve()):
+        if photo.path and _lies_below(photo.path, self.root):
             raise PhotoError("in the album already")
         before = self.records.get((source.kind, source.where, photo.key))
         if photo.path is None and before and before.sha256 in self.here:
@@ -285,11 +287,11 @@ class _Adding:
         path, _, box = self.here[sha256]
         record = Record(
             source=source.kind,
-            where=source.where,
-            id=photo.key,
+            where=as_text(source.where),
+            id=as_text(photo.key),
             name=photo.name,
             label=self.place,
-            why=photo.why,
+            why=as_text(photo.why),
             path=path,
             sha256=sha256,
         )
@@ -311,19 +313,35 @@ class _Adding:
         self.written_s = time.monotonic()
 
 
+def _lies_below(path: Path, root: Path) -> bool:
+    """Whether a file is one of the album's; neither a loop of links nor a name that no disk has is."""
+    try:
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+    except ValueError:
+        return False
+
+
 def _free_name(folder: Path, name: Path) -> Path:
     """The photo's name, numbered where another photo of the album has it."""
-    target = folder / name.name.lstrip(".")
+    stem = name.stem.lstrip(".")
+    target = folder / _fitting(stem, name.suffix)
     number = 1
     while os.path.lexists(target):  # also a link to nowhere is in the way
         number += 1
-        target = folder / f"{name.stem.lstrip('.')}-{number}{name.suffix}"
+        target = folder / _fitting(stem, f"-{number}{name.suffix}")
     return target
+
+
+def _fitting(stem: str, ending: str) -> str:
+    """A name that disks take: a number may be one character too many, and a server knows no limit."""
+    while len(os.fsencode(stem + ending)) > LONGEST_NAME_BYTES:
+        stem = stem[:-1]
+    return stem + ending
 
 
 def _link(photo: Path, target: Path) -> bool:
     try:
-        os.link(photo.resolve(), target)
+        os.link(os.path.realpath(photo), target)
     except OSError:
         return False
     return True

@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 
 from ismila.photos.images import write_aside
-from ismila.photos.names import as_text
 
 TABLE = "added.parquet"
 
@@ -20,7 +19,7 @@ class Record:
     """A line: what a source says of a photo, where it went and why; `flickr.parquet` says the same of Flickr's.
 
     Attributes:
-        source, where: the source's kind, and which one.
+        source, where: the source's kind, and which one; texts, whatever bytes its name has.
         id: what the source calls the photo.
         label: the folder that it came to.
         path: below the album's root, when it came; a person may have put it elsewhere.
@@ -57,7 +56,7 @@ def read_records(root: Path) -> dict[tuple[str, str, str], Record]:
 
 def write_records(root: Path, records: Iterable[Record]) -> None:
     """Write the whole table, or nothing. Raises OSError."""
-    rows = [{name: as_text(text) for name, text in asdict(each).items()} for each in records]
+    rows = [asdict(each) for each in records]
     buffer = io.BytesIO()
     pd.DataFrame(rows, columns=COLUMNS).to_parquet(buffer, index=False)
     write_aside(root / TABLE, buffer.getvalue())

@@ -120,7 +120,7 @@ def test_photos_come_by_their_tags_with_the_boxes_of_faces(tmp_path, fotos):
 
 def test_a_tag_is_given_with_what_stands_above_it_where_two_have_its_name(tmp_path, fotos):
     dry = add(tmp_path, "digikam", "Fotos & mehr", "--name", "people/mila", "--dry-run")
-    assert "2 would come (2 by tag People/Mila)" in dry.stdout
+    assert "2 would come (tag People/Mila: 2)" in dry.stdout
 
 
 def test_names_are_those_of_tags_that_photos_have(tmp_path, fotos):
@@ -215,5 +215,7 @@ def test_names_of_any_bytes_are_named(tmp_path, fotos):
     (fotos / "a.jpg").rename(fotos / os.fsdecode(b"caf\xe9.jpg"))
     with closing(sqlite3.connect(fotos / "digikam4.db")) as database, database:
         database.execute("UPDATE Images SET name = CAST(x'636166e92e6a7067' AS TEXT) WHERE id = 1")
+        database.execute("UPDATE Tags SET name = CAST(x'5065e9' AS TEXT) WHERE id = 5")
     said = add(tmp_path, "digikam", "Fotos & mehr")
+    assert whys(tmp_path)["b.jpg"] == r"tag Pe\xe9/Mila"
     assert r"caf\xe9.jpg: its name is not UTF-8; rename it" in said.stderr

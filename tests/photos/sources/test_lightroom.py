@@ -19,7 +19,7 @@ CREATE TABLE AgLibraryKeyword (id_local INTEGER PRIMARY KEY, id_global UNIQUE NO
 CREATE TABLE AgLibraryKeywordImage (id_local INTEGER PRIMARY KEY, image INTEGER NOT NULL DEFAULT 0,
   tag INTEGER NOT NULL DEFAULT 0);
 """
-"""Of Lightroom Classic 13, the columns that matter here among many more."""
+"""As dumps of catalogues published in 2024 have it; the columns that matter here among many more."""
 FILES = [  # id, folder, name, what lies beside it, keywords
     (10, 1, "a", "JPG", "", (3,)),
     (11, 2, "b", "jpg", "xmp", (3, 4)),

@@ -90,9 +90,7 @@ def test_people_and_albums_come_each_photo_once_and_why_is_kept(tmp_path, takeou
     say(album / "c.jpg.json", "c.jpg", taken="3")  # the photo itself lies in the year's folder
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     dry = add(tmp_path, "takeout", "Takeout", "--dry-run")
-    assert (
-        "3 would come (2 by album Mila, 1 by person Mila), 1 here already, 0 skipped" in dry.stdout
-    )
+    assert "3 would come (album Mila: 2, person Mila: 1), 1 here already, 0 skipped" in dry.stdout
     assert not (tmp_path / "album").exists()
     once = add(tmp_path, "takeout", "Takeout")
     assert (once.returncode, once.stderr) == (0, "")

@@ -54,7 +54,7 @@ class DigikamDatabase:
 
     def __init__(self, kind: str, file: Path, wanted: Wanted) -> None:
         self.kind = kind
-        self.where = str(file)
+        self.where = str(file.absolute())
         self.notes: list[str] = []
         self._file = file
         self._trees = Trees(wanted.photos)
@@ -137,7 +137,8 @@ def _places(identifier: str, specific: str, database: Path) -> list[Path]:
     disks = [mount for key, _, value in parts if key == "uuid" for mount in _mounts(unquote(value))]
     above = [] if named else [database, *database.absolute().parents]
     below = specific.strip("/")
-    places = [*(Path(folder) / below for folder in (*named, *disks)), *(up / below for up in above)]
+    folders = [*map(Path, named), *disks, *above]
+    places = [folder / below for folder in folders]
     there = [place for place in places if place.is_dir()]
     return there or places[:1] or [database]
 

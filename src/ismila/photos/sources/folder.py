@@ -11,7 +11,7 @@ from ismila.photos.labels import walk
 from ismila.photos.skipping import Skipping
 from ismila.photos.sources import SourcePhoto
 
-WHY = "as it was given"
+WHY = "given by hand"
 
 
 class Folder:
@@ -29,7 +29,7 @@ class Folder:
     def __init__(
         self, given: str | Path, exclude: Sequence[str] = (), hidden: bool = False
     ) -> None:
-        self.where = str(given)
+        self.where = str(Path(given).absolute())
         self.notes: list[str] = []
         self._path = Path(given)
         self._exclude = exclude
@@ -51,7 +51,7 @@ class Folder:
             yield _photo(self._path / path)
         yield from map(unread_folder, unread)
         if words := skipping.words():
-            self.notes.append(f"passed over: {self.where}: {words}")
+            self.notes.append(f"passed over: {self._path}: {words}")
 
 
 def unread_folder(error: OSError) -> SourcePhoto:

@@ -49,7 +49,7 @@ class Catalogue:
 
     def __init__(self, kind: str, file: Path, wanted: Wanted) -> None:
         self.kind = kind
-        self.where = str(file)
+        self.where = str(file.absolute())
         self.notes: list[str] = []
         self._file = file
         self._trees = Trees(wanted.photos)

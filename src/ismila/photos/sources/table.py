@@ -40,7 +40,7 @@ class NamesTable:
     def __init__(self, kind: str, given: str, wanted: Wanted) -> None:
         self.kind = kind
         self._file = existing(given)
-        self.where = str(self._file)
+        self.where = str(self._file.absolute())
         self.notes: list[str] = []
         self._folder = wanted.photos or self._file.parent
         self._rows = _read(self._file)

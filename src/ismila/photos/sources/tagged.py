@@ -52,7 +52,7 @@ class Tagged:
     def __init__(self, kind: str, given: str, wanted: Wanted) -> None:
         self.kind = kind
         self._root = existing_folder(given)
-        self.where = str(self._root)
+        self.where = str(self._root.absolute())
         self.notes: list[str] = []
         self._progress = wanted.progress
         self._skipping = Skipping(self._root, wanted.exclude, wanted.hidden)
@@ -69,15 +69,25 @@ class Tagged:
         for path, tags in self._all():
             meant = [tag for tag in tags if is_called(tag, name)]
             if meant:
-                yield _photo(path, meant)
+                yield self._photo(path, meant)
         yield from map(unread_folder, self._unread)
+
+    def _photo(self, path: Path, meant: list[Tag]) -> SourcePhoto:
+        box = next((tag.box for tag in meant if tag.box), None)
+        return SourcePhoto(
+            key=path.relative_to(self._root).as_posix(),
+            name=path.name,
+            why=f"{meant[0].kind} {meant[0].text}",
+            path=path,
+            box=shown_box(path, box),
+        )
 
     def _all(self) -> list[_Found]:
         """Every photo that has a tag, and every one that is named by a side file and not there."""
         if self._found is None:
             self._found = [found for found in self._read() if found.tags]
             if words := self._skipping.words():
-                self.notes.append(f"passed over: {self.where}: {words}")
+                self.notes.append(f"passed over: {self._root}: {words}")
             if self._bad:
                 more = f", and {len(self._bad) - 1} more" if len(self._bad) > 1 else ""
                 self.notes.append(f"side files that cannot be read: {self._bad[0]}{more}")
@@ -119,17 +129,6 @@ def is_called(tag: Tag, name: str) -> bool:
     """Whether a tag is that of a name, which may be given with what stands above it."""
     return same_name(tag.name, name) or same_name(
         tag.text.replace("|", "/"), name.replace("|", "/")
-    )
-
-
-def _photo(path: Path, meant: list[Tag]) -> SourcePhoto:
-    box = next((tag.box for tag in meant if tag.box), None)
-    return SourcePhoto(
-        key=str(path),
-        name=path.name,
-        why=f"{meant[0].kind} {meant[0].text}",
-        path=path,
-        box=shown_box(path, box),
     )
 
 

@@ -120,7 +120,7 @@ class Takeout:
     def __init__(self, kind: str, given: str, wanted: Wanted) -> None:
         self.kind = kind
         self._root = existing_folder(given)
-        self.where = str(self._root)
+        self.where = str(self._root.absolute())
         self.notes: list[str] = []
         self._progress = wanted.progress
         self._skipping = Skipping(self._root, wanted.exclude, wanted.hidden)
@@ -171,7 +171,7 @@ class Takeout:
         if self._folders is None:
             self._folders = self._read()
             if words := self._skipping.words():
-                self.notes.append(f"passed over: {self.where}: {words}")
+                self.notes.append(f"passed over: {self._root}: {words}")
         return self._folders
 
     def _read(self) -> Mapping[str, _Folder]:
