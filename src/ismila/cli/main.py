@@ -13,6 +13,7 @@ from io import TextIOWrapper
 
 from ismila.cli import (
     add,
+    camera,
     check,
     compare,
     demo,
@@ -40,6 +41,7 @@ VERBS = (
     predict,
     scan,
     watch,
+    camera,
     serve,
     export,
     explain,

@@ -45,6 +45,26 @@ def subject_names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(subject_name(name.strip()) for name in text.split(",")))
 
 
+def frames_a_second(text: str) -> float:
+    """How many frames of a film are asked about; argparse turns the error into wrong usage, exit code 2."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.01 <= value <= 60:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 0.01 to 60 frames a second")
+    return value
+
+
+def some_of(text: str) -> tuple[int, int]:
+    """`K/N`, such as 2/3: K of N frames."""
+    some, slash, of = text.partition("/")
+    is_written = slash and some.isascii() and some.isdigit() and of.isascii() and of.isdigit()
+    if not is_written or not 1 <= int(some) <= int(of) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected K/N, such as 2/3: K of N frames")
+    return int(some), int(of)
+
+
 def _shared(
     *names: str, parents: tuple[argparse.ArgumentParser, ...] = (), **settings: Any
 ) -> argparse.ArgumentParser:
@@ -86,6 +106,26 @@ def _skipping() -> argparse.ArgumentParser:
     return parser
 
 
+def _films() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--fps",
+        type=frames_a_second,
+        default=2.0,
+        metavar="N",
+        help="ask about so many frames of a film a second (default: 2)",
+    )
+    parser.add_argument(
+        "--agree",
+        type=some_of,
+        default=(2, 3),
+        metavar="K/N",
+        help="believe K of N frames that follow one another (default: 2/3)",
+    )
+    return parser
+
+
 SKIPPING = _skipping()
+FILMS = _films()
 JSON = _shared("--json", action="store_true", help="one JSON object a line")
 CACHE = _shared("--cache", type=at_home, help="where derived files go (default: <root>/.ismila)")

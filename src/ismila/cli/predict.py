@@ -1,4 +1,4 @@
-"""`ismila predict`: of one subject, or of several in one pass."""
+"""`ismila predict`: photos and films, of one subject or of several in one pass."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ismila.cli.chosen_run import chosen_runs
-from ismila.cli.options import JSON, RUN_OF_EACH
+from ismila.cli.options import FILMS, JSON, RUN_OF_EACH
 from ismila.photos.names import at_home, one_line
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
+    from ismila.use.ask.films import AnswerOfBurst, AnswerOfFilm, Seen
     from ismila.use.ask.pets import Together
     from ismila.use.ask.predict import Answer, AnswerOfPets, Unread
 
-    Result: TypeAlias = Answer | AnswerOfPets | Unread
+    Result: TypeAlias = Answer | AnswerOfPets | AnswerOfFilm | AnswerOfBurst | Unread
 
 UNSURE = "unsure"
 
@@ -27,14 +28,19 @@ UNSURE = "unsure"
 def add_parser(verbs: Verbs) -> None:
     """Add the verb to `ismila`."""
     parser = verbs.add_parser(
-        "predict", parents=[RUN_OF_EACH, JSON], help="ask about photos and folders of photos"
+        "predict",
+        parents=[RUN_OF_EACH, JSON, FILMS],
+        help="ask about photos, folders of photos, and films",
     )
     parser.add_argument(
         "paths",
         nargs="+",
         metavar="PATH",
         type=at_home,
-        help="a photo, a folder, or - for a list on stdin",
+        help="a photo, a film, a folder of photos, or - for a list on stdin",
+    )
+    parser.add_argument(
+        "--burst", action="store_true", help="the photos are one burst: one answer for them all"
     )
     parser.set_defaults(call=call)
 
@@ -44,20 +50,26 @@ def call(args: argparse.Namespace) -> int:
     from ismila.use.ask.predict import Unread
 
     failed = False
-    for answer in _answers(_with_listed(args.paths), chosen_runs(args)):
-        failed = failed or isinstance(answer, Unread)
+    for answer in _answers(args):
+        failed = failed or isinstance(answer, Unread) or bool(getattr(answer, "broken", ""))
         print(_as_json(answer) if args.json else one_line(_as_line(answer)), flush=True)
     return 1 if failed else 0
 
 
-def _answers(paths: Iterator[Path], runs: Mapping[str, str]) -> Iterator[Result]:
+def _answers(args: argparse.Namespace) -> Iterator[Result]:
+    from ismila.use.ask.films import Agreement, Asking
     from ismila.use.ask.pets import Pets
-    from ismila.use.ask.predict import predict, predict_pets
+    from ismila.use.ask.predict import predict, predict_burst, predict_pets
 
+    runs = chosen_runs(args)
+    paths = _with_listed(args.paths)
+    films = Asking(args.fps, Agreement(*args.agree))
+    if args.burst:
+        return predict_burst(paths, Pets.load(runs))
     if len(runs) > 1:
-        return predict_pets(paths, Pets.load(runs))
+        return predict_pets(paths, Pets.load(runs), films)
     [run] = runs.values()
-    return predict(paths, run)
+    return predict(paths, run, films)
 
 
 def _with_listed(paths: Iterable[Path]) -> Iterator[Path]:
@@ -70,8 +82,13 @@ def _with_listed(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _as_json(answer: Result) -> str:
+    from ismila.use.ask.films import AnswerOfBurst, AnswerOfFilm
     from ismila.use.ask.predict import AnswerOfPets
 
+    if isinstance(answer, AnswerOfFilm):
+        return json.dumps({**asdict(answer), "path": str(answer.path)})
+    if isinstance(answer, AnswerOfBurst):
+        return json.dumps({**asdict(answer), "paths": [str(path) for path in answer.paths]})
     if isinstance(answer, AnswerOfPets):
         return json.dumps({"path": str(answer.path), **_fields_of(answer.together)})
     fields = {**asdict(answer), "path": str(answer.path)}
@@ -88,8 +105,13 @@ def _fields_of(together: Together) -> dict[str, object]:
 
 
 def _as_line(answer: Result) -> str:
+    from ismila.use.ask.films import AnswerOfBurst, AnswerOfFilm
     from ismila.use.ask.predict import AnswerOfPets, Unread
 
+    if isinstance(answer, AnswerOfFilm):
+        return _film_as_line(answer)
+    if isinstance(answer, AnswerOfBurst):
+        return f"{_in_all(answer.subjects)}  {len(answer.paths)} photos"
     if isinstance(answer, Unread):
         return f"{'error':>10}         {answer.path}: {answer.error}"
     if isinstance(answer, AnswerOfPets):
@@ -97,6 +119,32 @@ def _as_line(answer: Result) -> str:
         sure = "  ".join(f"{name} {one.probability:6.1%}" for name, one in subjects.items())
         return f"{_who(answer.together):>20}  {sure}  {answer.path}"
     return f"{answer.verdict:>10}  {answer.probability:6.1%}  {answer.path}"
+
+
+def _film_as_line(answer: AnswerOfFilm) -> str:
+    """Who is seen in a film, and from when to when."""
+    lines = f"{_in_all(answer.subjects)}  {answer.path}"
+    for name, seen in answer.subjects.items():
+        when = ", ".join(_as_stretch(*stretch) for stretch in seen.times)
+        lines += f"  {name} at {when}" if when else ""
+    if answer.broken:
+        lines += f"  (breaks off after {_as_time(answer.length_s)}: {answer.broken})"
+    return lines
+
+
+def _in_all(subjects: Mapping[str, Seen]) -> str:
+    """A verdict and a probability for each."""
+    return "  ".join(f"{seen.verdict:>10}  {seen.probability:6.1%}" for seen in subjects.values())
+
+
+def _as_stretch(first_s: float, last_s: float) -> str:
+    first, last = _as_time(first_s), _as_time(last_s)
+    return first if first == last else f"{first}-{last}"
+
+
+def _as_time(seconds: float) -> str:
+    """`m:ss`, as players show it."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def _who(together: Together) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from PIL import Image
 
 from ismila.learning.animals import Animal
 from ismila.learning.decision import pet_verdict
@@ -22,7 +23,7 @@ from ismila.learning.judgement import (
     named_animals,
 )
 from ismila.learning.views import Viewer, Views
-from ismila.photos.images import MAX_PIXELS, ImageSpec, Pixels
+from ismila.photos.images import MAX_PIXELS, ImageSpec, Pixels, open_photo
 
 
 class Rows(Protocol):
@@ -161,12 +162,20 @@ class Pets:
         return list(groups.values())
 
     def read(self, source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Looks:
-        """Decode a photo and find its animals, once for all who look at it alike. Raises PhotoError."""
+        """Decode a photo and look at it. Raises PhotoError."""
+        return self._looks(lambda viewer: open_photo(source, viewer.decoded_px, max_pixels))
+
+    def look(self, photo: Image.Image) -> Looks:
+        """The same of an upright photo in RGB that is decoded already, such as a film's frame."""
+        return self._looks(lambda _: photo)
+
+    def _looks(self, decoded: Callable[[Viewer], Image.Image]) -> Looks:
+        """Find the animals once for all who look for them alike."""
         looks: dict[str, Views] = {}
         animals: dict[str, tuple[Animal, ...]] = {}
         for digest, viewer in self.viewers.items():
             detector = viewer.detector.digest if viewer.detector else ""
-            looks[digest] = viewer.read(source, max_pixels, animals.get(detector))
+            looks[digest] = viewer.views(decoded(viewer), animals.get(detector))
             animals[detector] = looks[digest].animals
         return looks
 

@@ -12,7 +12,15 @@ from ismila.learning.judgement import Named, named
 from ismila.photos.images import PhotoError
 from ismila.photos.labels import walk
 from ismila.runs.find import load_classifier
-from ismila.use.ask.pets import Pets, Together
+from ismila.use.ask.films import (
+    AnswerOfBurst,
+    AnswerOfFilm,
+    Asking,
+    is_film,
+    judge_film,
+    seen_in_burst,
+)
+from ismila.use.ask.pets import PetAnswer, Pets, Together
 
 
 @dataclass(frozen=True)
@@ -37,22 +45,28 @@ class Answer:
 
 @dataclass(frozen=True)
 class Unread:
-    """A photo that cannot be read; `error` says why in a few words."""
+    """A photo or film that cannot be read; `error` says why in a few words."""
 
     path: Path
     error: str
 
 
-def predict(paths: Iterable[Path], run: str) -> Iterator[Answer | Unread]:
+def predict(
+    paths: Iterable[Path], run: str, films: Asking
+) -> Iterator[Answer | AnswerOfFilm | Unread]:
     """Answers in order, each as soon as it is known.
 
     Args:
-        paths: photos, and folders that stand for the photos below them.
+        paths: photos, films, and folders that stand for the photos below them.
         run: a run's id.
     """
     classifier = load_classifier(run)
     threshold = classifier.threshold
+    alone = Pets({classifier.subject: classifier}, {classifier.subject: run})
     for path in _photos(paths):
+        if is_film(path):
+            yield _of_film(path, alone, films)
+            continue
         try:
             views = classifier.viewer.read(path)
         except PhotoError as error:
@@ -73,9 +87,14 @@ class AnswerOfPets:
     together: Together
 
 
-def predict_pets(paths: Iterable[Path], pets: Pets) -> Iterator[AnswerOfPets | Unread]:
+def predict_pets(
+    paths: Iterable[Path], pets: Pets, films: Asking
+) -> Iterator[AnswerOfPets | AnswerOfFilm | Unread]:
     """The same as `predict` of several pets, in one pass over the photos."""
     for path in _photos(paths):
+        if is_film(path):
+            yield _of_film(path, pets, films)
+            continue
         try:
             looks = pets.read(path)
         except PhotoError as error:
@@ -83,6 +102,32 @@ def predict_pets(paths: Iterable[Path], pets: Pets) -> Iterator[AnswerOfPets | U
             continue
         [together] = pets.judge([looks])
         yield AnswerOfPets(path, together)
+
+
+def predict_burst(paths: Iterable[Path], pets: Pets) -> Iterator[AnswerOfBurst | Unread]:
+    """One answer for all photos together, after those that cannot be read."""
+    read: list[Path] = []
+    answers: dict[str, list[PetAnswer]] = {subject: [] for subject in pets.classifiers}
+    for path in _photos(paths):
+        try:
+            looks = pets.read(path)
+        except PhotoError as error:
+            yield Unread(path, str(error))
+            continue
+        read.append(path)
+        [together] = pets.judge([looks])
+        for subject, answer in together.subjects.items():
+            answers[subject].append(answer)
+    if read:
+        seen = {subject: seen_in_burst(of_all, subject) for subject, of_all in answers.items()}
+        yield AnswerOfBurst(tuple(read), seen)
+
+
+def _of_film(path: Path, pets: Pets, films: Asking) -> AnswerOfFilm | Unread:
+    try:
+        return judge_film(path, pets, films)
+    except PhotoError as error:
+        return Unread(path, str(error))
 
 
 def _photos(paths: Iterable[Path]) -> Iterator[Path]:
