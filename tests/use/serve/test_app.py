@@ -7,8 +7,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 import zipfile
 import zlib
@@ -16,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import draw_photo
+from conftest import call, draw_photo
 from PIL import Image
 from server import start
 
@@ -69,10 +67,7 @@ def test_a_client_of_the_first_is_mila_is_answered(served):
 def test_it_says_what_predict_says(served):
     folder, address = served
     paths = [f"album/{name}" for name in ("mila/m1.jpg", "not_mila/t3.jpg", "pets/dog/p3.jpg")]
-    command = [sys.executable, "-m", "ismila.cli", "predict", *paths]
-    said = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
+    said = call(folder, "ismila.cli", "predict", *paths).stdout.splitlines()
     files = [("photos", (path, (folder / path).read_bytes())) for path in paths]
     told = requests.post(f"{address}/api/predict", files=files).json()
     assert [photo["name"] for photo in told["photos"]] == paths
@@ -266,10 +261,7 @@ def test_a_port_that_is_taken_and_a_missing_run_are_one_line(served, tmp_path):
         (folder, ["--port", address.split(":")[-1]], "give another"),
         (tmp_path, [], "no finished"),
     ):
-        command = [sys.executable, "-m", "ismila.cli", "serve", *args]
-        said = subprocess.run(
-            command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60
-        )
+        said = call(cwd, "ismila.cli", "serve", *args)
         assert said.returncode == 1
         assert words in said.stderr and len(said.stderr.strip().splitlines()) == 1
 
