@@ -14,7 +14,8 @@ from flickr_server import NSID, FlickrServer, bomb, some_photos
 from ismila.cli.fetch import print_fetched
 from ismila.photos import UserError
 from ismila.photos.fetch import Fetched, read_records
-from ismila.photos.flickr import Downloads, FetchError, Flickr, Keys, choose_url
+from ismila.photos.flickr import Downloads, Flickr, Keys, choose_url
+from ismila.photos.http import FetchError
 from ismila.photos.images import aside_path
 
 

@@ -24,11 +24,11 @@ from ismila.photos import UserError
 from ismila.photos.flickr import (
     MIN_SIDE_PX,
     Downloads,
-    FetchError,
     Flickr,
     Record,
     normal_tag,
 )
+from ismila.photos.http import FetchError
 from ismila.photos.images import MAX_PIXELS, write_aside, written_aside
 from ismila.photos.names import as_text
 

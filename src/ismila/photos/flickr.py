@@ -1,4 +1,4 @@
-"""The only HTTP client: Flickr -> records of photos, and their bytes.
+"""Flickr -> records of photos, and their bytes.
 
 flickrapi 2.4.0 makes and signs the calls. What it does not do is done here: paging (its `walk*`
 helpers call `Element.getchildren`, gone since Python 3.9), retries (on its requests session), a polite
@@ -11,20 +11,31 @@ import json
 import logging
 import os
 import re
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from ismila.photos import UserError
+from ismila.photos.http import (
+    ATTEMPTS,
+    LONGEST_WAIT_S,
+    MAX_ANSWER_BYTES,
+    STATUS_TO_RETRY,
+    TIMEOUT_S,
+    Client,
+    FetchError,
+    Unled,
+    printable,
+    read_at_most,
+)
 
 API_URL = "https://api.flickr.com/services/rest/"
 PER_PAGE = 500
@@ -32,17 +43,8 @@ QUERY_LIMIT = 4000
 """Past this many results Flickr repeats itself within one query; a longer one is split by date."""
 MIN_SIDE_PX = 320
 """The size that is fetched is the smallest whose shorter side has at least this."""
-TIMEOUT_S = (10, 60)
-MAX_BYTES = 64 * 2**20
-"""Of one photo."""
-MAX_ANSWER_BYTES = 16 * 2**20
-"""Of one answer of the API, unpacked; 500 photos take about 1.5 MB."""
-ATTEMPTS = 5
 MOST_PASSES = 20
 """Through a listing that gives fewer photos than it promises: pages shift while somebody uploads."""
-MOST_HOPS = 5
-"""From one address to another, on the way to a photo."""
-LONGEST_WAIT_S = 120.0
 SIZES = {
     "t": 100,
     "m": 240,
@@ -67,7 +69,6 @@ EXTRAS = ",".join(
         *(f"url_{s}" for s in SIZES),
     ]
 )
-STATUS_TO_RETRY = (429, 500, 502, 503, 504)
 PASSING = ("0", "105", "106", "")
 """Codes of errors that pass: the service is busy, or the answer was none."""
 Json = Mapping[str, object]
@@ -76,10 +77,6 @@ Json = Mapping[str, object]
 logging.getLogger("flickrapi").setLevel(
     logging.CRITICAL
 )  # it logs whole answers, and ours say what is wrong
-
-
-class FetchError(Exception):
-    """One photo that could not be fetched; the message says why in a few words."""
 
 
 @dataclass(frozen=True)
@@ -130,21 +127,7 @@ def read_keys(folder: Path) -> Keys:
     return Keys(key, (known.get("FLICKR_API_SECRET") or "").strip())
 
 
-class _Unled(requests.Session):
-    """A session that goes where it was sent and no farther.
-
-    requests reads the whole body of an answer that leads elsewhere, also when it is told not to follow.
-    """
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        return None
-
-    def leads_to(self, answer: requests.Response) -> str | None:
-        """The address that an answer leads to; None when it is an answer of its own."""
-        return super().get_redirect_target(answer)
-
-
-class _Session(_Unled):
+class _Session(Unled):
     """What flickrapi speaks HTTP with: unsigned without a login, and answers bounded in size."""
 
     signed = True
@@ -154,7 +137,7 @@ class _Session(_Unled):
             kwargs["auth"] = None
         answer = super().request(*args, **{**kwargs, "stream": True})
         # flickrapi asks for `content`, which requests would read without any limit.
-        answer._content = _read_at_most(answer, MAX_ANSWER_BYTES)
+        answer._content = read_at_most(answer, MAX_ANSWER_BYTES)
         return answer
 
 
@@ -403,7 +386,7 @@ def _upload(photo: Json) -> int:
 
 
 def _remedy(method: str, code: str, message: str, params: Mapping[str, str | int]) -> str:
-    message = _printable(message)
+    message = printable(message)
     if code == "100":
         return (
             "FLICKR_API_KEY: Flickr does not know this key (code 100); compare it with "
@@ -428,9 +411,9 @@ def _remedy(method: str, code: str, message: str, params: Mapping[str, str | int
 def _record(photo: Json, user_id: str) -> Record | str:
     photo_id = str(photo.get("id", ""))
     if not re.fullmatch(r"[0-9]{1,20}", photo_id):
-        return f"{_printable(photo_id)[:40]!r}: the photo's id is not a number"
+        return f"{printable(photo_id)[:40]!r}: the photo's id is not a number"
     if photo.get("media", "photo") != "photo":
-        return f"{photo_id}: a {_printable(str(photo['media']))[:20]}, not a photo"
+        return f"{photo_id}: a {printable(str(photo['media']))[:20]}, not a photo"
     url = choose_url(photo)
     if not url:
         return f"{photo_id}: Flickr gives no address for it"
@@ -442,9 +425,9 @@ def _record(photo: Json, user_id: str) -> Record | str:
     return Record(
         id=photo_id,
         owner=owner,
-        title=_printable(str(title))[:300],
+        title=printable(str(title))[:300],
         tags=tuple(dict.fromkeys(filter(None, map(normal_tag, tags)))),
-        licence=_printable(str(photo.get("license", "")))[:40],
+        licence=printable(str(photo.get("license", "")))[:40],
         taken_at=_taken_at(photo),
         page=f"https://www.flickr.com/photos/{owner}/{photo_id}/",
         url=url,
@@ -481,12 +464,8 @@ def normal_tag(tag: str) -> str:
     return "".join(c for c in tag.lower() if c.isalnum())
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)
-
-
 def _first_line(error: BaseException) -> str:
-    lines = _printable(str(error)).strip()
+    lines = printable(str(error)).strip()
     return lines[:160] or type(error).__name__
 
 
@@ -494,84 +473,18 @@ class Downloads:
     """Bytes of photos, from several threads at once."""
 
     def __init__(self) -> None:
-        self._local = threading.local()
-        self.stopped = threading.Event()
+        self._client = Client()
+        self.stopped = self._client.stopped
 
     def get(self, url: str) -> bytes:
-        """The whole body. 429, 5xx, time-outs and cut connections are tried again, ever later.
+        """The whole body.
 
         Raises:
             FetchError: it did not work in the end.
         """
-        problem = ""
-        for attempt in range(ATTEMPTS):
-            wait_s = 0.5 * 2**attempt
-            try:
-                with self._answer(url) as answer:
-                    if "photo_unavailable" in answer.url:
-                        raise FetchError("no longer available on Flickr")
-                    if answer.status_code == 200:
-                        return _body(answer)
-                    problem = f"status {answer.status_code}"
-                    if answer.status_code not in STATUS_TO_RETRY:
-                        raise FetchError(problem)
-                    wait_s = _retry_after_s(answer.headers.get("Retry-After"), wait_s)
-            except (requests.RequestException, ValueError) as error:  # the second: no address
-                problem = f"connection: {type(error).__name__}"
-            if attempt + 1 < ATTEMPTS and self.stopped.wait(wait_s):
-                break
-        raise FetchError(f"{problem}, {ATTEMPTS} times")
-
-    def _answer(self, url: str) -> requests.Response:
-        """The answer at the end of the way, unread; of those that lead on nothing is read."""
-        for _ in range(MOST_HOPS):
-            session = self._session()
-            answer = session.get(url, timeout=TIMEOUT_S, stream=True)
-            target = session.leads_to(answer)
-            if target is None:
-                return answer
-            answer.close()
-            url = urljoin(answer.url, target)
-        raise FetchError(f"leads from address to address, {MOST_HOPS} times")
-
-    def _session(self) -> _Unled:
-        if not hasattr(self._local, "session"):
-            self._local.session = _Unled()
-        session: _Unled = self._local.session
-        return session
-
-
-def _body(answer: requests.Response) -> bytes:
-    content = _read_at_most(answer, MAX_BYTES)
-    length = answer.headers.get("Content-Length", "")
-    is_plain = not answer.headers.get("Content-Encoding")
-    if is_plain and length.isdigit() and len(content) < int(length):
-        raise requests.ConnectionError("cut off")
-    return content
-
-
-def _read_at_most(answer: requests.Response, limit: int) -> bytes:
-    """The body, unpacked. Raises FetchError when it is larger than so many bytes."""
-    content = bytearray()
-    for piece in answer.iter_content(2**16):
-        content += piece
-        if len(content) > limit:
-            answer.close()
-            raise FetchError(f"larger than {limit // 2**20} MiB")
-    return bytes(content)
-
-
-def _retry_after_s(header: str | None, otherwise: float) -> float:
-    from email.utils import parsedate_to_datetime
-
-    if not header:
-        return otherwise
-    try:
-        return min(float(header), LONGEST_WAIT_S)
-    except ValueError:
-        pass
-    try:
-        when = parsedate_to_datetime(header)
-        return min(max((when - datetime.now(when.tzinfo)).total_seconds(), 0.0), LONGEST_WAIT_S)
-    except ValueError:
-        return otherwise
+        answer = self._client.get(url)
+        if "photo_unavailable" in answer.url:
+            raise FetchError("no longer available on Flickr")
+        if answer.status != 200:
+            raise FetchError(f"status {answer.status}")
+        return answer.content
