@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ismila.cli.chosen_run import chosen_runs
+from ismila.cli.on_server import add_server, mark_on_server, opened_server, undo_on_server
 from ismila.cli.options import RUN_OF_EACH, SKIPPING
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say, say_each
+from ismila.photos import WrongUsageError
 from ismila.photos.names import at_home
 
 if TYPE_CHECKING:
+    from ismila.cli.on_server import OnServer
     from ismila.cli.options import Verbs
     from ismila.use.ask.library import Library, Scan, Scanned
     from ismila.use.ask.pets_library import PetsScan
@@ -28,6 +31,11 @@ def add_parser(verbs: Verbs) -> None:
         help="find the subject in a whole library; resumable, changes no photo",
     )
     add_library(parser)
+    parser.add_argument(
+        "--undo",
+        action="store_true",
+        help="with --to: take away what was set there, and nothing else",
+    )
     parser.set_defaults(call=call)
 
 
@@ -53,17 +61,31 @@ def add_library(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what has been judged (default: under data/cache)",
     )
+    add_server(parser)
 
 
 def call(args: argparse.Namespace) -> int:
     """Judge what is new in a library and write down what was found."""
+    if args.undo:
+        return _undo(args)
+    on_server = opened_server(args)
     with opened_scan(args) as scan:
         try:
             scanned = scan.judge(progress)
+            return 0 if write_down(scan, scanned, args, on_server) else 1
         except KeyboardInterrupt:
             say("stopped; nothing is lost: the same command goes on from here")
             return 130
-        return 0 if write_down(scan, scanned, args) else 1
+
+
+def _undo(args: argparse.Namespace) -> int:
+    from ismila.use.ask.library import Library
+
+    if args.to is None:
+        raise WrongUsageError("--undo: give --to and --server, too")
+    on_server = opened_server(args)
+    with Library(args.root, args.state) as library:
+        return 0 if on_server and undo_on_server(on_server, library.state) else 1
 
 
 @contextmanager
@@ -85,11 +107,19 @@ def opened_scan(args: argparse.Namespace) -> Iterator[Scan | PetsScan]:
         yield _scan_of(library, runs)
 
 
-def write_down(scan: Scan | PetsScan, scanned: Scanned, args: argparse.Namespace) -> bool:
-    """Say what a pass did, and write the tables, links and side files that were asked for.
+def write_down(
+    scan: Scan | PetsScan,
+    scanned: Scanned,
+    args: argparse.Namespace,
+    on_server: OnServer | None = None,
+) -> bool:
+    """Say what a pass did, and write the tables, links, side files and marks that were asked for.
 
     Returns:
-        Whether every photo could be read and every side file written.
+        Whether every photo could be read, every side file written and every mark set.
+
+    Raises:
+        ServerError: a server says no; all else is written by then.
     """
     print_scanned(scanned, args.root)
     if words := scan.library.skipping.words():
@@ -97,6 +127,8 @@ def write_down(scan: Scan | PetsScan, scanned: Scanned, args: argparse.Namespace
     scans = scan.scans()
     _write_tables(scans, args)
     failed = args.xmp and _write_sidecars(scans, args)
+    if on_server and not mark_on_server(on_server, scans):
+        failed = True
     return not failed and not scanned.broken
 
 

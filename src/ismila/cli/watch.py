@@ -6,6 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
+from ismila.cli.on_server import opened_server
 from ismila.cli.options import RUN_OF_EACH, SKIPPING
 from ismila.cli.scan import add_library, opened_scan, write_down
 from ismila.cli.terminal import say
@@ -41,15 +42,20 @@ def seconds(text: str) -> int:
 
 def call(args: argparse.Namespace) -> int:
     """Scan, wait for photos, and scan again, on the same state as `ismila scan`."""
+    from ismila.photos.servers import ServerError
     from ismila.use.ask.arrivals import arrivals
 
+    on_server = opened_server(args)
     with opened_scan(args) as scan:
         try:
             for has_changed in arrivals(scan.library, args.every):
                 scanned = scan.judge()
                 if has_changed or scanned.judged:
                     print(time.strftime("%Y-%m-%d %H:%M:%S"), end=" ", flush=True)
-                    write_down(scan, scanned, args)
+                    try:
+                        write_down(scan, scanned, args, on_server)
+                    except ServerError as error:  # it may be back for the next photos
+                        say(f"error: {error}")
         except KeyboardInterrupt:
             say("stopped; the same command, or ismila scan, goes on from here")
             return 0
