@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NAMED_REASONS = 8
 """At most this many reasons are counted in the last line: a table has one for each of its lines."""
-KINDS = ("takeout", "apple", "digikam", "lightroom", "tags", "csv")
+KINDS = ("takeout", "apple", "digikam", "lightroom", "tags", "csv", "immich", "photoprism")
 """Places where photos are named already; each has its class in `photos/sources/opening.py`."""
 
 

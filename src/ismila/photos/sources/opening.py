@@ -20,6 +20,8 @@ OPENERS = {
     "lightroom": "lightroom:open_lightroom",
     "tags": "tagged:Tagged",
     "csv": "table:NamesTable",
+    "immich": "server:open_immich",
+    "photoprism": "server:open_photoprism",
 }
 """Kind -> what makes its source, in a module of this folder."""
 
