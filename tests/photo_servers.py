@@ -1,7 +1,7 @@
 """Servers on loopback that speak the part of Immich's and PhotoPrism's API that ismila uses.
 
 What they are asked and what they answer is held against shapes taken from Immich's OpenAPI 3.0.0 (packages/sdk) and
-PhotoPrism's swagger.json and Go structs: a field of another name or type is a failed test. Faults can be switched on.
+PhotoPrism's Go structs: a field of another name or type is a failed test. Faults can be switched on.
 """
 
 import hashlib

@@ -28,6 +28,7 @@ TESTED_ELSEWHERE = {
     # Each parses, makes one call and prints: asked as a person does, one after another.
     "cli/__main__.py": "cli/test_cli_main.py",
     "cli/add.py": "cli/test_cli_verbs.py",
+    "cli/camera.py": "use/ask/test_camera.py",
     "cli/check.py": "cli/test_cli_verbs.py",
     "cli/chosen_run.py": "cli/test_cli_verbs.py",
     "cli/compare.py": "cli/test_cli_verbs.py",

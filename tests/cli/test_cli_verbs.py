@@ -208,8 +208,9 @@ def test_the_ui_is_mlflows_on_the_runs(monkeypatch, capsys, tmp_path, ledger):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # the ledger's
     monkeypatch.chdir(tmp_path)
 
-    def run(command, check):
+    def run(command, check, env):
         called.append(command)
+        assert env["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"  # eight processes less
         return types.SimpleNamespace(returncode=3)
 
     monkeypatch.setattr(subprocess, "run", run)

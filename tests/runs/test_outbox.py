@@ -19,6 +19,7 @@ from loopback import free_port
 from recorded import NoClassifier, predictions_of
 
 from ismila.cli.main import main
+from ismila.cli.ui import NO_JOBS
 from ismila.photos import UserError
 from ismila.runs import outbox
 from ismila.runs.outbox import UNSENT, waits
@@ -73,7 +74,9 @@ class Server:
         command += ["--backend-store-uri", self.database.uri, "--port", str(port)]
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
         with (self.folder / "server.log").open("a") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, process_group=0)
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, process_group=0, env={**NO_JOBS, **os.environ}
+            )
         self._wait()
 
     def _wait(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -11,6 +12,10 @@ from ismila.cli.options import SUBJECT, port_number
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
+
+
+NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""MLflow's server starts eight processes more for jobs that judge language models: nobody here has any."""
 
 
 def add_parser(verbs: Verbs) -> None:
@@ -35,4 +40,5 @@ def call(args: argparse.Namespace) -> int:
     address = f"{server}/#/experiments?{NO_PROMPTS}"
     print(view_address(server, experiment) if experiment else address, flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    return subprocess.run([*command, "--port", str(args.port)], check=False).returncode
+    command += ["--port", str(args.port)]
+    return subprocess.run(command, check=False, env={**NO_JOBS, **os.environ}).returncode

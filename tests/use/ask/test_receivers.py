@@ -10,22 +10,16 @@ from contextlib import suppress
 import pytest
 from conftest import call
 from films import draw_film
+from loopback import free_port
 
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture
 def broker(tmp_path):
     """The port of a broker that lets user `mila` in with the password `paw`."""
     port = free_port()
-    shutil.which("mosquitto_passwd")
     passwords = tmp_path / "passwords"
     passwords.write_text("mila:paw\n")
     subprocess.run(["mosquitto_passwd", "-U", passwords], check=True)

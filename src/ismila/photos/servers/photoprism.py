@@ -1,4 +1,4 @@
-"""PhotoPrism, as its swagger.json and its sources say; the token is an app password."""
+"""PhotoPrism, as its sources say; the token is an app password."""
 
 from __future__ import annotations
 

@@ -192,12 +192,14 @@ class Film:
 
 def _upright(frame: VideoFrame, at_least_px: int) -> Image.Image:
     """As it is meant to be seen: a phone stores a film turned, and says so beside it."""
-    photo = frame.to_image()
+    photo: Image.Image = frame.to_image()
     scale = at_least_px / min(photo.size)
     if scale < 1:
         size = (math.ceil(photo.width * scale), math.ceil(photo.height * scale))
         photo = photo.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return photo.rotate(frame.rotation, expand=True) if frame.rotation % 360 else photo
+    if frame.rotation % 360:
+        photo = photo.rotate(frame.rotation, expand=True)
+    return photo
 
 
 def _without_address(words: str, source: str) -> str:
