@@ -25,6 +25,10 @@ TESTED_ELSEWHERE = {
     "learning/animal_table.py": "learning/test_learning_animals.py",
     # test_metrics.py is that of evidence/: names of test files must differ.
     "use/serve/metrics.py": "use/serve/test_serve_metrics.py",
+    # What a review shows of its photos: asked through it.
+    "use/check/thumbnails.py": "use/check/test_review.py",
+    # What it shows is made and looked at there.
+    "use/ask/agreement_page.py": "use/ask/test_agreement.py",
     # Each parses, makes one call and prints: asked as a person does, one after another.
     "cli/__main__.py": "cli/test_cli_main.py",
     "cli/add.py": "cli/test_cli_verbs.py",

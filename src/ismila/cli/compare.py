@@ -6,16 +6,22 @@ import argparse
 import json
 import sys
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ismila.cli.options import JSON, SUBJECTS
+from ismila.cli.options import JSON, RUN_OF_EACH, SKIPPING
+from ismila.cli.progress import progress
+from ismila.cli.scan import opened_scan
 from ismila.cli.terminal import say
+from ismila.photos import WrongUsageError
+from ismila.photos.names import at_home
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ismila.cli.options import Verbs
     from ismila.runs.find import Recorded
+    from ismila.use.ask.agreement import Agreement
 
 SHOWN = {
     "test_recall": "recall",
@@ -29,16 +35,37 @@ def add_parser(verbs: Verbs) -> None:
     """Add the verb to `ismila`."""
     parser = verbs.add_parser(
         "compare",
-        parents=[SUBJECTS, JSON],
-        help="all runs side by side: model x variant over seeds",
+        parents=[RUN_OF_EACH, JSON, SKIPPING],
+        help="all runs side by side: model x variant over seeds; or a run and a library's own tags",
     )
-    parser.set_defaults(call=call)
+    parser.add_argument(
+        "--library",
+        dest="root",
+        type=at_home,
+        metavar="DIR",
+        help="where tags say who is in a photo: how often they and the run agree",
+    )
+    parser.add_argument(
+        "--name",
+        help="the tag that stands for the subject, such as Pets/Mila (default: the subject)",
+    )
+    parser.add_argument(
+        "--html", type=at_home, metavar="FILE", help="write what they do not agree about as a page"
+    )
+    parser.add_argument(
+        "--state", type=at_home, metavar="FILE", help="see ismila scan, which shares it"
+    )
+    parser.set_defaults(call=call, link_to=None)
 
 
 def call(args: argparse.Namespace) -> int:
     """Compare each subject's finished runs, and the subjects with each other."""
     from ismila.runs.find import finished_runs
 
+    if args.root:
+        return _compare_library(args)
+    if args.html or args.name or args.state:
+        raise WrongUsageError("--html, --name and --state go with --library DIR")
     runs = {subject: finished_runs(subject) for subject in args.subjects}
     is_only = len(runs) == 1
     for subject, of_subject in runs.items():
@@ -46,6 +73,44 @@ def call(args: argparse.Namespace) -> int:
     if not is_only:
         _compare_subjects(runs, args.json)
     return 0
+
+
+def _compare_library(args: argparse.Namespace) -> int:
+    """Judge what is new in a library, and compare that with its tags."""
+    from ismila.photos.sources.opening import Wanted
+    from ismila.runs.find import load_predictions
+    from ismila.use.ask.agreement import compare_library, seen_by
+    from ismila.use.ask.agreement_page import write_agreement
+
+    if len(args.subjects) > 1:
+        raise WrongUsageError("--library compares one pet: give --subject NAME, one after another")
+    with opened_scan(args) as opened:
+        opened.judge(progress)
+        [scan] = opened.scans()
+        wanted = Wanted(exclude=args.exclude, hidden=args.include_hidden, progress=progress)
+        seen = seen_by(load_predictions(scan.run))
+        agreement = compare_library(scan, args.name or scan.classifier.subject, seen, wanted)
+        print_agreement(agreement, args.json)
+        if args.html:
+            write_agreement(agreement, args.root, scan.run, args.html)
+            say(f"what they do not agree about: {args.html}")
+    return 0
+
+
+def print_agreement(agreement: Agreement, as_json: bool = False) -> None:
+    """How many of how many, a line each."""
+    from ismila.use.ask.agreement_page import left_out
+
+    if as_json:
+        print(json.dumps({**asdict(agreement), "rates": {
+            words: [rate.hits, rate.n, *rate.interval] for words, rate in agreement.rates().items()
+        }}))  # fmt: skip
+        return
+    for words, rate in agreement.rates().items():
+        low, high = rate.interval
+        share = f"{rate.hits / rate.n:.1%} ({low:.1%} to {high:.1%})" if rate.n else "no photo"
+        print(f"{agreement.subject}: {words}: {rate.hits} of {rate.n}, {share}")
+    say(left_out(agreement))
 
 
 def _compare(recorded: Sequence[Recorded], subject: str, as_json: bool) -> None:

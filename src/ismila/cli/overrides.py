@@ -30,9 +30,14 @@ def misread(words: Sequence[str], command: str = "python -m ismila.train") -> st
     wrong = [word for word in words if _is_misread(word, is_swept)]
     if not wrong:
         return ""
-    meant = (_quoted(word) if word in wrong else word for word in words)
-    shown = " ".join(map(_for_shell, meant))
-    return f"{wrong[0]}: needs quotes inside the shell's; write: {command} {shown}"
+    return f"{wrong[0]}: needs quotes inside the shell's; write: {command} {written(words)}"
+
+
+def written(words: Sequence[str]) -> str:
+    """Settings as one writes them into a shell, with the quotes that Hydra wants inside the shell's."""
+    is_swept = any(word in ("-m", "--multirun") for word in words)
+    meant = (_quoted(word) if _is_misread(word, is_swept) else word for word in words)
+    return " ".join(map(_for_shell, meant))
 
 
 def _is_misread(word: str, is_swept: bool) -> bool:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from ismila.cli.chosen_run import chosen_runs
 from ismila.cli.on_server import add_server, mark_on_server, opened_server, undo_on_server
-from ismila.cli.options import RUN_OF_EACH, SKIPPING
+from ismila.cli.options import RUN_OF_EACH, SKIPPING, photo_count, port_number
+from ismila.cli.overrides import written
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say, say_each
 from ismila.photos import WrongUsageError
@@ -19,8 +20,12 @@ from ismila.photos.names import at_home
 if TYPE_CHECKING:
     from ismila.cli.on_server import OnServer
     from ismila.cli.options import Verbs
+    from ismila.photos.album import Album
+    from ismila.runs.find import Recorded
     from ismila.use.ask.library import Library, Scan, Scanned
     from ismila.use.ask.pets_library import PetsScan
+
+NO_LIMIT = 10**9
 
 
 def add_parser(verbs: Verbs) -> None:
@@ -36,7 +41,32 @@ def add_parser(verbs: Verbs) -> None:
         action="store_true",
         help="with --to: take away what was set there, and nothing else",
     )
+    _add_review(parser)
     parser.set_defaults(call=call)
+
+
+def _add_review(parser: argparse.ArgumentParser) -> None:
+    """Whether a person is asked about what is found."""
+    parser.add_argument(
+        "--review",
+        action="store_true",
+        help="open a page that asks which photos show the subject; these join the album by link",
+    )
+    parser.add_argument(
+        "--ask",
+        type=photo_count,
+        default=60,
+        metavar="N",
+        help="about so many photos (default: 60)",
+    )
+    parser.add_argument(
+        "--root",
+        dest="album_root",
+        type=at_home,
+        metavar="ALBUM",
+        help="with --review: the album, when it has moved since the run",
+    )
+    parser.add_argument("--port", type=port_number, default=8765)
 
 
 def add_library(parser: argparse.ArgumentParser) -> None:
@@ -72,10 +102,13 @@ def call(args: argparse.Namespace) -> int:
     with opened_scan(args) as scan:
         try:
             scanned = scan.judge(progress)
-            return 0 if write_down(scan, scanned, args, on_server) else 1
+            is_whole = write_down(scan, scanned, args, on_server)
         except KeyboardInterrupt:
             say("stopped; nothing is lost: the same command goes on from here")
             return 130
+        if args.review:
+            review(scan, args)
+        return 0 if is_whole else 1
 
 
 def _undo(args: argparse.Namespace) -> int:
@@ -86,6 +119,30 @@ def _undo(args: argparse.Namespace) -> int:
     on_server = opened_server(args)
     with Library(args.root, args.state) as library:
         return 0 if on_server and undo_on_server(on_server, library.state) else 1
+
+
+def review(scan: Scan | PetsScan, args: argparse.Namespace) -> None:
+    """Ask about what was found until Ctrl-C, and say what joined the album and how it is trained on.
+
+    Raises:
+        UserError: several subjects were asked for, or the album cannot be read or written.
+    """
+    from ismila.runs.find import album_of, read_run
+    from ismila.use.check import review_app
+    from ismila.use.check.found import Found, in_words
+
+    [one] = scan.scans()
+    run = read_run(one.run)
+    found = Found.of(album_of(run, args.album_root), one, args.ask or NO_LIMIT, progress)
+    review_app.serve(found, args.port)
+    print(f"{in_words(found.joined(), found.album)}; train again: {_training_of(run, found.album)}")
+
+
+def _training_of(run: Recorded, album: Album) -> str:
+    """The command that trains like a run on the album as it is now."""
+    told = {"model": run.tags["model"], "data": run.tags["data"], "subject": album.subject}
+    words = [f"{name}={value}" for name, value in told.items()]
+    return f"python -m ismila.train {written([*words, f'data.root={album.root}'])}"
 
 
 @contextmanager
@@ -99,6 +156,8 @@ def opened_scan(args: argparse.Namespace) -> Iterator[Scan | PetsScan]:
     from ismila.use.ask.findings import check_link_folder
     from ismila.use.ask.library import Library
 
+    if getattr(args, "review", False) and len(args.subjects) > 1:
+        raise WrongUsageError("--review asks about one pet: give --subject NAME, one after another")
     runs = chosen_runs(args)
     skipping = Skipping(args.root, args.exclude, args.include_hidden)
     with Library(args.root, args.state, skipping) as library:

@@ -9,7 +9,8 @@ from wrong_album import labels, make_wrong
 
 from ismila.photos import UserError
 from ismila.photos.album import Album
-from ismila.use.check.review import NotListedError, Review
+from ismila.use.check.review import Review
+from ismila.use.check.thumbnails import NotListedError
 
 PATH = "not_mila/wr<i>ng & ünique.jpg"
 
@@ -88,7 +89,10 @@ def test_a_label_that_is_none_is_refused_with_the_choices(review, label):
 
 
 def test_photos_that_are_not_listed_are_none_of_its_business(review):
-    for act in (review.thumbnail, lambda path: review.correct(path, "drop", None)):
+    for act in (
+        lambda path: review.thumbnail(path, 64),
+        lambda path: review.correct(path, "drop", None),
+    ):
         with pytest.raises(NotListedError):
             act("mila/../../secret.jpg")
 

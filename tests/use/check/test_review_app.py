@@ -65,9 +65,9 @@ def test_a_correction_is_written_at_once_and_can_be_undone(served):
 def test_only_its_own_photos_are_shown_and_labelled(served):
     root, address = served
     listing = requests.get(f"{address}/album.json").json()
-    assert list(listing) == ["subject", "root", "kinds", "photos"]
+    assert list(listing) == ["subject", "root", "kinds", "photos", "threshold"]
     columns = {"path", "label", "kind", "closeup", "sort", "score", "reason", "suggested"}
-    assert set(listing["photos"][0]) == columns | {"box", "boxes", "chosen"}
+    assert set(listing["photos"][0]) == columns | {"box", "boxes", "chosen", "probability"}
     shown = requests.get(f"{address}/photo", params={"path": listing["photos"][0]["path"]})
     assert shown.headers["Content-Type"] == "image/jpeg" and shown.content[:2] == b"\xff\xd8"
     for path in ("../../etc/passwd", "mila/m0.jpg/../also.jpg", ""):

@@ -144,9 +144,9 @@ def test_the_exported_page_judges_in_the_browser_also_without_a_network(
         assert float(re.search(r"([\d.]+) %", text)[1]) == pytest.approx(
             100 * one["probability"], abs=3
         )
-    assert page.locator("li.yes .heat").is_hidden()
+    assert page.locator("li.yes .heat").count() == 0
     page.locator("li.yes").get_by_role("button", name="show what speaks for it").click()
-    assert page.locator("li.yes .heat").is_visible()
+    page.locator("li.yes .heat").wait_for()
     assert page.locator(".animal").count() == 0 and "No animal seen" not in page.inner_text("main")
     assert (
         page.locator(".near").count() == 0
@@ -240,6 +240,12 @@ ANSWER = """async (content) => {
   return await answer(new Blob([bytes])); }"""
 
 
+EXPLAIN = """async (content) => {
+  const { explain } = await import("./answers.js");
+  const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+  return await explain(new Blob([bytes]), "rex"); }"""
+
+
 def drawings():
     """Of a dog, of one in which several animals are seen, of a house, and the dog in a large JPEG."""
     shots = {Path(shot.path).stem: shot for shot in plan_album("mila", 0, 0.1)}
@@ -268,7 +274,9 @@ def test_the_browser_sees_the_same_animals_and_says_the_same_of_them(with_detect
                 assert one["box"] == pytest.approx(animal.box, abs=1e-2 if is_large else 1e-3)
                 assert (one["kind"], one["name"]) == (animal.kind, animal.name)
             place = views.place(expected.image, exported.spec)
-            assert pet["heat_box"] == pytest.approx(place, abs=1e-2 if is_large else 1e-3)
+            why = page.evaluate(EXPLAIN, base64.b64encode(photo).decode())
+            assert why["heat_box"] == pytest.approx(place, abs=1e-2 if is_large else 1e-3)
+            assert "heat" in why and "heat" not in pet
             counts.append(len(animals))
     assert counts[0] == counts[3] == 1 and counts[1] > 1 and counts[2] == 0
 

@@ -291,12 +291,14 @@ def test_the_page_in_a_real_browser(trained, tmp_path):
         page.wait_for_selector("li.yes")
         assert "Yes, Mila" in page.inner_text("li.yes .verdict")
         assert "dropped.jpg: Yes, Mila" in page.inner_text("#live")
-        assert page.locator("li .heat").is_hidden()
+        assert page.locator("li .heat").count() == page.locator(".near img").count() == 0
         page.keyboard.press("Tab")
         page.get_by_role("button", name="show what speaks for it").focus()
         page.keyboard.press("Enter")
-        assert page.locator("li .heat").is_visible()
-        assert page.locator(".near img").count() == 4
+        sync.expect(page.locator("li .heat")).to_be_visible()
+        sync.expect(page.locator(".near img")).to_have_count(4)
+        page.keyboard.press("Enter")
+        sync.expect(page.locator("li .heat")).to_have_count(0)
         page.evaluate(pasted, ["pasted.jpg", content])
         sync.expect(page.locator("li.yes")).to_have_count(2)
         several = [str(trained / f"album/not_mila/t{i}.jpg") for i in range(2)]

@@ -79,7 +79,9 @@ def test_each_animal_has_a_box_with_its_name(browser, options):
         bar, mark = (wide.locator(of).bounding_box() for of in ("meter", ".mark"))
         middle = (mark["x"] + mark["width"] / 2 - bar["x"]) / bar["width"]
         assert middle == pytest.approx(0.6, abs=0.01)
+        assert "Below the mark, so no: Mila from 60.0 % on." in dark.inner_text()
         wide.get_by_role("button", name="show what speaks for it").click()
+        wide.locator(".heat").wait_for()
         # a square of 1.15 times the longer side of the box, 150 of 400 x 300 px
         x0, y0, x1, y1 = place_in_photo(wide, ".heat")
         assert (400 * (x1 - x0), 300 * (y1 - y0)) == pytest.approx((172.5, 172.5), abs=2)
@@ -108,7 +110,9 @@ def test_a_photo_that_the_browser_cannot_show_is_replaced_by_what_was_judged(bro
         page.add_init_script("URL.createObjectURL = () => 'data:image/heic;base64,AAAA'")
         page.goto(address)
         show(page, [("a.heic", photo_of(left=250))])
-        page.wait_for_function("document.querySelector('.photo').naturalWidth > 0")
+        page.get_by_text("This browser cannot show the photo.").wait_for()
+        page.get_by_role("button", name="show what speaks for it").click()
+        page.wait_for_function("() => document.querySelector('.photo')?.naturalWidth > 0")
         assert page.locator(".animal").count() == 0
         assert "The animal, cut out" in page.inner_text("li")
         page.close()

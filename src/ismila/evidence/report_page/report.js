@@ -97,9 +97,11 @@ if (changes.length) {
   }
   find("other").append(element("p", { class: "quiet" }, "Bars are this run, marks the other one; 95 % intervals, paired."));
 } else {
-  find("other").append(element("p", { class: "quiet" }, report.other
+  // nothing to compare with: what is right and wrong stands here instead
+  find("bars").after(element("p", { class: "quiet" }, report.other
     ? "There is another run, but no photo that both held out."
     : "There is no other run on this album, with this seed and measured in this way, to compare with."));
+  find("other-section").replaceWith(find("confusion-section"));
 }
 
 // --- charts ---
@@ -175,10 +177,11 @@ function drawCharts() {
   }
   const tints = { loss: "--quiet", val_loss: "--bad", accuracy: "--ink", val_accuracy: "--good" };
   const epochs = Object.entries(report.epochs);
-  chart("training", epochs.some(([, y]) => y.length > 1), "It was trained in one step: there is no curve over epochs.",
-    () => [epochs.map(([name, y]) => ({ name: name.replace("val_", "validation "), y, x: y.map((_, epoch) => epoch + 1),
+  if (epochs.some(([, y]) => y.length > 1)) {
+    chart("training", true, "", () => [epochs.map(([name, y]) => ({ name: name.replace("val_", "validation "), y, x: y.map((_, epoch) => epoch + 1),
       mode: "lines", line: { color: colour(tints[name]) } })),
     layout("Training", "epoch", "", { layout: { margin: { l: 48, r: 12, t: 36, b: 84 }, height: 320 } }), options]);
+  }
 }
 
 // --- the threshold ---
@@ -248,15 +251,23 @@ find("judged").lastElementChild.addEventListener("click", () => {
 function picture(src, alt) {
   return src ? element("img", { src, alt, loading: "lazy" }) : element("div", { class: "gone" }, alt);
 }
+// The probability, with a mark at the threshold that the photo was judged by.
+function marked(photo) {
+  const from = `${report.subject} from ${percent(photo.threshold)} on`;
+  return element("div", { class: "track", role: "img", "aria-label": `${percent(photo.p)}; ${from}`, title: from },
+    element("div", { class: "fill plain", style: `width: ${100 * photo.p}%` }),
+    element("div", { class: "before", style: `left: ${100 * photo.threshold}%` }));
+}
 function small(photo) {
-  return element("figure", {}, picture(photo.src, photo.problem ? `${photo.path}: ${photo.problem}` : photo.path),
+  return element("figure", {}, picture(photo.src, photo.problem ? `${photo.path}: ${photo.problem}` : photo.path), marked(photo),
     element("figcaption", {}, `${percent(photo.p)} · ${photo.kind}`));
 }
 function large(photo) {
   const pair = element("div", { class: "pair" }, picture(photo.src, photo.path));
   if (photo.heat) pair.append(picture(photo.heat, `what in it speaks for ${report.subject}`));
-  const made = element("figure", {}, pair, element("figcaption", {},
-    `${isSubject(photo) ? "missed" : `taken for ${report.subject}`}: ${percent(photo.p)} · ${photo.kind} · ${photo.path}`));
+  const from = `${report.subject} from ${percent(photo.threshold)} on`;
+  const made = element("figure", {}, pair, marked(photo), element("figcaption", {},
+    `${isSubject(photo) ? "missed" : `taken for ${report.subject}`}: ${percent(photo.p)} (${from}) · ${photo.kind} · ${photo.path}`));
   if (photo.words) made.append(element("p", { class: "quiet" }, photo.words));
   if (photo.nearest?.length) {
     made.append(element("p", { class: "quiet" }, "Nearest training photos:"), element("div", { class: "near" },
@@ -340,6 +351,10 @@ if (area !== null) {
 if (error !== null) {
   sentences.push(`Expected calibration error ${error.toFixed(3)} on ${photos.length} photos: a probability is off by as much, on average`
     + (temperature === 1 ? "" : ` (calibrated with temperature ${temperature.toFixed(2)})`));
+}
+if (!Object.values(report.epochs).some((y) => y.length > 1)) {
+  find("training").remove();
+  sentences.push("It was trained in one step: there is no curve over epochs");
 }
 sentences.push(`Album ${report.run.album}`);
 find("curves-words").textContent = `${sentences.join(". ")}.`;

@@ -87,6 +87,12 @@ class MarksRecord:
         for kind, name, photo in self._db.execute(query, [server, LET_GO]):
             yield Mark(kind, name), photo
 
+    def paths(self, name: str) -> set[str]:
+        """Photos of the library that carry a mark of this name on some server because of us."""
+        query = "select path, name from marks where state <> ?"
+        rows = self._db.execute(query, [LET_GO])
+        return {from_cell(path) for path, marked in rows if same_name(marked, name)}
+
     def keep(self, server: str, mark: Mark, photos: Mapping[str, Carried]) -> None:
         """Write down how far these photos are."""
         rows = [

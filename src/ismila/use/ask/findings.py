@@ -16,7 +16,14 @@ from ismila.photos.boxes import read_box
 from ismila.photos.images import Box, PhotoError, is_stored_upright
 from ismila.photos.names import as_text
 from ismila.use.ask.library import Judged, Scan
-from ismila.use.ask.sidecars import FULL, SidecarError, has_regions, set_keyword, sidecar_of
+from ismila.use.ask.sidecars import (
+    FULL,
+    SidecarError,
+    has_regions,
+    our_word,
+    set_keyword,
+    sidecar_of,
+)
 
 COLUMNS = ("path", "probability", "verdict", "threshold", "run", "error")
 """Of the table."""
@@ -205,6 +212,7 @@ def write_sidecars(scan: Scan, xmp_name: str = FULL) -> Written:
         shown[sidecar] = shown.get(sidecar, 0) + (judged.verdict == subject)
         boxes[sidecar] = judged.box
     written = Written()
+    ours: dict[str, bool] = {}
     for sidecar, photos in photos_of.items():
         try:
             box = None
@@ -212,8 +220,11 @@ def write_sidecars(scan: Scan, xmp_name: str = FULL) -> Written:
                 box = _stored_box(scan.library.root / photos[0], boxes[sidecar])
             set_keyword(sidecar, subject, shown[sidecar] > 0, box)
             written.photos += shown[sidecar]
+            is_ours = our_word(sidecar, subject).stands if shown[sidecar] else False
+            ours |= dict.fromkeys(photos, is_ours)
         except SidecarError as error:
             written.failed += [f"{photo}: {error}" for photo in photos]
+    scan.library.keep_written(subject, ours)
     return written
 
 

@@ -34,6 +34,11 @@ _TABLES = {
     "named": """create table if not exists named (path text, size integer, mtime_ns integer, runs text,
   names text, sha256 text not null default '', primary key (path, runs))""",
 }
+_WRITTEN = (
+    "create table if not exists written (path text, keyword text, primary key (path, keyword))"
+)
+"""Photos that got a keyword of ours: whoever reads the keyword back must not take it for a person's word, also when
+another program has copied it elsewhere and left our own mark out."""
 """`path` is a name as `as_cell` keeps it; `sha256` and `box` are empty where an older version wrote the row."""
 
 
@@ -56,6 +61,7 @@ class Judged:
         verdict: in words; empty when the photo could not be read.
         error: why it could not be read, otherwise empty.
         box: of the likeliest animal, as `box_text` says it; empty where the whole photo was asked.
+        sha256: of the file; empty where an older version judged it.
     """
 
     path: str
@@ -63,6 +69,7 @@ class Judged:
     verdict: str
     error: str
     box: str = ""
+    sha256: str = ""
 
 
 class Version(NamedTuple):
@@ -108,11 +115,12 @@ class Pending:
 
     def is_the_same(self, file: Path) -> bool:
         """Read the file: it holds what was judged, and only its time has changed."""
-        self.sha256 = _sha256(file)
+        self.sha256 = sha256_of(file)
         return self.sha256 != "" and self.sha256 == self.known_as
 
 
-def _sha256(file: Path) -> str:
+def sha256_of(file: Path) -> str:
+    """Of what a file holds; empty where it is none, or cannot be read."""
     try:
         if not file.is_file():  # a pipe would never end
             return ""
@@ -156,6 +164,7 @@ class Library:
             for table, statement in _TABLES.items():
                 self._db.execute(statement)
                 self._bring_up_to_date(table)
+            self._db.execute(_WRITTEN)
         except (OSError, sqlite3.Error) as error:
             raise self._cannot_write(error) from error
 
@@ -221,6 +230,25 @@ class Library:
                 f"update {table} set mtime_ns = ? where path = ? and size = ? and sha256 = ?",
                 values,
             )
+
+    def keep_written(self, keyword: str, photos: Mapping[str, bool]) -> None:
+        """Write down whether each photo carries this keyword because a scan put it there.
+
+        Raises:
+            UserError: the state cannot be written.
+        """
+        for statement, is_ours in (
+            ("insert or replace into written values (?, ?)", True),
+            ("delete from written where path = ? and keyword = ?", False),
+        ):
+            paths = [path for path, ours in photos.items() if ours == is_ours]
+            self._insert(statement, [(as_cell(path), keyword) for path in paths])
+
+    def written(self, keyword: str) -> set[str]:
+        """The photos that a scan gave this keyword."""
+        query = "select path from written where keyword = ?"
+        with closing(sqlite3.connect(self.state)) as db:
+            return {from_cell(cell) for (cell,) in db.execute(query, [keyword])}
 
     def _insert(self, statement: str, values: Sequence[tuple[object, ...]]) -> None:
         try:
@@ -375,7 +403,8 @@ class Scan:
             if row.probability is not None:
                 is_named = row.path not in self.others
                 verdict = pet_verdict(row.probability, threshold, subject, is_named)
-            yield Judged(row.path, row.probability, verdict, row.error or "", row.box)
+            error = row.error or ""
+            yield Judged(row.path, row.probability, verdict, error, row.box, row.sha256)
 
     def read(self, path: Path) -> Views:
         """What the classifier is asked about. Raises PhotoError."""

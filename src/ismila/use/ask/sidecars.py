@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
@@ -83,6 +84,29 @@ def has_regions(sidecar: Path) -> bool:
         return MWG.encode() in sidecar.read_bytes().replace(b"\0", b"")  # also where it is UTF-16
     except OSError:
         return False
+
+
+class OurWord(NamedTuple):
+    """What a side file holds of a keyword that a scan put there.
+
+    Attributes:
+        is_marked: a scan put it there.
+        stands: it is there still; a person may have taken it out.
+    """
+
+    is_marked: bool
+    stands: bool
+
+
+def our_word(sidecar: Path, keyword: str) -> OurWord:
+    """Whether a scan of ours put the keyword there; a side file that cannot be read says nothing."""
+    try:
+        content = sidecar.read_bytes()
+        root = parse(content.decode(encoding_of(content)).encode())
+    except (OSError, ValueError, LookupError, expat.ExpatError, NotXmpError):
+        return OurWord(False, False)
+    is_marked = keyword in texts(root, ADDED)
+    return OurWord(is_marked, is_marked and keyword in texts(root, SUBJECT))
 
 
 def set_keyword(sidecar: Path, keyword: str, wanted: bool, box: Box | None = None) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 
@@ -16,27 +14,20 @@ from ismila.learning.features import Progress
 from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.boxes import box_text
-from ismila.photos.images import write_aside
-from ismila.use.decoder import Decoder
-
-THUMBNAIL_PX = 320
-LARGE_PX = 1280
-QUALITY = 82
-
-
-class NotListedError(Exception):
-    """A photo that is none of the suspects."""
+from ismila.use.check.thumbnails import NotListedError, Thumbnails
 
 
 @dataclass(frozen=True)
-class Suspect:
-    """A photo that looks wrong; see `suspects_of`.
+class Asked:
+    """A photo that a person is asked about: one that looks wrong (`suspects_of`), or one that a scan found.
 
     Attributes:
+        label, kind: what the album says that it shows; empty where it is not in the album.
         closeup: what labels.csv says, None when it says nothing.
         box: what labels.csv says of where the subject is; empty when it says nothing.
-        boxes: of the animals found in a photo of the subject, `x0 y0 x1 y1` as labels.csv would say it.
+        boxes: of the animals found in it, `x0 y0 x1 y1` as labels.csv would say it.
         chosen: the number of the one that is taken for her, from 0; None where it is none of them.
+        probability: of the subject, as a run says it; None where no run was asked.
     """
 
     path: str
@@ -50,6 +41,7 @@ class Suspect:
     score: float
     reason: str
     suggested: str
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,15 +49,34 @@ class Listing:
     """What the page shows.
 
     Attributes:
-        root: the name of the album's folder.
+        root: the name of the folder that the photos lie in.
         kinds: of animals that a photo can be said to show.
-        photos: the worst first.
+        photos: those to ask about first come first.
+        threshold: a photo is the subject from this probability on; None: these are the suspects of an album.
     """
 
     subject: str
     root: str
     kinds: list[str]
-    photos: list[Suspect]
+    photos: list[Asked]
+    threshold: float | None = None
+
+
+class Reviewed(Protocol):
+    """What the page shows and writes: the suspects of an album, or what a scan found."""
+
+    @property
+    def thumbnails(self) -> Thumbnails: ...
+
+    def listing(self) -> Listing: ...
+
+    def thumbnail(self, path: str, size_px: int) -> bytes: ...
+
+    def correct(
+        self, path: str, label: str | None, closeup: bool | None, box: str | None
+    ) -> None: ...
+
+    def undo(self) -> str | None: ...
 
 
 class Review:
@@ -80,7 +91,7 @@ class Review:
         self.album = album
         self.suspects = suspects
         self.kinds = list(kinds)
-        self.decoder = Decoder()
+        self.thumbnails = Thumbnails(album.root, album.derived / "thumbnails")
         self._paths = set(suspects["path"])
         self._undo: list[tuple[str, dict[str, str]]] = []
         self._lock = threading.Lock()
@@ -96,7 +107,7 @@ class Review:
     def listing(self) -> Listing:
         """What the page shows."""
         photos = [
-            Suspect(
+            Asked(
                 path=row["path"],
                 label=row["label"],
                 kind=row["kind"],
@@ -113,28 +124,15 @@ class Review:
         ]
         return Listing(self.album.subject, self.album.root.name, self.kinds, photos)
 
-    def thumbnail(self, path: str, size_px: int = THUMBNAIL_PX) -> bytes:
-        """A JPEG of a suspect, upright, made when it is asked for first and kept beside the index.
+    def thumbnail(self, path: str, size_px: int) -> bytes:
+        """A JPEG of a suspect, upright.
 
         Raises:
             NotListedError: not one of the suspects.
             PhotoError: it cannot be decoded.
         """
         self._require_listed(path)
-        photo = self.album.root / path
-        kept = self._kept_thumbnail(path, size_px)
-        with suppress(OSError):
-            return kept.read_bytes()
-        content = self.decoder.thumbnail(photo, size_px, QUALITY)
-        with suppress(OSError), self._lock:  # a full disk: it is made again next time
-            write_aside(kept, content)
-        return content
-
-    def _kept_thumbnail(self, path: str, size_px: int) -> Path:
-        photo = self.album.root / path
-        name = f"{path}\0{photo.stat().st_mtime_ns}" if photo.is_file() else path
-        digest = hashlib.sha256(name.encode()).hexdigest()[:24]
-        return self.album.derived / "thumbnails" / f"{digest}-{size_px}.jpg"
+        return self.thumbnails.jpeg(path, size_px)
 
     def correct(
         self, path: str, label: str | None, closeup: bool | None, box: str | None = None
@@ -152,20 +150,13 @@ class Review:
         self._require_listed(path)
         change = {}
         if label is not None:
-            change["label"] = self._known_label(label)
+            change["label"] = known_label(label, self.album.subject, self.kinds)
         if closeup is not None:
             change["closeup"] = "yes" if closeup else "no"
         if box is not None:
             change["box"] = box
         with self._lock:
             self._undo.append((path, self.album.correct(path, change)))
-
-    def _known_label(self, label: str) -> str:
-        subject = self.album.subject
-        labels = [subject, f"not_{subject}", *(f"pets/{kind}" for kind in self.kinds)]
-        if label not in (*labels, "drop"):
-            raise UserError(f"label={label}: expected {', '.join(labels)} or drop")
-        return label
 
     def undo(self) -> str | None:
         """Put the last correction back; the photo's path, None when there is nothing to undo."""
@@ -180,3 +171,11 @@ class Review:
     def _require_listed(self, path: str) -> None:
         if path not in self._paths:
             raise NotListedError(path)
+
+
+def known_label(label: str, subject: str, kinds: Sequence[str]) -> str:
+    """The label, if the page may give it. Raises UserError."""
+    labels = [subject, f"not_{subject}", *(f"pets/{kind}" for kind in kinds)]
+    if label not in (*labels, "drop"):
+        raise UserError(f"label={label}: expected {', '.join(labels)} or drop")
+    return label

@@ -1,4 +1,4 @@
-"""The page of `ismila check --serve`: a review over HTTP, on this machine only."""
+"""The page of `ismila check --serve` and `scan --review`: a review over HTTP, on this machine only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import Body, FastAPI, Request, Response
 from pydantic import BaseModel
 
-from ismila.use.check.review import LARGE_PX, THUMBNAIL_PX, Listing, NotListedError, Review
+from ismila.use.check.review import Listing, Reviewed
+from ismila.use.check.thumbnails import LARGE_PX, THUMBNAIL_PX, NotListedError
 from ismila.use.web import Guard, add_page, error_response, run_server, say_errors
 
 HOST = "127.0.0.1"
@@ -17,12 +18,12 @@ FILES = ("index.html", "check.css", "check.js")
 
 
 class Corrected(BaseModel):
-    """The photo whose line in labels.csv changed; none where there was nothing to undo."""
+    """The photo about which something else is said now; none where there was nothing to undo."""
 
     path: str | None
 
 
-def make_app(review: Review) -> FastAPI:
+def make_app(review: Reviewed) -> FastAPI:
     """The page's server; only the page itself may ask it."""
     app = FastAPI(openapi_url=None)
     say_errors(app)
@@ -37,7 +38,7 @@ def make_app(review: Review) -> FastAPI:
     return app
 
 
-def _add_routes(app: FastAPI, review: Review) -> None:
+def _add_routes(app: FastAPI, review: Reviewed) -> None:
     @app.get("/album.json")
     def listing() -> Listing:
         return review.listing()
@@ -45,7 +46,7 @@ def _add_routes(app: FastAPI, review: Review) -> None:
     @app.get("/photo")
     async def photo(path: str, large: bool = False) -> Response:
         size_px = LARGE_PX if large else THUMBNAIL_PX
-        jpeg = await review.decoder.run(review.thumbnail, path, size_px)
+        jpeg = await review.thumbnails.decoder.run(review.thumbnail, path, size_px)
         return Response(jpeg, media_type="image/jpeg")
 
     @app.post("/correction")
@@ -63,7 +64,7 @@ def _add_routes(app: FastAPI, review: Review) -> None:
         return Corrected(path=review.undo())
 
 
-def serve(review: Review, port: int) -> int:
+def serve(review: Reviewed, port: int) -> int:
     """Serve the page on loopback until Ctrl-C. Raises UserError when the port is taken."""
-    run_server(make_app(review), HOST, port, f"{len(review.suspects)} photos")
+    run_server(make_app(review), HOST, port, f"{len(review.listing().photos)} photos")
     return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from ismila.photos import UserError
 from ismila.photos.images import PhotoError, write_aside
 from ismila.use.check.review import Review
+from ismila.use.check.thumbnails import THUMBNAIL_PX
 
 PAGE = resources.files("ismila.use.check") / "page"
 STYLE = '<link rel="stylesheet" href="check.css">'
@@ -38,7 +39,7 @@ def write_page(review: Review, file: Path) -> None:
 def _data_uri(review: Review, path: str) -> str:
     """The photo's thumbnail; empty where it cannot be decoded."""
     try:
-        jpeg = review.thumbnail(path)
+        jpeg = review.thumbnail(path, THUMBNAIL_PX)
     except (PhotoError, OSError):
         return ""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -21,15 +21,17 @@ export async function about() {
 
 const predicted = async (photo, query) => (await asked(`api/predict?${query}`, send(photo))).photos[0];
 
-// Of one pet also why; of several `explain` says it of the one that is chosen.
 export async function answer(photo) {
   const { subject } = await served();
-  if (subject === undefined) return predicted(photo, "");
-  const got = await predicted(photo, "heat=1&nearest=4");
-  return { subjects: { [subject]: got }, animals: got.animals };
+  const got = await predicted(photo, "");
+  return subject === undefined ? got : { subjects: { [subject]: got }, animals: got.animals };
 }
 
-export const explain = async (photo, subject) =>
-  (await predicted(photo, `heat=1&nearest=4&subject=${encodeURIComponent(subject)}`)).subjects[subject];
+// What speaks for a pet, and the training photos most like it: asked for when a person wants to know.
+export async function explain(photo, subject) {
+  const isOnly = (await served()).subject !== undefined;
+  const got = await predicted(photo, `heat=1&nearest=4${isOnly ? "" : `&subject=${encodeURIComponent(subject)}`}`);
+  return isOnly ? got : got.subjects[subject];
+}
 
 export const correct = (photo, label) => asked(`api/feedback?label=${encodeURIComponent(label)}`, send(photo));

@@ -66,15 +66,25 @@ function boxes({ animals, subjects }) {
   });
 }
 
-// How probable a pet is, with a mark from where on the answer is yes.
-function line(name, { probability }) {
+// What a probability means: 93.3 % is a "no" where the answer is yes from 97.6 % on.
+function meaning(name, { probability, verdict }) {
   const { threshold } = told.subjects[name];
-  const meter = element("meter", { min: 0, max: 1, value: probability, "aria-label": `probability of ${title(name)}` });
+  const from = `${title(name)} from ${percent(threshold)} on`;
+  if (verdict === "unsure") return `Near the mark, so not sure: ${from}.`;
+  if (verdict === name) return `Above the mark: ${from}.`;
+  return probability < threshold ? `Below the mark, so no: ${from}.` : `Above the mark (${from}), but more so another pet.`;
+}
+
+// How probable a pet is, with a mark from where on the answer is yes.
+function line(name, said) {
+  const { probability } = said, { threshold } = told.subjects[name];
+  const meter = element("meter", { min: 0, max: 1, low: threshold, high: threshold, optimum: 1, value: probability,
+    "aria-label": `probability of ${title(name)}` });
   const mark = element("span", { class: "mark" });
   mark.style.left = `${100 * threshold}%`;
   const head = element("div", { class: "head" }, element("p", {}, `${percent(probability)} ${title(name)}`));
   return element("div", { class: "pet" }, head, element("div", { class: "bar" }, meter, mark),
-    element("p", { class: "quiet" }, `The mark: ${title(name)} from ${percent(threshold)} on.`));
+    element("p", { class: "quiet" }, meaning(name, said)));
 }
 
 const keepRatio = (frame, image) => frame.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
@@ -108,24 +118,9 @@ function showNear(item, nearest) {
   item.near.replaceChildren(element("p", { class: "quiet" }, "Training photos most like it:"), near);
 }
 
-// The button that shows what speaks for the only pet; nothing where that is not known.
-function why(item, got) {
-  const [name] = pets(), { heat, nearest } = got.subjects[name];
-  showNear(item, nearest);
-  if (!heat) return [];
-  const made = button("show what speaks for it", () => {
-    const shown = item.frame.querySelector(".heat");
-    if (shown) shown.remove(); else showHeat(item, name, got, got.subjects[name]);
-    made.setAttribute("aria-pressed", !shown);
-    made.textContent = shown ? "show what speaks for it" : "show the photo";
-  });
-  const unshowable = () => { made.remove(); showHeat(item, name, got, got.subjects[name]); };
-  if (canShow(item)) item.image.onerror = unshowable; else unshowable();
-  return [made];
-}
-
-// A button beside each of several pets, which asks what speaks for it and shows that instead of another pet's.
-function whyOfEach(item, photo, got) {
+// A button for each pet, which asks what speaks for it and shows that instead of another pet's. Only then: it takes the
+// server longer than the answer.
+function why(item, photo, got) {
   const known = {};
   async function choose(name) {
     try {
@@ -138,28 +133,29 @@ function whyOfEach(item, photo, got) {
     item.chosen = isShown ? "" : name;
     if (isShown && !canShow(item)) unshowable();
     if (!isShown) {
-      if (known[name].heat) showHeat(item, name, got, known[name]);
-      showNear(item, known[name].nearest);
-      say(`${photo.name}: what speaks for ${title(name)}`);
+      const { heat, nearest } = known[name];
+      if (heat) showHeat(item, name, got, known[name]);
+      showNear(item, nearest);
+      say(heat || nearest?.length ? `${photo.name}: what speaks for ${title(name)}` : "This model cannot say why.");
     }
     for (const [other, made] of buttons) made.setAttribute("aria-pressed", other === item.chosen);
   }
-  const buttons = pets().map((name) => [name, button("why?", async (made) => {
+  const text = isSeveral() ? "why?" : "show what speaks for it";
+  const buttons = pets().map((name) => [name, button(text, async (made) => {
     if (made.ariaBusy === "true") return;
     made.ariaBusy = "true";
     await choose(name);
     made.ariaBusy = "false";
   })]);
-  const heads = item.text.querySelectorAll(".head");
-  buttons.forEach(([name, made], at) => {
-    made.setAttribute("aria-label", `why? what speaks for ${title(name)}`);
+  for (const [name, made] of buttons) {
+    if (isSeveral()) made.setAttribute("aria-label", `why? what speaks for ${title(name)}`);
     made.setAttribute("aria-pressed", false);
-    heads[at].append(made);
-  });
+  }
   const unshowable = () => {
     item.frame.replaceChildren(element("p", { class: "quiet" }, "This browser cannot show the photo."));
   };
   if (canShow(item)) item.image.onerror = unshowable; else unshowable();
+  return buttons.map(([, made]) => made);
 }
 
 async function keep(photo, label, made, kept) {
@@ -203,7 +199,8 @@ function show(item, photo, got) {
   if (got.animals) frame.append(...boxes(got));
   const actions = element("div", { class: "actions" });
   text.append(item.near, actions);
-  if (isSeveral()) whyOfEach(item, photo, got); else actions.append(...why(item, got));
+  const whys = why(item, photo, got), heads = item.text.querySelectorAll(".head");
+  if (isSeveral()) whys.forEach((made, at) => heads[at].append(made)); else actions.append(...whys);
   if (told.feedback) {
     if (isSeveral()) text.append(wrongOfSeveral(photo)); else actions.append(wrong(photo, got));
   }

@@ -1,0 +1,188 @@
+"""What a run says of a library's photos against what the library itself says: who is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from ismila.evidence.metrics import wilson
+from ismila.photos.names import as_text
+from ismila.photos.servers.marks import MarksRecord, record_beside
+from ismila.photos.sources.opening import Wanted
+from ismila.photos.sources.tagged import Tagged
+from ismila.use.ask.library import Judged, Scan, sha256_of
+from ismila.use.ask.sidecars import FULL, SHORT, OurWord, our_word, sidecar_of
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A photo about which the two do not agree.
+
+    Attributes:
+        path: below the library's root.
+        tag: what the library says, in a few words; empty where it says nothing.
+    """
+
+    path: str
+    probability: float
+    tag: str = ""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How many of how many, with a 95 % interval by Wilson."""
+
+    hits: int
+    n: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Its ends; 0 and 1 without a photo."""
+        return wilson(self.hits, self.n)
+
+
+@dataclass
+class Agreement:
+    """What both say, each content once.
+
+    Attributes:
+        both, neither: how many photos are tagged and found, and how many are neither.
+        missed: tagged but not found, the least likely first.
+        untagged: found but not tagged, the likeliest first.
+        in_training: left out, since the run was trained on them or its threshold chosen on them.
+        ours: left out, since the tag is a scan's own.
+        unread: left out, since they could not be read.
+    """
+
+    subject: str
+    threshold: float
+    both: int = 0
+    neither: int = 0
+    missed: list[Compared] = field(default_factory=list)
+    untagged: list[Compared] = field(default_factory=list)
+    in_training: int = 0
+    ours: int = 0
+    unread: int = 0
+
+    def rates(self) -> dict[str, Rate]:
+        """In words -> how many of how many."""
+        both, missed, untagged = self.both, len(self.missed), len(self.untagged)
+        agree = both + self.neither
+        return {
+            "they agree": Rate(agree, agree + missed + untagged),
+            "tagged photos that are found": Rate(both, both + missed),
+            "untagged photos that are found": Rate(untagged, untagged + self.neither),
+            "found photos that are tagged": Rate(both, both + untagged),
+        }
+
+
+@dataclass(frozen=True)
+class Word:
+    """What the library says of its photos.
+
+    Attributes:
+        tags: path below the root -> the tag that names the subject, as a person or another program wrote it.
+        ours: photos whose tag is a scan's own.
+    """
+
+    tags: Mapping[str, str]
+    ours: Collection[str]
+
+
+def compare_library(
+    scan: Scan, name: str, trained_on: Collection[str], wanted: Wanted
+) -> Agreement:
+    """Compare what a judged library's tags say with what the run says.
+
+    Args:
+        name: the tag that stands for the subject, also with what stands above it, as `Pets/Mila`.
+        trained_on: sha256 of the photos that the run has seen.
+        wanted: how the tags are read.
+
+    Raises:
+        UserError: the library cannot be read.
+    """
+    word = library_word(scan, name, wanted)
+    agreement = Agreement(scan.classifier.subject, scan.classifier.threshold)
+    for sha256, judged, tag in _each_content(scan, word):
+        if judged.probability is None:
+            agreement.unread += 1
+        elif sha256 in trained_on:
+            agreement.in_training += 1
+        elif judged.path in word.ours:
+            agreement.ours += 1
+        else:
+            _count(agreement, Compared(judged.path, judged.probability, as_text(tag)))
+    agreement.missed.sort(key=lambda one: one.probability)
+    agreement.untagged.sort(key=lambda one: -one.probability)
+    return agreement
+
+
+def library_word(scan: Scan, name: str, wanted: Wanted) -> Word:
+    """What the library says, without what scans put there. Raises UserError."""
+    root = scan.library.root
+    subject = scan.classifier.subject
+    source = Tagged("tags", str(root), wanted)
+    tags = {
+        photo.path.relative_to(root).as_posix(): photo.why
+        for photo in source.photos(name)
+        if photo.path and not photo.problem
+    }
+    # our mark lies in a side file; another program may have copied the keyword and left the mark out
+    recorded = scan.library.written(subject)
+    on_servers = _marked_on_servers(scan.library.state, name)
+    ours = set()
+    for path in scan.library.photos():
+        marks = _our_words(root / path, subject)
+        is_ours = path in recorded or any(mark.is_marked for mark in marks)
+        # a scan writes the name as the run has it, and nothing above it: anything else is somebody's own
+        is_own = path in tags and tags[path].partition(" ")[2] != subject
+        stands = path in tags or any(mark.stands for mark in marks)
+        if (is_ours and stands and not is_own) or (path in on_servers and path in tags):
+            ours.add(path)
+    return Word(tags, ours)
+
+
+def _marked_on_servers(state: Path, name: str) -> set[str]:
+    """Photos that a scan gave a tag on a photo server, which may write it into a side file."""
+    file = record_beside(state)
+    if not file.is_file():
+        return set()
+    with MarksRecord(file) as record:
+        return record.paths(name.replace("|", "/").rpartition("/")[2])
+
+
+def _our_words(photo: Path, keyword: str) -> list[OurWord]:
+    files = {sidecar_of(photo, FULL), sidecar_of(photo, SHORT)}
+    return [our_word(file, keyword) for file in files if file.is_file()]
+
+
+def _each_content(scan: Scan, word: Word) -> Iterator[tuple[str, Judged, str]]:
+    """sha256, what is said of a photo, and its tag; of several copies one, with a tag that any of them has."""
+    first: dict[str, Judged] = {}
+    tags: dict[str, str] = {}
+    for judged in scan.results():
+        sha256 = judged.sha256 or sha256_of(scan.library.root / judged.path) or judged.path
+        if sha256 not in first or judged.path in word.ours:
+            first[sha256] = judged
+        tags[sha256] = tags.get(sha256) or word.tags.get(judged.path, "")
+    for sha256, judged in first.items():
+        yield sha256, judged, tags[sha256]
+
+
+def _count(agreement: Agreement, photo: Compared) -> None:
+    is_found = photo.probability >= agreement.threshold
+    if bool(photo.tag) == is_found:
+        agreement.both += is_found
+        agreement.neither += not is_found
+    else:
+        (agreement.untagged if is_found else agreement.missed).append(photo)
+
+
+def seen_by(predictions: pd.DataFrame) -> set[str]:
+    """sha256 of the photos that a run was trained on, or its threshold chosen on."""
+    is_seen = predictions["used"].astype(bool) | (predictions["held_out_by"] != "test")
+    return set(predictions.loc[is_seen, "sha256"].astype(str))

@@ -1,0 +1,162 @@
+"""`ismila compare --library`: what a run says against what a library's own tags say."""
+
+import hashlib
+import json
+import re
+import shutil
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from conftest import call, draw_photo
+
+from ismila.photos import UserError
+from ismila.photos.servers import Mark
+from ismila.photos.servers.marks import SET, Carried, MarksRecord, record_beside
+from ismila.photos.sources.opening import Wanted
+from ismila.use.ask.agreement import Agreement, Compared, Rate, compare_library, seen_by
+from ismila.use.ask.agreement_page import left_out, write_agreement
+from ismila.use.ask.findings import write_sidecars
+from ismila.use.ask.library import Library, Row, Scan, version_of
+from ismila.use.ask.sidecars import set_keyword
+
+XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:subject><rdf:Bag>
+<rdf:li>garden</rdf:li><rdf:li>{}</rdf:li></rdf:Bag></dc:subject></rdf:Description></rdf:RDF></x:xmpmeta>"""
+PHOTOS = {
+    "both": 0.99,
+    "missed": 0.2,
+    "untagged": 0.95,
+    "neither": 0.1,
+    "trained": 0.99,
+    "ours": 0.98,
+}
+
+
+def tag(photo, name="Mila"):
+    photo.with_name(f"{photo.name}.xmp").write_text(XMP.format(name))
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A judged library in which three photos are tagged by a person."""
+    root = tmp_path / "library"
+    for seed, name in enumerate(PHOTOS):
+        draw_photo(root / f"{name}.jpg", seed, True, (64, 48))
+    for name in ("both", "missed", "trained"):
+        tag(root / f"{name}.jpg")
+    (root / "broken.jpg").write_text("no photo")
+    library = Library(root, tmp_path / "state.sqlite")
+    rows = [
+        Row(f"{name}.jpg", version_of(root / f"{name}.jpg"), p, None) for name, p in PHOTOS.items()
+    ]
+    rows.append(Row("broken.jpg", version_of(root / "broken.jpg"), None, "not a picture"))
+    library.keep("run", rows)
+    return Scan(library, SimpleNamespace(subject="mila", threshold=0.9), "run")
+
+
+def compared(scan, name="mila"):
+    trained = (scan.library.root / "trained.jpg").read_bytes()
+    seen = [hashlib.sha256(trained).hexdigest()]
+    return compare_library(scan, name, seen, Wanted())
+
+
+def test_both_kinds_of_disagreement_are_named_and_what_trained_is_left_out(scan):
+    (scan.library.root / "ours.jpg").unlink()
+    agreement = compared(scan)
+    assert (agreement.both, agreement.neither) == (1, 1)
+    assert agreement.missed == [Compared("missed.jpg", 0.2, "tag Mila")]
+    assert agreement.untagged == [Compared("untagged.jpg", 0.95)]
+    assert (agreement.in_training, agreement.ours, agreement.unread) == (1, 0, 1)
+    rates = agreement.rates()
+    assert rates["they agree"] == Rate(2, 4)
+    assert rates["they agree"].interval == pytest.approx((0.15, 0.85), abs=0.01)
+    assert rates["tagged photos that are found"] == Rate(1, 2)
+    assert compared(scan, "garden").both == 1
+
+
+def test_a_keyword_that_a_scan_wrote_is_not_the_librarys_word(scan):
+    side = scan.library.root / "ours.jpg.xmp"
+    set_keyword(side, "mila", True)
+    assert compared(scan).ours == 1
+    # copied into the photo's other side file by a program that leaves the mark out
+    (scan.library.root / "ours.xmp").write_text(XMP.format("mila"))
+    assert compared(scan).ours == 1
+    # a person took it out: that is their word
+    (scan.library.root / "ours.xmp").unlink()
+    side.write_text(
+        side.read_text().replace("<rdf:Bag><rdf:li>mila</rdf:li></rdf:Bag>", "<rdf:Bag/>", 1)
+    )
+    agreement = compared(scan)
+    assert (agreement.ours, [one.path for one in agreement.untagged]) == (
+        0,
+        ["ours.jpg", "untagged.jpg"],
+    )
+
+
+def test_it_is_known_also_where_another_program_wrote_the_side_file_anew(scan):
+    write_sidecars(scan)
+    side = scan.library.root / "ours.jpg.xmp"
+    assert "ismila" in side.read_text()
+    side.write_text(XMP.format("mila"))
+    agreement = compared(scan)
+    assert agreement.ours == 2  # this one, and the one that was found but not tagged
+    assert agreement.both == 1  # a person had tagged it before
+
+
+def test_a_tag_that_a_scan_set_on_a_photo_server_is_not_the_librarys_word(scan):
+    with MarksRecord(record_beside(scan.library.state)) as record:
+        record.keep("http://server", Mark("tag", "Mila"), {"id": Carried("both.jpg", SET)})
+    agreement = compared(scan)
+    assert (agreement.both, agreement.ours) == (0, 1)
+
+
+def test_of_copies_one_counts_with_the_tag_that_any_has(scan):
+    root = scan.library.root
+    shutil.copy(root / "untagged.jpg", root / "copy.jpg")
+    tag(root / "copy.jpg", "Pets/Mila")
+    scan.library.keep("run", [Row("copy.jpg", version_of(root / "copy.jpg"), 0.95, None)])
+    assert compared(scan).both == 2
+
+
+def test_a_threshold_was_chosen_on_validation_photos_too():
+    table = pd.DataFrame(
+        {"sha256": list("abcd"), "used": [True, False, False, False],
+         "held_out_by": ["", "val", "test", "crossval 1"]}
+    )  # fmt: skip
+    assert seen_by(table) == {"a", "b", "d"}
+
+
+def test_the_page_shows_each_with_its_threshold_and_escapes_names(scan, tmp_path):
+    agreement = Agreement("mila", 0.9, both=1, ours=2)
+    agreement.missed = [Compared("missed.jpg", 0.2, "tag <b>"), Compared("<gone>.jpg", 0.1)]
+    write_agreement(agreement, scan.library.root, "0123456789", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "data:image/jpeg;base64," in page and "file not found" in page
+    assert "tag &lt;b&gt;" in page and "<gone>" not in page
+    assert 'style="left: 90.00%"' in page and "1 of 3" in page
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert left_out(agreement) == "Left out: 2 since ismila itself wrote the tag."
+    assert left_out(Agreement("mila", 0.9)) == "No photo was left out."
+    with pytest.raises(UserError, match=r"--html .*give a file that may be written"):
+        write_agreement(agreement, scan.library.root, "run", tmp_path / "page.html/page.html")
+
+
+def test_the_command_judges_and_compares(trained, tmp_path):
+    library = tmp_path / "library"
+    for seed in range(3):
+        draw_photo(library / f"{seed}.jpg", 8000 + seed, seed < 2)
+    shutil.copy(trained / "album/mila/m0.jpg", library / "old.jpg")
+    tag(library / "0.jpg")
+    words = ("compare", "--library", library, "--state", tmp_path / "state")
+    said = call(trained, "ismila.cli", *words, "--html", tmp_path / "page.html")
+    assert said.returncode == 0, said.stderr
+    assert "mila: tagged photos that are found: 1 of 1, 100.0 % (20.7" in said.stdout.replace(
+        "%", " %"
+    )
+    assert "Left out: 1 since the run has seen them." in said.stderr
+    assert "Found, but not tagged (1 photos)" in (tmp_path / "page.html").read_text()
+    told = json.loads(call(trained, "ismila.cli", *words, "--json").stdout)
+    assert told["untagged"][0]["path"] == "1.jpg" and told["rates"]["they agree"][:2] == [2, 3]
+    for wrong in (("--html", "x"), ("--library", library, "--subject", "mila,rex")):
+        assert call(trained, "ismila.cli", "compare", *wrong).returncode == 2
