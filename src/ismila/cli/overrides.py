@@ -30,7 +30,7 @@ def misread(words: Sequence[str], command: str = "python -m ismila.train") -> st
     wrong = [word for word in words if _is_misread(word, is_swept)]
     if not wrong:
         return ""
-    meant = (_quoted(word) if word in wrong else word for word in words)
+    meant = (quoted(word) if word in wrong else word for word in words)
     shown = " ".join(map(_for_shell, meant))
     return f"{wrong[0]}: needs quotes inside the shell's; write: {command} {shown}"
 
@@ -59,7 +59,8 @@ def _for_shell(word: str) -> str:
     return f'"{word}"' if is_plain else shlex.quote(word)
 
 
-def _quoted(word: str) -> str:
+def quoted(word: str) -> str:
+    """An override whose value Hydra's grammar takes as it stands."""
     from hydra.core.override_parser.types import Quote, QuotedString
 
     key, _, raw = word.partition("=")
