@@ -69,12 +69,18 @@ class Ledger:
 
 
 def at_once(n, function, *args):
-    """Call a function in `n` processes at once; the exit code of each, negative when it was killed.
+    """Call a function in `n` processes at once; see `in_processes`."""
+    return in_processes(function, [args] * n)
+
+
+def in_processes(function, calls):
+    """Call a function with each of the arguments, in a process each, at once; the exit code of each,
+    negative when it was killed.
 
     They are forked, so that they import nothing: a process of its own takes seconds for MLflow.
     """
     apart = multiprocessing.get_context("fork")
-    processes = [apart.Process(target=_called, args=(function, *args)) for _ in range(n)]
+    processes = [apart.Process(target=_called, args=(function, *args)) for args in calls]
     for process in processes:
         process.start()
     for process in processes:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import SMALL, call
@@ -120,11 +121,11 @@ def test_a_sweep_is_compared_and_leaves_nothing_where_one_stands(enough, tmp_pat
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_network_and_record_one_run(enough, tmp_path):
+def test_two_processes_train_one_network_and_record_one_run(own, tmp_path):
     """`trainer=ddp` on two CPU processes; before, it ended in a traceback."""
     two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
     said = run_apart(
-        tmp_path, "model=cnn", "model.size_px=32", "model.epochs=2", f"data.root={enough}", *two
+        tmp_path, "model=cnn", "model.size_px=32", "model.epochs=2", f"data.root={own}", *two
     )
     assert said.returncode == 0, said.stderr
     assert "Traceback" not in said.stderr
@@ -133,6 +134,9 @@ def test_two_processes_train_one_network_and_record_one_run(enough, tmp_path):
     client = runs_of(tmp_path)[0]
     assert len(client.get_metric_history(recorded.info.run_id, "loss")) == 2
     assert said.stdout.count("is it mila?") == 1
+    shards = [np.load(file) for file in (own / ".ismila/features").rglob("*.npy")]
+    assert len(shards) > 1
+    assert len({row["sha256"] for shard in shards for row in shard}) == 120
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ where dataclasses look for annotations that are words: so none is, no `from __fu
 has no `__init__.py`, since other distributions (hydra-joblib-launcher) put their files into it, too.
 """
 
-import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -63,6 +62,9 @@ class IsmilaSweeper(Sweeper):
         """What Hydra has composed, and the launcher that was chosen."""
         self.config = config
         self.loader = hydra_context.config_loader
+        from ismila.cli.launching import require_launcher
+
+        require_launcher(config)
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -73,6 +75,7 @@ class IsmilaSweeper(Sweeper):
         Args:
             arguments: the overrides of the command line, without Hydra's own.
         """
+        from ismila.cli.launching import end_workers
         from ismila.cli.searching import Search, search
         from ismila.cli.sweeping import Multirun, sweep_all
 
@@ -91,17 +94,7 @@ class IsmilaSweeper(Sweeper):
             else:
                 search(multirun, Search(self.trials, self.seed, self.storage))
         finally:
-            self.end_workers()
-
-    def end_workers(self) -> None:
-        """joblib keeps its workers, a GB each, for five minutes, unless Python clears up at its end,
-        which a training does not wait for."""
-        if type(self.launcher).__name__ == "JoblibLauncher":
-            from joblib.externals.loky import get_reusable_executor
-
-            executor = get_reusable_executor(reuse=True)
-            getattr(executor, "terminate", executor.shutdown)(kill_workers=True)
-            gc.collect()  # semaphores of a broken pool; else loky's tracker warns of them later
+            end_workers(self.launcher)
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The config of a job, as `train.run` gets it."""
@@ -116,4 +109,6 @@ class IsmilaSweeper(Sweeper):
         Args:
             first: number of the first of them in the multirun.
         """
-        return self.launcher.launch(jobs, initial_job_idx=first)
+        from ismila.cli.launching import launch
+
+        return launch(self.launcher, jobs, first)

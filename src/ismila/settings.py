@@ -8,6 +8,7 @@ setting is an attribute of one of these classes and nothing else.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from math import isfinite
@@ -260,10 +261,12 @@ class TrackingSettings(_Checked):
 
     Attributes:
         uri: None: MLFLOW_TRACKING_URI, or else the database in mlruns/.
+        system_metrics: how busy processors, memory, disk, network and GPUs are meanwhile.
     """
 
     group: ClassVar[str] = "tracking."
     uri: str | None
+    system_metrics: bool
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -359,6 +362,9 @@ def register() -> None:
     """
     from hydra.core.config_store import ConfigStore
 
+    # Hydra checks our hydra/launcher/*.yaml by the plugins' own configs of the same name, and warns
+    # that it will not do so for ever; they are whole without
+    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/", UserWarning)
     store = ConfigStore.instance()
     store.store(name="settings", node=_writable(RunSettings))
     groups = {"cnn": CNNSettings, "frozen": FrozenSettings, "data": DataSettings}

@@ -49,7 +49,8 @@ def run(config: DictConfig) -> float:
         return 0.0
     digest = album_digest(rows)
     description = describe(settings, album.root, digest, parent)
-    with open_run(description, settings.tracking.uri) as run_id:
+    tracking = settings.tracking
+    with open_run(description, tracking.uri, tracking.system_metrics) as run_id:
         trained = train(album, rows, settings, progress)
         trained.classifier.run = run_id
         seconds = time.perf_counter() - started

@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -6,6 +7,7 @@ import time
 import numpy as np
 import pytest
 from conftest import SMALL, call
+from recorded import in_processes
 
 from ismila.learning.features import Features, Identity, Store
 from ismila.learning.views import Viewer
@@ -38,6 +40,50 @@ def test_a_row_is_computed_once(album):
     assert Counting.calls == 2 * len(photos)
     sha256 = photos[0][0]
     assert (features.rows([sha256])[0][:, ::-1] == features.rows([sha256], view=1)[0]).all()
+
+
+class Meeting(Identity):
+    """Encodes when all processes are about to."""
+
+    def __init__(self, folder, n):
+        super().__init__(SPEC)
+        self.folder = folder
+        self.n = n
+
+    def __call__(self, images):
+        (self.folder / str(os.getpid())).touch()
+        while len(list(self.folder.iterdir())) < self.n:
+            time.sleep(0.01)
+        return super().__call__(images)
+
+
+def fill_as(rank, root, n):
+    """What one process of two does, `n` of which live."""
+    os.environ |= {"LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+    met = root.with_name("met")
+    met.mkdir(exist_ok=True)
+    photos, features = opened(root, Meeting(met, n))
+    features.fill(photos)
+    assert all(features.has(sha) for sha, _ in photos)
+
+
+def test_processes_of_one_training_share_the_photos(album):
+    photos, features = opened(album, Identity(SPEC))
+    assert in_processes(fill_as, [(0, album, 2), (1, album, 2)]) == [0, 0]
+    shards = [np.load(file) for file in features.store.folder.glob("*.npy")]
+    assert [len(shard) for shard in shards] == [len(photos) // 2] * 2
+    _, alone = opened(shutil.copytree(album, album.with_name("alone")), Identity(SPEC))
+    alone.fill(photos)
+    _, features = opened(album, Identity(SPEC))
+    shas = [sha for sha, _ in photos]
+    assert (features.rows(shas) == alone.rows(shas)).all()
+
+
+def test_what_a_process_that_died_leaves_the_others_do(album):
+    photos, features = opened(album, Identity(SPEC))
+    assert in_processes(fill_as, [(0, album, 1)]) == [0]  # the other of the two never came
+    _, features = opened(album, Identity(SPEC))
+    assert all(features.has(sha) for sha, _ in photos)
 
 
 def test_a_photo_that_vanished_is_named_not_fatal(album):

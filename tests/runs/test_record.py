@@ -3,6 +3,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
+from contextlib import chdir
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -183,3 +185,35 @@ def test_a_job_is_what_it_computes_not_where_it_lies_or_what_it_belongs_to():
     assert len({job, *others}) == 4
     described = describe(settings("model=cnn", "sweep.name=n"), PACKAGE, "a", "")
     assert not [name for name in described.params if name.startswith("sweep.")]
+
+
+def test_figures_belong_to_the_runs_model_and_to_its_album(ledger):
+    run_id = ledger.run("linked", loss=0.25, epochs=[{"loss": 0.5, "timestamp_ms": 1000.0}])
+    client = mlflow.MlflowClient(ledger.uri)
+    [output] = client.get_run(run_id).outputs.model_outputs
+    model = client.get_logged_model(output.model_id)
+    assert model.status == "READY"
+    assert model.params["seed"] == "0"
+    linked = {metric.key: metric for metric in model.metrics}
+    assert linked["select_loss"].value == 0.25
+    assert linked["select_loss"].dataset_name == "album"
+    assert linked["select_loss"].dataset_digest == "a" * 16
+    assert "loss" not in linked
+
+
+def test_a_run_says_how_busy_its_machine_was_where_that_is_asked_for(ledger, monkeypatch):
+    pytest.importorskip("psutil")
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    description = RunDescription(subject="busy", name="x", params={}, tags={})
+    with chdir(ledger.folder), open_run(description, ledger.uri, system_metrics=True) as run_id:
+        time.sleep(0.2)
+    measured = mlflow.MlflowClient(ledger.uri).get_run(run_id).data.metrics
+    assert measured["system/cpu_utilization_percentage"] >= 0
+
+
+def test_without_psutil_that_is_said_before_a_run_is_opened(ledger, monkeypatch):
+    monkeypatch.setattr(record, "find_spec", lambda name: None)
+    description = RunDescription(subject="unwatched", name="x", params={}, tags={})
+    watched = open_run(description, ledger.uri, system_metrics=True)
+    with pytest.raises(UserError, match=r"ismila\[system\]"), watched:
+        pass

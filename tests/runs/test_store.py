@@ -1,3 +1,4 @@
+import socket
 import subprocess
 import sys
 import tempfile
@@ -9,6 +10,7 @@ import pytest
 
 from ismila.photos import UserError
 from ismila.photos.names import first_line
+from ismila.runs import SWEEP_HOST
 from ismila.runs.database import sqlite_file, workplaces
 from ismila.runs.store import alone, answering, connect, experiment_of, working
 
@@ -69,3 +71,12 @@ def test_a_failure_of_mlflow_is_one_line_with_a_remedy():
     assert "\n" not in str(said.value)
     assert "(no route); start the server" in str(said.value)
     assert first_line(OSError()) == "OSError"
+
+
+def test_a_job_on_another_machine_than_its_sqlite_store_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv(SWEEP_HOST, "elsewhere")
+    with pytest.raises(UserError, match=r"SQLite's on elsewhere.*tracking=server"):
+        connect(f"sqlite:///{tmp_path}/mlflow.db")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv(SWEEP_HOST, socket.gethostname())
+    connect(f"sqlite:///{tmp_path}/mlflow.db")

@@ -10,6 +10,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ismila.cli.launching import arrive
 from ismila.cli.overrides import misread
 from ismila.cli.terminal import say
 from ismila.photos import UserError
@@ -36,6 +37,7 @@ def past_hydra(story: Story) -> Story:
     @wraps(story)
     def run(config: DictConfig) -> float:
         try:
+            arrive()
             return story(config)
         except Exception as error:
             if SWEEP in os.environ:
@@ -92,8 +94,8 @@ def call_hydra(entry: Callable[[], object], conf: Path) -> int:
 def _in_one_line(error: BaseException, conf: Path) -> str:
     # of a wrong value Hydra says only that it cannot be merged, and OmegaConf why
     text = ": ".join(_first_words(one) for one in (error, error.__cause__) if one)
-    groups = sorted(path for path in conf.iterdir() if path.is_dir())
-    choices = "; ".join(f"{group.name}={_choices(group)}" for group in groups)
+    groups = sorted({file.parent for file in conf.glob("*/**/*.yaml")})
+    choices = "; ".join(f"{group.relative_to(conf)}={_choices(group)}" for group in groups)
     return f"{text} (choices: {choices}; and subject=, seed=, data.root=, ...)"
 
 

@@ -36,7 +36,7 @@ def misread(words: Sequence[str], command: str = "python -m ismila.train") -> st
 def written(words: Sequence[str]) -> str:
     """Settings as one writes them into a shell, with the quotes that Hydra wants inside the shell's."""
     is_swept = any(word in ("-m", "--multirun") for word in words)
-    meant = (_quoted(word) if _is_misread(word, is_swept) else word for word in words)
+    meant = (quoted(word) if _is_misread(word, is_swept) else word for word in words)
     return " ".join(map(_for_shell, meant))
 
 
@@ -64,7 +64,8 @@ def _for_shell(word: str) -> str:
     return f'"{word}"' if is_plain else shlex.quote(word)
 
 
-def _quoted(word: str) -> str:
+def quoted(word: str) -> str:
+    """An override whose value Hydra's grammar takes as it stands."""
     from hydra.core.override_parser.types import Quote, QuotedString
 
     key, _, raw = word.partition("=")

@@ -9,17 +9,16 @@ does not matter how the others ended.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
 from ismila.cli.compare import print_table
+from ismila.cli.launching import NotDoneError, at_once, here
 from ismila.cli.terminal import say
 from ismila.cli.training import fill_caches, index_album
 from ismila.photos import UserError
-from ismila.runs import SWEEP
 from ismila.settings import MismatchError, RunSettings, SettingError, settings_of
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
 NO_JOB = ("sweep.", "tracking.", "tracking=", "data.root=", "data.cache=")
 """Overrides that say nothing about what is computed: they are in no sweep's name."""
-KILLED = "a worker process was killed"
-"""Why jobs were not done: the launcher says no more, and lets no other worker go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +65,7 @@ class Multirun:
     @property
     def at_once(self) -> int:
         """How many jobs the launcher runs beside each other."""
-        from joblib import effective_n_jobs
-
-        return int(effective_n_jobs(self.config.hydra.launcher.get("n_jobs", 1)))
+        return at_once(self.config)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,14 +92,16 @@ class Missing:
 
     Attributes:
         name: what tells it from the sweep's others.
+        failed: by its own fault.
     """
 
     subject: str
     name: str
     why: str
+    failed: bool
 
     def __str__(self) -> str:
-        return f"{'not done' if self.why == KILLED else 'failed'}: {self.name}: {self.why}"
+        return f"{'failed' if self.failed else 'not done'}: {self.name}: {self.why}"
 
 
 def sweep_all(multirun: Multirun) -> None:
@@ -272,31 +269,26 @@ class Sweep:
 
     def _launch(self, jobs: Sequence[Job], names: dict[tuple[str, ...], str]) -> None:
         """Run jobs, and note why those that are not done are not."""
-        words = [(*job.words, self._parent_word(job)) for job in jobs]
-        why = [KILLED] * len(jobs)
-        try:
-            returned = self._multirun.launch(words, self._launched)
-            why = [_why(each) for each in returned]
-        except BrokenExecutor:
-            pass
+        words = [(*job.words, *here(self._parents[job.settings.subject].run_id)) for job in jobs]
+        returned = self._multirun.launch(words, self._launched)
         self._launched += len(jobs)
         done = self._done()
-        for job, reason in zip(jobs, why, strict=True):
-            if job.digest not in done:
-                self._missing.append(Missing(job.settings.subject, names[job.words], reason))
-                self._record_failure(job, reason)
-
-    def _parent_word(self, job: Job) -> str:
-        """Tells the job, in whichever process it runs, whose child it is."""
-        return f"+hydra.job.env_set.{SWEEP}='{self._parents[job.settings.subject].run_id}'"
+        for job, each in zip(jobs, returned, strict=True):
+            if job.digest in done:
+                continue
+            failed = not isinstance(each._return_value, NotDoneError)
+            why = _why(each)
+            self._missing.append(Missing(job.settings.subject, names[job.words], why, failed))
+            if failed:
+                self._record_failure(job, why)
 
     def _record_failure(self, job: Job, why: str) -> None:
-        """Where the job did not come as far as opening its run; one that was never begun gets none."""
+        """Where the job did not come as far as opening its run."""
         from ismila.runs.record import describe, record_failure
         from ismila.runs.sweep import begun_jobs
 
         parent = self._parents[job.settings.subject]
-        if why == KILLED or job.digest in begun_jobs(parent):
+        if job.digest in begun_jobs(parent):
             return
         description = describe(job.settings, job.album.root, job.album_digest, parent.run_id)
         record_failure(description, why, job.settings.tracking.uri)

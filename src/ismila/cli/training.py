@@ -66,6 +66,10 @@ def read_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.Da
         quiet: don't print what is in the album.
     """
     album, rows = index_album(settings, quiet)
+    if settings.trainer.strategy != "auto":
+        from ismila.learning.networks import start_ranks
+
+        start_ranks(settings.trainer)
     imports = threading.Thread(target=_import_slow_ones, daemon=True)
     imports.start()
     folded = fill_caches(album, rows, settings)
@@ -111,12 +115,13 @@ def fill_caches(album: Album, rows: pd.DataFrame, settings: RunSettings) -> pd.D
     from ismila.learning.encoders import encode_ahead
     from ismila.photos.folds import assign_folds
 
+    bar = progress if is_first_process() else None
     if album.shares(rows) is None:
         from ismila.learning.closeups import subject_shares
 
-        rows = album.keep_shares(rows, subject_shares(album, rows, progress))
+        rows = album.keep_shares(rows, subject_shares(album, rows, bar))
     folded = rows.assign(fold=assign_folds(rows, settings.seed))
-    encode_ahead(album, folded, settings, progress)
+    encode_ahead(album, folded, settings, bar)
     return folded
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -130,7 +131,8 @@ def _digest_of(backbone: nn.Module) -> str:
 
 
 def device_of(trainer: TrainerSettings) -> str:
-    """Where frozen backbones run: `cuda` when the trainer uses a GPU of that kind, or `cpu`.
+    """Where frozen backbones run: `cuda:0` when the trainer uses a GPU of that kind, each process of
+    a distributed training its own; or `cpu`.
 
     Raises:
         SettingError: `accelerator=gpu`, and there is none.
@@ -140,7 +142,7 @@ def device_of(trainer: TrainerSettings) -> str:
     import torch
 
     if torch.cuda.is_available():
-        return "cuda"
+        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     if trainer.accelerator == "gpu" and not torch.backends.mps.is_available():
         raise SettingError(
             "trainer.accelerator=gpu: torch sees no GPU on this machine; take trainer=cpu"

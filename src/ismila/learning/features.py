@@ -177,8 +177,8 @@ class Features:
     ) -> dict[str, str]:
         """Compute the rows that the store lacks; decoding and detecting (in threads) overlap the encoder.
 
-        A file is decoded only when it still has the sha256 that it is asked for under, so that no row can stand under
-        another photo's name.
+        Processes of one distributed training take a share each. A file is decoded only when it still
+        has the sha256 that it is asked for under, so that no row can stand under another photo's name.
 
         Args:
             photos: sha256 and file of each.
@@ -194,6 +194,14 @@ class Features:
             return {}
         from ismila.photos.album import locked
 
+        rank, ranks = place_among_ranks()
+        if ranks > 1:
+            with locked(self._derived, f"features.{rank}"):
+                self._reopen()
+                self._fill(photos[rank::ranks], views, progress)
+            for other in range(ranks):  # one that died has let go, and its share is done below
+                with locked(self._derived, f"features.{other}"):
+                    pass
         with locked(self._derived, "features"):
             self._reopen()  # who held the lock before may have computed the same rows
             return self._fill(photos, views, progress)
@@ -302,6 +310,14 @@ class _Read:
             yield sha, number, image
         if self.cut is not None:
             yield self.cut_name, 0, self.cut
+
+
+def place_among_ranks() -> tuple[int, int]:
+    """Which process of a distributed training this is, and of how many; 0 of 1 outside of one."""
+    if "LOCAL_RANK" not in os.environ:
+        return 0, 1
+    rank = os.environ.get("RANK", os.environ["LOCAL_RANK"])
+    return int(rank), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def row_number(image: int, view: int) -> int:

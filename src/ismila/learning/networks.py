@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor, nn
@@ -273,10 +274,37 @@ def _ctrl_c() -> Iterator[None]:
         raise KeyboardInterrupt from error
 
 
+def start_ranks(settings: TrainerSettings) -> None:
+    """Start the other processes of a distributed training before there is something to fit, so that
+    they read photos, too; each comes here, and goes on when all have.
+
+    Lightning finds them started when it would start them itself. It ends all when one dies.
+    """
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
+    devices = int(settings.devices) if settings.devices.isdigit() else settings.devices
+    with _refusing(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        Fabric(accelerator=settings.accelerator, devices=devices, strategy="ddp").launch()
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Say in one line what Lightning refuses.
+
+    Raises:
+        SettingError: instead of what it raises.
+    """
+    try:
+        yield
+    except (MisconfigurationException, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingError(f"trainer: Lightning refuses ({reason}); take trainer=cpu") from error
+
+
 def _trainer(settings: TrainerSettings, epochs: int, callbacks: list[pl.Callback]) -> pl.Trainer:
     devices = int(settings.devices) if settings.devices.isdigit() else settings.devices
     precision: Any = settings.precision
-    try:
+    with _refusing():
         return pl.Trainer(
             accelerator=settings.accelerator,
             devices=devices,
@@ -292,6 +320,3 @@ def _trainer(settings: TrainerSettings, epochs: int, callbacks: list[pl.Callback
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-    except (MisconfigurationException, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingError(f"trainer: Lightning refuses ({reason}); take trainer=cpu") from error

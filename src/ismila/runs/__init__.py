@@ -12,3 +12,5 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 SWEEP = "ISMILA_SWEEP_RUN"
 """Environment variable that holds the id of the sweep's parent run while one of its jobs runs, be
 it here or in another process. It stands here so that asking for it imports no MLflow."""
+SWEEP_HOST = "ISMILA_SWEEP_HOST"
+"""Likewise, the machine that the sweep was started on."""

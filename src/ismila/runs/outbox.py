@@ -15,7 +15,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 from filelock import FileLock
-from mlflow.entities import Metric, RunTag
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric, Run, RunTag
 
 from ismila.photos import UserError
 from ismila.runs.store import answering, connect
@@ -23,6 +23,10 @@ from ismila.runs.store import answering, connect
 UNSENT = Path("mlruns/unsent")
 RECORD = "record.json"
 ARTIFACTS = "artifacts"
+DATASET = "album"
+"""What the dataset of each run is called; its digest tells one from another."""
+MODEL = "model"
+OF_EPOCHS = ("loss", "accuracy", "val_loss", "val_accuracy")
 METRICS_A_CALL = 1000
 """MLflow takes no more of them at once."""
 
@@ -63,14 +67,40 @@ def send(folder: Path) -> None:
     client = mlflow.MlflowClient()
     tags = [RunTag(name, value) for name, value in parcel.tags.items()]
     client.log_batch(parcel.run_id, tags=tags)
-    metrics = [Metric(*figure) for figure in parcel.figures]
+    artifacts = folder / ARTIFACTS
+    if parcel.digest:  # before the figures, which are linked to it
+        _record_dataset(client, parcel, artifacts / "predictions.parquet")
+    metrics = _metrics(parcel, logged_model(client, client.get_run(parcel.run_id)))
     for start in range(0, len(metrics), METRICS_A_CALL):
         client.log_batch(parcel.run_id, metrics=metrics[start : start + METRICS_A_CALL])
-    artifacts = folder / ARTIFACTS
     if artifacts.is_dir():
         client.log_artifacts(parcel.run_id, str(artifacts))
-    if parcel.digest:
-        _record_dataset(client, parcel, artifacts / "predictions.parquet")
+
+
+def _metrics(parcel: Parcel, model_id: str) -> list[Metric]:
+    """Figures of the end belong to the model that is kept, and to the album they were taken on."""
+    name = DATASET if parcel.digest else None
+    linked = (model_id, name, parcel.digest or None)
+    return [
+        Metric(*figure) if figure[0] in OF_EPOCHS else Metric(*figure, *linked)
+        for figure in parcel.figures
+    ]
+
+
+def logged_model(client: mlflow.MlflowClient, run: Run) -> str:
+    """The id of what MLflow calls the run's model, which is made where there is none: a page with
+    its parameters and figures. The classifier itself lies with the run, and in the model once that
+    is registered."""
+    experiment = run.info.experiment_id
+    run_id = run.info.run_id
+    known = client.search_logged_models([experiment], f"source_run_id = '{run_id}'", max_results=1)
+    if known:
+        return str(known[0].model_id)
+    params = dict(run.data.params)
+    model = client.create_logged_model(experiment, MODEL, run_id, params=params)
+    client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    return str(model.model_id)
 
 
 def _parcel_of(folder: Path) -> Parcel:
@@ -82,7 +112,7 @@ def _record_dataset(client: mlflow.MlflowClient, parcel: Parcel, predictions: Pa
     from mlflow.entities import DatasetInput, InputTag
 
     table = pd.read_parquet(predictions, columns=["path", "fold", "label", "kind"])
-    dataset = from_pandas(table, name="album", digest=parcel.digest)  # type: ignore[no-untyped-call]
+    dataset = from_pandas(table, name=DATASET, digest=parcel.digest)  # type: ignore[no-untyped-call]
     context = [InputTag("mlflow.data.context", "training")]
     client.log_inputs(parcel.run_id, [DatasetInput(dataset._to_mlflow_entity(), context)])
 

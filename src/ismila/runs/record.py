@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +48,8 @@ JOB = "job"
 """The tag that names what a run computes, see `job_digest`."""
 NOT_COMPUTED = ("sweep.", "tracking.", "data.root", "data.cache")
 """Settings that say where things lie and what belongs together, not what comes out."""
+WATCHED_EVERY_S = 2.0
+"""MLflow's own 10 s are longer than most runs; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL decides."""
 LONGEST_PARAM = 500
 PARAMS_A_CALL = 100
 """MLflow takes no more of them at once."""
@@ -131,23 +135,29 @@ class RunResults:
 
 
 @contextmanager
-def open_run(description: RunDescription, uri: str | None = None) -> Iterator[str]:
+def open_run(
+    description: RunDescription, uri: str | None = None, system_metrics: bool = False
+) -> Iterator[str]:
     """Open a run of the subject's experiment and yield its id; it ends FINISHED, KILLED by Ctrl-C,
     or FAILED on another exception. When the process is killed, the next one's `connect` ends it.
 
     Args:
         uri: of the tracking server; see `connect`.
+        system_metrics: also how busy the machine is meanwhile, under `system/`.
 
     Raises:
-        UserError: the tracking server cannot be reached.
+        UserError: the tracking server cannot be reached, or psutil is not installed.
     """
+    if system_metrics and find_spec("psutil") is None:
+        raise UserError("tracking.system_metrics=true: needs pip install 'ismila[system]'")
     with answering():
         client = connect(uri)
         workplace = new_workplace()
     try:
         with answering():
             run_id = _start(client, description, process_tags(workplace))
-        yield run_id
+        with _watching(run_id) if system_metrics else nullcontext():
+            yield run_id
         if not waits(run_id):
             client.set_terminated(run_id, "FINISHED")
     except KeyboardInterrupt:
@@ -157,6 +167,20 @@ def open_run(description: RunDescription, uri: str | None = None) -> Iterator[st
         _break_off(workplace, "FAILED", in_a_line(error))
         raise
     workplace.close()
+
+
+@contextmanager
+def _watching(run_id: str) -> Iterator[None]:
+    """Let MLflow log how busy the machine is."""
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
+    monitor = SystemMetricsMonitor(run_id, sampling_interval=WATCHED_EVERY_S)
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
 
 
 def record_failure(description: RunDescription, why: str, uri: str | None = None) -> None:

@@ -15,6 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from PIL import Image
 
 from ismila.runs.find import Recorded, best_of, finished_runs
+from ismila.runs.outbox import MODEL, logged_model
 from ismila.runs.store import alone, tracking_uri, working
 
 CHAMPION = "champion"
@@ -104,16 +105,13 @@ def _register(subject: str, run_id: str) -> str:
     with working():
         # Not within mlflow.start_run: that would set the finished run to RUNNING, and whoever
         # looks for the best run meanwhile would not find it.
-        model = client.create_logged_model(
-            run.info.experiment_id, "model", run_id, params=dict(run.data.params)
-        )
         classifier = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="classifier")
         logged = Model.log(
             artifact_path=None,
-            name="model",
+            name=MODEL,
             flavor=mlflow.pyfunc,
-            run_id=run_id,
-            model_id=model.model_id,
+            run_id=None,  # the model knows it; MLflow would link both once more, which fails
+            model_id=logged_model(client, run),
             python_model=str(PACKAGE / "runs" / "served.py"),
             artifacts={"classifier": classifier},
             code_paths=[str(PACKAGE)],

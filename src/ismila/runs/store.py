@@ -20,6 +20,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from ismila.photos import UserError
 from ismila.photos.names import first_line
 from ismila.photos.workplace import Workplace, abandoned
+from ismila.runs import SWEEP_HOST
 from ismila.runs.database import DATABASE, locked, make_whole, sqlite_file, workplaces
 from ismila.runs.view import view_tag
 
@@ -49,17 +50,31 @@ def connect(uri: str | None = None) -> mlflow.MlflowClient:
     not there. Runs whose process was killed end.
 
     Raises:
-        UserError: the local database cannot be made or mended, see `make_whole`.
+        UserError: the local database cannot be made or mended, see `make_whole`; or it is another
+            machine's.
     """
     chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE}"
     file = sqlite_file(chosen)
     if file:
+        _require_same_host(file)
         make_whole(file)
     mlflow.set_tracking_uri(chosen)
     client = mlflow.MlflowClient()
     for left in abandoned(_workplaces()):
         end_runs_of(left, "KILLED")
     return client
+
+
+def _require_same_host(file: Path) -> None:
+    """SQLite's locks hold on one machine: on a shared disk two would spoil the file, and without
+    one each would write its own."""
+    there = os.environ.get(SWEEP_HOST)
+    here = socket.gethostname()
+    if there and there != here:
+        raise UserError(
+            f"{file}: the sweep's store is SQLite's on {there}, and this job runs on {here}; start "
+            "a tracking server and give tracking=server tracking.uri=http://HOST:5000"
+        )
 
 
 def tracking_uri() -> str:
