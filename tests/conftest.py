@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import logging
 import os
 import shutil
 import signal
@@ -29,7 +30,7 @@ CONF = Path(ismila.__file__).with_name("conf")
 
 SMALL = ("model=mobilenet", "model.size_px=128")
 """Real features in a tenth of the time that the default takes."""
-DEAR = ("trained", "swept", "both_trained")
+DEAR = ("trained", "swept", "both_trained", "ray_cluster")
 """Fixtures that train in a process of their own."""
 
 
@@ -252,3 +253,39 @@ def ledger(tmp_path_factory):
     from recorded import Ledger
 
     return Ledger(tmp_path_factory.mktemp("ledger"))
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """The address of an S3 server on this machine; `make_bucket` gives a test a bucket of its own."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(
+        logging.ERROR
+    )  # it would be taken for what a command says
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    os.environ |= {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    yield address
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(s3):
+    """The address of a Ray cluster of two workers on this machine, which know the S3 server."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 128 * 1024**2}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    yield cluster.address
+    ray.shutdown()
+    cluster.shutdown()

@@ -46,6 +46,7 @@ TESTED_ELSEWHERE = {
     "cli/predict.py": "cli/test_cli_verbs.py",
     "cli/report.py": "cli/test_cli_verbs.py",
     "cli/scan.py": "cli/test_cli_verbs.py",
+    "cli/scan_ray.py": "use/ask/test_ray_scan.py",
     "cli/serve.py": "cli/test_cli_verbs.py",
     "cli/sync.py": "runs/test_outbox.py",
     "cli/ui.py": "cli/test_cli_verbs.py",

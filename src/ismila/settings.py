@@ -15,6 +15,7 @@ from math import isfinite
 from typing import Any, ClassVar
 
 from ismila.photos import UserError
+from ismila.photos.addresses import is_address
 from ismila.photos.names import at_home
 
 SEEDS = 2**32 - 1
@@ -114,7 +115,7 @@ class DataSettings(_Checked):
     """Where the photos are, and which of them train: the variant.
 
     Attributes:
-        root: the album's folder; None: data/photos, or else the drawn demo album.
+        root: the album's folder, or its address (s3://bucket/album); None: data/photos, or else the drawn demo album.
         cache: where derived files go; None: beside the photos where that can be written.
         pets: other animals are among the negatives.
         strangers: and thousands of animals and things that the package knows.
@@ -134,11 +135,13 @@ class DataSettings(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.cache is not None and is_address(self.cache):
+            raise SettingError(f"data.cache={self.cache}: expected a folder, not an address")
         for name in ("root", "cache"):
             given = getattr(self, name)
             if given is not None and not given.strip():
                 raise SettingError(f"data.{name}={given}: expected a folder, or null")
-            if given is not None:  # no shell does it after `data.root=`
+            if given is not None and not is_address(given):  # no shell does it after `data.root=`
                 object.__setattr__(self, name, str(at_home(given)))
 
 

@@ -11,6 +11,7 @@ from ismila.cli.options import PHOTOS, SKIPPING, SUBJECT
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say, say_each
 from ismila.photos import WrongUsageError
+from ismila.photos.addresses import album_at, as_given
 from ismila.photos.names import as_text, at_home, one_line
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def add_parser(verbs: Verbs) -> None:
     means.add_argument(
         "--link", dest="means", action="store_const", const="link", help="hard links only"
     )
-    parser.add_argument("--root", type=at_home, default=PHOTOS)
+    parser.add_argument("--root", type=album_at, default=PHOTOS)
     parser.set_defaults(call=call)
 
 
@@ -67,7 +68,7 @@ def call(args: argparse.Namespace) -> int:
             f"--name and --photos: say with --from what the source is: {', '.join(KINDS)}"
         )
     sources = [_source(args, given) for given in args.sources]
-    album = Album.open(args.root, args.subject)
+    album = Album.open(args.root, args.subject, progress=progress)
     how = How(name=args.name, means=args.means, dry_run=args.dry_run)
     added = add_photos(album, sources, args.place, how, progress)
     print_added(added, args.root / args.place, args.dry_run)
@@ -101,7 +102,7 @@ def print_added(added: Added, folder: Path, dry_run: bool) -> None:
         (f"{len(added.skipped)} skipped", True),
         (f"{len(added.gone)} gone", added.gone),
     )
-    print(f"{folder}: {', '.join(words for words, is_said in counts if is_said)}")
+    print(f"{as_given(str(folder))}: {', '.join(words for words, is_said in counts if is_said)}")
     for note in added.notes:
         say(note)
     say_each("skipped", [f"{photo}: {reason}" for photo, reason in added.skipped])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ismila.cli.options import CACHE, PHOTOS, SUBJECT, port_number
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say
+from ismila.photos.addresses import album_at
 from ismila.photos.boxes import WHOLE, box_text
 from ismila.photos.names import at_home, one_line
 
@@ -26,8 +27,8 @@ def add_parser(verbs: Verbs) -> None:
         parents=[SUBJECT, CACHE],
         help="show what in the album looks wrong, worst first, and settle it",
     )
-    parser.add_argument("root", nargs="?", type=at_home, default=None)
-    parser.add_argument("--root", dest="root_option", type=at_home, default=None)
+    parser.add_argument("root", nargs="?", type=album_at, default=None)
+    parser.add_argument("--root", dest="root_option", type=album_at, default=None)
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="one JSON object a line")
     shown.add_argument("--html", type=at_home, metavar="FILE", help="write one page of thumbnails")
@@ -45,7 +46,7 @@ def call(args: argparse.Namespace) -> int:
     from ismila.use.check.review import Review
 
     root = args.root_option or args.root or PHOTOS
-    review = Review.of(Album.open(root, args.subject, args.cache), progress)
+    review = Review.of(Album.open(root, args.subject, args.cache, progress), progress)
     if args.serve:
         return review_app.serve(review, args.port)
     if args.html:

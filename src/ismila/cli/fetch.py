@@ -10,7 +10,7 @@ from ismila.cli.options import PHOTOS, SUBJECT, photo_count
 from ismila.cli.progress import transfer
 from ismila.cli.terminal import say, say_each
 from ismila.photos import UserError
-from ismila.photos.names import at_home
+from ismila.photos.addresses import album_at, as_given
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -41,7 +41,7 @@ def add_parser(verbs: Verbs) -> None:
         metavar="N",
         help="at most N photos in all, the newest",
     )
-    parser.add_argument("--root", type=at_home, default=PHOTOS)
+    parser.add_argument("--root", type=album_at, default=PHOTOS)
     parser.add_argument(
         "--login", action="store_true", help="let Flickr show your private photos, too; once"
     )
@@ -52,6 +52,7 @@ def call(args: argparse.Namespace) -> int:
     """Fetch what is new; 1 when a photo could not be fetched."""
     from ismila.photos.fetch import Sorting, fetch_album, tags_of
     from ismila.photos.flickr import Flickr, read_keys
+    from ismila.photos.remote import mirrored
 
     if not args.login and not args.user:
         raise UserError(
@@ -70,7 +71,7 @@ def call(args: argparse.Namespace) -> int:
         Flickr(keys).login()
     if not args.user:
         return 0
-    with transfer("Fetching photos") as advance:
+    with mirrored(args.root), transfer("Fetching photos") as advance:
         fetched = fetch_album(Flickr(keys), args.user, sorting, args.root, advance)
     print_fetched(fetched, args.root)
     return 1 if fetched.failed else 0
@@ -80,7 +81,7 @@ def print_fetched(fetched: Fetched, root: Path) -> None:
     """What a fetch did, in a few lines."""
     new = ", ".join(f"{n} to {folder}" for folder, n in sorted(fetched.new.items())) or "none"
     print(
-        f"{root}: new: {new}; here already: {fetched.here_already}; "
+        f"{as_given(str(root))}: new: {new}; here already: {fetched.here_already}; "
         f"left out by tag: {fetched.left_out}"
     )
     if fetched.came < fetched.promised:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from ismila.cli.options import CACHE, PHOTOS, SUBJECT
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say
-from ismila.photos.names import at_home, one_line
+from ismila.photos.addresses import album_at
+from ismila.photos.names import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,7 @@ def add_parser(verbs: Verbs) -> None:
         parents=[SUBJECT, CACHE],
         help="read an album and name what is wrong with its photos",
     )
-    parser.add_argument("root", nargs="?", type=at_home, default=PHOTOS)
+    parser.add_argument("root", nargs="?", type=album_at, default=PHOTOS)
     parser.set_defaults(call=call)
 
 
@@ -33,7 +34,7 @@ def call(args: argparse.Namespace) -> int:
     from ismila.photos.album import Album
     from ismila.photos.skipping import Skipping
 
-    album = Album.open(args.root, args.subject, args.cache)
+    album = Album.open(args.root, args.subject, args.cache, progress)
     skipping = Skipping(args.root)
     print_index(album.update(progress, skipping))
     if words := skipping.words():

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ismila.photos.addresses import album_at
 from ismila.photos.names import at_home, is_text
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ _WHICH_RUN: dict[str, Any] = {
 }
 RUN = _shared("--run", parents=(SUBJECT,), **_WHICH_RUN)
 RUN_OF_EACH = _shared("--run", parents=(SUBJECTS,), **_WHICH_RUN)
-ALBUM = _shared("--root", type=at_home, help="the album, when it has moved since the run")
+ALBUM = _shared("--root", type=album_at, help="the album, when it has moved since the run")
 
 
 def _skipping() -> argparse.ArgumentParser:

@@ -14,7 +14,8 @@ from ismila.cli.options import RUN_OF_EACH, SKIPPING, photo_count, port_number
 from ismila.cli.overrides import written
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say, say_each
-from ismila.photos import WrongUsageError
+from ismila.photos import UserError, WrongUsageError
+from ismila.photos.addresses import address_of, album_at, is_address
 from ismila.photos.names import at_home
 
 if TYPE_CHECKING:
@@ -35,11 +36,26 @@ def add_parser(verbs: Verbs) -> None:
         parents=[RUN_OF_EACH, SKIPPING],
         help="find the subject in a whole library; resumable, changes no photo",
     )
-    add_library(parser)
+    parser.add_argument("root", nargs="?", type=library_at, metavar="DIR")
+    add_results(parser)
     parser.add_argument(
         "--undo",
         action="store_true",
         help="with --to: take away what was set there, and nothing else",
+    )
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="on a Ray cluster (HOST:PORT), or on one started for the call; DIR may be s3://BUCKET/FOLDER",
+    )
+    parser.add_argument(
+        "--shard",
+        type=shard_size,
+        default=1000,
+        metavar="N",
+        help="with --ray: photos a file of the table, about; what a killed scan loses (default: 1000)",
     )
     _add_review(parser)
     parser.set_defaults(call=call)
@@ -62,16 +78,33 @@ def _add_review(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root",
         dest="album_root",
-        type=at_home,
+        type=album_at,
         metavar="ALBUM",
         help="with --review: the album, when it has moved since the run",
     )
     parser.add_argument("--port", type=port_number, default=8765)
 
 
+def library_at(text: str) -> Path | str:
+    """A folder, or the address as it stands."""
+    return text if is_address(text) else at_home(text)
+
+
+def shard_size(text: str) -> int:
+    """How many photos; argparse turns the error into wrong usage, exit code 2."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 1 to 1000000 photos")
+    return int(text)
+
+
 def add_library(parser: argparse.ArgumentParser) -> None:
     """Which library, and where what is found goes."""
     parser.add_argument("root", type=at_home, metavar="DIR")
+    add_results(parser)
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """Where what is found in a library goes."""
     parser.add_argument("--csv", type=at_home, metavar="FILE", help="a line for each photo")
     parser.add_argument(
         "--link-to", type=at_home, metavar="ALBUM", help="a folder of links to the photos found"
@@ -89,13 +122,21 @@ def add_library(parser: argparse.ArgumentParser) -> None:
         "--state",
         type=at_home,
         metavar="FILE",
-        help="what has been judged (default: under data/cache)",
+        help="what has been judged (default: under data/cache); with --ray a folder of Parquet files",
     )
     add_server(parser)
 
 
 def call(args: argparse.Namespace) -> int:
     """Judge what is new in a library and write down what was found."""
+    root, ray = _where(args)
+    if ray is not None:
+        from ismila.cli.scan_ray import scan_on_ray
+
+        return scan_on_ray(args, str(root), ray)
+    if not isinstance(root, Path):
+        raise UserError(f"{root}: an address is scanned with --ray: ismila scan --ray {root}")
+    args.root = root
     if args.undo:
         return _undo(args)
     on_server = opened_server(args)
@@ -142,7 +183,19 @@ def _training_of(run: Recorded, album: Album) -> str:
     """The command that trains like a run on the album as it is now."""
     told = {"model": run.tags["model"], "data": run.tags["data"], "subject": album.subject}
     words = [f"{name}={value}" for name, value in told.items()]
-    return f"python -m ismila.train {written([*words, f'data.root={album.root}'])}"
+    return f"python -m ismila.train {written([*words, f'data.root={address_of(album.root) or album.root}'])}"
+
+
+def _where(args: argparse.Namespace) -> tuple[Path | str, str | None]:
+    """The library, and the cluster that was asked for: empty for one of our own, None for none.
+
+    `--ray DIR` reads as if DIR were the cluster's address.
+    """
+    if args.root is None and args.ray:
+        return library_at(args.ray), ""
+    if args.root is None:
+        raise WrongUsageError("DIR: missing; give the folder of a photo library")
+    return args.root, args.ray
 
 
 @contextmanager
@@ -203,7 +256,7 @@ def _scan_of(library: Library, runs: Mapping[str, str]) -> Scan | PetsScan:
     return Scan(library, load_classifier(run), run)
 
 
-def print_scanned(scanned: Scanned, root: Path) -> None:
+def print_scanned(scanned: Scanned, root: Path | str) -> None:
     """What a scan did, in a line."""
     print(f"{root}: {scanned.judged} photos judged now, {scanned.before} before")
     if scanned.broken:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
+from ismila.photos.addresses import as_given
 from ismila.photos.names import as_text, one_line
 
 NAMED_PROBLEMS = 20
@@ -17,7 +18,7 @@ NAMED_PROBLEMS = 20
 
 def say(line: str) -> None:
     """One line on stderr: what a program that reads stdout does not want."""
-    print(as_text(one_line(line)), file=sys.stderr)
+    print(as_text(one_line(as_given(line))), file=sys.stderr)
 
 
 def say_each(title: str, lines: Sequence[str]) -> None:

@@ -36,10 +36,11 @@ def choose_root(given: str | None, subject: str) -> Path:
 
     Only photos make data/photos an album: a leftover `.ismila` or a README does not.
     """
+    from ismila.photos.addresses import album_at
     from ismila.photos.labels import has_photos
 
     if given is not None:
-        return Path(given)
+        return album_at(given)
     if has_photos(PHOTOS):
         return PHOTOS
     from ismila.demo.drawn import demo_root, draw_album
@@ -94,7 +95,7 @@ def index_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.D
     device_of(settings.trainer)  # is there a GPU?
     root = choose_root(settings.data.root, settings.subject)
     cache = settings.data.cache
-    album = Album.open(root, settings.subject, Path(cache) if cache else None)
+    album = Album.open(root, settings.subject, Path(cache) if cache else None, progress)
     skipping = Skipping(root)
     index = album.update(progress, skipping)
     require_both_labels(index, root, settings.subject, not settings.data.strangers)

@@ -39,6 +39,7 @@ Key = tuple[str, int]
 Photo = tuple[str, Path]
 """What a photo is called (its sha256 wherever rows are kept) and its file."""
 T = TypeVar("T")
+Source = TypeVar("Source")
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
@@ -373,25 +374,26 @@ def content_of(sha256: str, path: Path) -> bytes:
 
 
 def decode_ahead(
-    photos: Iterable[Photo], read: Callable[[str, Path], T]
+    photos: Iterable[tuple[str, Source]], read: Callable[[str, Source], T]
 ) -> Iterator[tuple[str, T | PhotoError]]:
     """Read in threads (Pillow and onnxruntime release the GIL), in order, at most four batches ahead.
 
     Args:
-        read: what makes something small of a photo's name and file; a PhotoError takes its place.
+        photos: what each is called, and what it is read from: its file, for the most part.
+        read: what makes something small of them; a PhotoError takes its place.
     """
 
-    def decoded(name: str, path: Path) -> T | PhotoError:
+    def decoded(name: str, source: Source) -> T | PhotoError:
         try:
-            return read(name, path)
+            return read(name, source)
         except PhotoError as error:
             return error
 
     pool = ThreadPoolExecutor(max_workers=cores())
     try:
         pending: deque[tuple[str, Future[T | PhotoError]]] = deque()
-        for name, path in photos:
-            pending.append((name, pool.submit(decoded, name, path)))
+        for name, source in photos:
+            pending.append((name, pool.submit(decoded, name, source)))
             if len(pending) >= 4 * BATCH:
                 first_name, first = pending.popleft()
                 yield first_name, first.result()

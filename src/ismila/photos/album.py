@@ -18,11 +18,13 @@ import pandas as pd
 from filelock import FileLock
 
 from ismila.photos import UserError
+from ismila.photos.addresses import place_of
 from ismila.photos.cores import cores
 from ismila.photos.images import READER, ImageSpec, clear_aside, pixels_digest, write_aside
 from ismila.photos.index import Facts, Progress, make_index, read_facts, usable
 from ismila.photos.labels import change_lines, check_root, read_album
 from ismila.photos.names import require_text
+from ismila.photos.remote import Mirror, mirror_of, shared
 from ismila.photos.skipping import Skipping
 
 DERIVED = ".ismila"
@@ -53,7 +55,8 @@ class Album:
     """Photos below one folder, seen from one subject.
 
     Attributes:
-        root: the folder that holds the photos; nothing in it is changed but `labels.csv`.
+        root: the folder that holds the photos; nothing in it is changed but `labels.csv`. Of an album
+            at an address it is the local copy, see `remote`.
         subject: whose photos are asked for.
         derived: where everything lies that can be made again: `facts.parquet` (what each file
             holds, so that only new or changed photos are opened), `index.parquet`, `shares/`, and
@@ -65,13 +68,24 @@ class Album:
     derived: Path
 
     @classmethod
-    def open(cls, root: Path, subject: str, cache: Path | None = None) -> Album:
+    def open(
+        cls,
+        root: Path,
+        subject: str,
+        cache: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Album:
         """The album at `root`, with its derived files in `cache` or where the disk allows them.
 
+        What has changed at its address, if it has one, is fetched.
+
         Raises:
-            UserError: `cache`, or any place for derived files, cannot be made; a path is not UTF-8.
+            UserError: `cache`, or any place for derived files, cannot be made; a path is not UTF-8; the
+            address cannot be read.
         """
         require_text(root, "data.root")
+        if mirror := mirror_of(root):
+            mirror.pull(progress)
         require_text(cache or root, "data.cache")
         return cls(root, subject, _derived_folder(root, cache))
 
@@ -126,7 +140,12 @@ class Album:
         """The same for several photos, by their paths, in one go."""
         # not `self.derived`, which `data.cache` may name: all who write one labels.csv must meet
         lock = _derived_folder(self.root, None) / "labels.lock"
-        return change_lines(self.root, self.subject, changes, lock)
+
+        def changed() -> dict[str, dict[str, str]]:
+            return change_lines(self.root, self.subject, changes, lock)
+
+        mirror = mirror_of(self.root)
+        return mirror.edit(changed) if mirror else changed()
 
     def shares(self, index: pd.DataFrame) -> pd.Series | None:
         """`subject_share` by sha256; None unless it was computed for exactly these photos."""
@@ -168,7 +187,7 @@ class Album:
     def _facts(self, paths: Sequence[str], progress: Progress | None) -> dict[str, Facts]:
         """What each file holds, by path; only new or changed files are opened."""
         known = self._known_facts()
-        stamps = [_stamp(self.root, path) for path in paths]
+        stamps = self._stamps(paths)
         todo = [stamp for stamp in stamps if stamp not in known]
         files = [self.root / stamp.path for stamp in todo]
         with ThreadPoolExecutor(max_workers=cores() + 1) as pool:
@@ -179,6 +198,12 @@ class Album:
         facts = {stamp: known[stamp] for stamp in stamps}
         self._write("facts.parquet", _facts_table(facts), {"by": FACTS_BY})
         return {stamp.path: facts[stamp] for stamp in stamps}
+
+    def _stamps(self, paths: Sequence[str]) -> list[Stamp]:
+        """What tells that files are the same: of an album at an address the same on every machine."""
+        mirror = mirror_of(self.root)
+        there = _stamps_there(mirror) if mirror else {}
+        return [there.get(path) or _stamp(self.root, path) for path in paths]
 
     def _known_facts(self) -> dict[Stamp, Facts]:
         """Of whole photos; a damaged one is opened again: it may only have been hard to read."""
@@ -216,7 +241,7 @@ class Album:
 
     def _whose(self) -> dict[str, str]:
         """Whose index it is: one folder of derived files may serve several subjects and roots."""
-        return {"of": f"{FORMAT} {self.subject} {self.root.resolve()}"}
+        return {"of": f"{FORMAT} {self.subject} {place_of(self.root)}"}
 
     def _read(self, name: str, marks: Mapping[str, str]) -> pd.DataFrame | None:
         """A derived table that carries these marks; None when there is none."""
@@ -247,8 +272,10 @@ class Album:
 def locked(derived: Path, name: str) -> Iterator[None]:
     """Hold `<derived>/<name>.lock`, which the system takes from a holder that dies.
 
+    Of an album at an address: what others have derived is fetched first, what is new is sent afterwards.
+
     Raises:
-        UserError: the derived folder cannot be written.
+        UserError: the derived folder cannot be written, or the address neither read nor written.
     """
     lock = FileLock(derived / f"{name}.lock")
     try:
@@ -257,9 +284,19 @@ def locked(derived: Path, name: str) -> Iterator[None]:
     except OSError as error:
         raise _cannot_write(derived, error) from error
     try:
-        yield
+        with shared(derived):
+            yield
     finally:
         lock.release()
+
+
+def _stamps_there(mirror: Mirror) -> dict[str, Stamp]:
+    """By path; of files whose version there is known."""
+    stamps = {}
+    for path, known in mirror.known().items():
+        digest = hashlib.sha256(known.version.encode()).hexdigest()
+        stamps[path] = Stamp(path, known.size_bytes, 0, int(digest[:15], 16))
+    return stamps
 
 
 def _cannot_write(derived: Path, error: OSError) -> UserError:

@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ismila.photos import UserError, WrongUsageError
+from ismila.photos.addresses import address_of, album_at
 from ismila.photos.album import Album
 from ismila.photos.names import first_line
 from ismila.runs.database import sqlite_file
@@ -334,8 +335,8 @@ def album_of(run: Recorded, root: Path | None = None) -> Album:
     Raises:
         UserError: it is not there.
     """
-    root = root or Path(run.params.get("album.root", "data/photos"))
-    if not root.is_dir():
+    root = root or album_at(run.params.get("album.root", "data/photos"))
+    if not address_of(root) and not root.is_dir():
         raise UserError(f"the run's album {root} is not here; say where it is with --root DIR")
     cache = Path(run.params.get("data.cache", "None"))
     there = cache.name != "None" and cache.is_dir()

@@ -22,6 +22,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME
 
 from ismila.photos import UserError
+from ismila.photos.addresses import place_of
 from ismila.photos.names import first_line
 from ismila.photos.workplace import Workplace
 from ismila.runs.outbox import ARTIFACTS, Parcel, keep, pack, send, waits
@@ -80,7 +81,7 @@ def describe(settings: RunSettings, root: Path, digest: str, parent: str) -> Run
     return RunDescription(
         subject=settings.subject,
         name=f"{model} {data} {settings.seed}",
-        params={**_without(flat(settings), "sweep."), "album.root": str(root.resolve())},
+        params={**_without(flat(settings), "sweep."), "album.root": place_of(root)},
         tags={
             "model": model,
             "data": data,

@@ -16,6 +16,7 @@ from ismila.photos.boxes import read_box
 from ismila.photos.images import Box, PhotoError, is_stored_upright
 from ismila.photos.names import as_text
 from ismila.use.ask.library import Judged, Scan
+from ismila.use.ask.pets import Asked
 from ismila.use.ask.sidecars import (
     FULL,
     SidecarError,
@@ -28,6 +29,18 @@ from ismila.use.ask.sidecars import (
 COLUMNS = ("path", "probability", "verdict", "threshold", "run", "error")
 """Of the table."""
 UNSURE = "unsure"
+
+
+class Findings(Protocol):
+    """What a scan has found, on this machine or on a cluster."""
+
+    @property
+    def classifier(self) -> Asked: ...
+
+    @property
+    def run(self) -> str: ...
+
+    def results(self) -> Iterator[Judged]: ...
 
 
 class _Writer(Protocol):
@@ -44,7 +57,7 @@ class Written:
     failed: list[str] = field(default_factory=list)
 
 
-def write_csv(file: Path, scan: Scan) -> int:
+def write_csv(file: Path, scan: Findings) -> int:
     """Write a line for each photo, aside and then renamed; returns how many show the subject.
 
     Raises:

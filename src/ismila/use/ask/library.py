@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
@@ -306,6 +306,24 @@ def version_of(path: Path) -> Version | None:
     return Version(stat.st_size, stat.st_mtime_ns)
 
 
+def said_of(classifier: Asked, photos: Sequence[Views]) -> list[tuple[float, str]]:
+    """The probability of each photo, and the box of its likeliest animal as text, empty where there is none."""
+    return [
+        (one.probability, box_text(one.animals[0][0].box) if one.animals else "")
+        for one in classifier.judge(photos)
+    ]
+
+
+def judged_by(
+    classifier: Asked, path: str, probability: float | None, error: str = "", box: str = ""
+) -> Judged:
+    """What a classifier, asked alone, says of a photo: its verdict, unless the photo could not be read."""
+    if probability is None:
+        return Judged(path, None, "", error, box)
+    verdict = pet_verdict(probability, classifier.threshold, classifier.subject, is_named=True)
+    return Judged(path, probability, verdict, error, box)
+
+
 class Judging(Protocol[Seen]):
     """What judges a library: a run, or the runs of several pets together."""
 
@@ -396,15 +414,18 @@ class Scan:
 
     def results(self) -> Iterator[Judged]:
         """What is known of each photo that is there, by path."""
-        threshold = self.classifier.threshold
-        subject = self.classifier.subject
         for row in self.library.unchanged(self.run):
-            verdict = ""
-            if row.probability is not None:
-                is_named = row.path not in self.others
-                verdict = pet_verdict(row.probability, threshold, subject, is_named)
-            error = row.error or ""
-            yield Judged(row.path, row.probability, verdict, error, row.box, row.sha256)
+            judged = judged_by(self.classifier, row.path, row.probability, row.error or "", row.box)
+            judged = replace(judged, sha256=row.sha256)
+            is_others = row.probability is not None and row.path in self.others
+            yield self._not_named(judged) if is_others else judged
+
+    def _not_named(self, judged: Judged) -> Judged:
+        """A photo whose animal got another pet's name."""
+        probability = judged.probability or 0.0
+        asked = self.classifier
+        verdict = pet_verdict(probability, asked.threshold, asked.subject, is_named=False)
+        return replace(judged, verdict=verdict)
 
     def read(self, path: Path) -> Views:
         """What the classifier is asked about. Raises PhotoError."""
@@ -418,12 +439,11 @@ class Scan:
         """Answer for a batch, keep that, and empty the batch; returns how many it were."""
         if not batch:
             return 0
-        judgements = self.classifier.judge(list(batch.values()))
         rows = []
-        for path, judgement in zip(batch, judgements, strict=True):
+        said = said_of(self.classifier, list(batch.values()))
+        for path, (probability, box) in zip(batch, said, strict=True):
             asked = pending.pop(path)
-            box = box_text(judgement.animals[0][0].box) if judgement.animals else ""
-            rows.append(Row(path, asked.version, judgement.probability, None, asked.sha256, box))
+            rows.append(Row(path, asked.version, probability, None, asked.sha256, box))
         self.library.keep(self.run, rows)
         batch.clear()
         return len(rows)

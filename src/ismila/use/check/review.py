@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Protocol
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pandas as pd
 from ismila.evidence.suspects import suspects_of
 from ismila.learning.features import Progress
 from ismila.photos import UserError
+from ismila.photos.addresses import place_of
 from ismila.photos.album import Album
 from ismila.photos.boxes import box_text
 from ismila.use.check.thumbnails import NotListedError, Thumbnails
@@ -122,7 +124,9 @@ class Review:
             )
             for row in self.suspects.to_dict("records")
         ]
-        return Listing(self.album.subject, self.album.root.name, self.kinds, photos)
+        return Listing(
+            self.album.subject, PurePosixPath(place_of(self.album.root)).name, self.kinds, photos
+        )
 
     def thumbnail(self, path: str, size_px: int) -> bytes:
         """A JPEG of a suspect, upright.

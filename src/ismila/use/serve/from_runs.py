@@ -40,6 +40,7 @@ class RunModel:
         with _importing:
             self.classifier = load_classifier(run_id)
         self._explainer: Explainer | None = None
+        self._photos = Path()
 
     def album(self) -> Album:
         """The run's album. Raises UserError when it is not there."""
@@ -53,6 +54,7 @@ class RunModel:
             try:
                 album = self.album()
                 self._explainer = open_explainer(self.run, self.classifier, album, encode=False)
+                self._photos = album.root
             except (UserError, OSError):  # the album has gone
                 self._explainer = Explainer.without_photos(self.classifier)
 
@@ -63,9 +65,8 @@ class RunModel:
         words = explanation.words(self.classifier.subject)
         if not explanation.nearest:
             return Explained(explanation.heat, words)
-        root = self.album().root
         nearest = [
-            Resembling(root / near.path, near.path, near.kind, near.similarity)
+            Resembling(self._photos / near.path, near.path, near.kind, near.similarity)
             for near in explanation.nearest
         ]
         return Explained(explanation.heat, words, nearest)

@@ -1,0 +1,105 @@
+"""`ismila scan --ray`: the same of libraries of millions, on the workers of a Ray cluster."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ismila.cli.chosen_run import chosen_runs
+from ismila.cli.progress import progress
+from ismila.cli.scan import print_scanned
+from ismila.cli.terminal import say
+from ismila.photos import UserError
+from ismila.photos.addresses import is_address
+from ismila.photos.names import at_home
+
+if TYPE_CHECKING:
+    from ismila.photos.skipping import Skipping
+    from ismila.use.ask.listing import Found
+    from ismila.use.ask.ray_scan import RayScan
+
+
+def scan_on_ray(args: argparse.Namespace, root: str, address: str) -> int:
+    """Judge a library on a Ray cluster, and write its table.
+
+    Args:
+        root: a folder that all workers see under this path, or an address that fsspec knows.
+        address: of the cluster; empty: one on this machine, started for the call.
+
+    Raises:
+        UserError: an option that asks for more than a table, no such library or run, no cluster.
+    """
+    from ismila.runs.find import load_classifier
+    from ismila.use.ask.ray_scan import LOCAL, RayScan
+    from ismila.use.ask.shards import Shards
+
+    [run] = _one_run(args)
+    place = root if is_address(root) else _folder(root)
+    folder = (args.state or _state_of(place)) / run
+    classifier = load_classifier(run)
+    with Shards.opened(folder) as shards, _photos(place, args) as (photos, skipping):
+        scan = RayScan(place, shards, classifier, run, args.shard)
+        try:
+            scanned = scan.judge(photos, address or LOCAL, progress)
+        except KeyboardInterrupt:
+            say("stopped; finished shards are kept: the same command goes on from here")
+            return 130
+        print_scanned(scanned, root)
+        if words := skipping.words():
+            say(f"passed over: {words}")
+        _write_table(scan, args)
+    return 1 if scanned.broken else 0
+
+
+def _one_run(args: argparse.Namespace) -> list[str]:
+    runs = list(chosen_runs(args).values())
+    if len(runs) > 1:
+        raise UserError("--ray: one subject at a time; give the command once for each")
+    if args.link_to or args.xmp or args.to or args.undo or args.review:
+        raise UserError(
+            "--ray: writes a table, no links, side files or marks; leave all of these and --review out"
+        )
+    return runs
+
+
+def _folder(root: str) -> str:
+    folder = at_home(root)
+    if not os.path.isdir(folder):  # noqa: PTH112 - which no name is too long for
+        raise UserError(f"{root}: no such folder; give the folder of a photo library")
+    return str(folder.resolve())
+
+
+def _state_of(place: str) -> Path:
+    """Beside the state of the plain scan, which is a file."""
+    return Path("data/cache") / hashlib.sha256(os.fsencode(place)).hexdigest()[:16] / "scan-ray"
+
+
+@contextmanager
+def _photos(place: str, args: argparse.Namespace) -> Iterator[tuple[Iterator[Found], Skipping]]:
+    from ismila.photos.skipping import Skipping
+    from ismila.use.ask.listing import Rules, photos_at, photos_in
+
+    if is_address(place):
+        with photos_at(place, Rules(tuple(args.exclude), args.include_hidden)) as found:
+            yield found
+        return
+    skipping = Skipping(Path(place), args.exclude, args.include_hidden)
+    yield photos_in(Path(place), skipping), skipping
+
+
+def _write_table(scan: RayScan, args: argparse.Namespace) -> None:
+    kept = scan.shards.kept.values()
+    subject = scan.classifier.subject
+    print(
+        f"{scan.shards.folder}: {sum(one.of_subject for one in kept)} photos of {subject} among "
+        f"{sum(one.photos for one in kept)} in {len(kept)} files"
+    )
+    if args.csv:
+        from ismila.use.ask.findings import write_csv
+
+        print(f"{args.csv}: {write_csv(args.csv, scan)} photos of {subject}")
