@@ -36,10 +36,17 @@ DEAR = ("trained", "swept", "both_trained", "ray_cluster")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests that share a dear fixture go to one process (`--dist loadgroup`), the others by file."""
+    """Tests that share a dear fixture go to one process (`--dist loadgroup`), the others by file.
+
+    Groups with slow tests begin, so that no process is left alone with one at the end.
+    """
+    groups = {}
     for item in items:
         dear = next((name for name in DEAR if name in item.fixturenames), "")
-        item.add_marker(pytest.mark.xdist_group(dear or str(item.path)))
+        groups[item] = dear or str(item.path)
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    slow = {groups[item] for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: groups[item] not in slow)
 
 
 if threading.current_thread() is threading.main_thread():
@@ -185,14 +192,14 @@ def _ismila(words: list[str]) -> int:
 
 @pytest.fixture(scope="session")
 def swept(tmp_path_factory):
-    """A folder with an album (some names odd) and a sweep of four runs: two seeds and strengths C."""
+    """A folder with an album (some names odd) and a sweep of four runs: two variants and seeds."""
     folder = tmp_path_factory.mktemp("swept")
     album = draw_album(folder / "album")
     for i in range(12):
         draw_photo(album / f"mila/more{i}.jpg", 400 + i, True)
         odd = f"not_mila/<img src=x onerror=alert(1)>{i}.jpg"
         draw_photo(album / odd, 600 + i, i % 2 == 0)
-    overrides = [*SMALL, "data=pets", "seed=0,1", "model.C=0.01,1", "data.root=album"]
+    overrides = [*SMALL, "data=base,pets", "seed=0,1", "data.root=album"]
     said = call(folder, "ismila.train", "-m", *overrides)
     assert said.returncode == 0, said.stderr
     return folder
@@ -281,6 +288,7 @@ def s3():
 def ray_cluster(s3):
     """The address of a Ray cluster of two workers on this machine, which know the S3 server."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_worker_niceness": "0"}  # else its workers wait for all other tests
     import ray
     from ray.cluster_utils import Cluster
 

@@ -29,6 +29,8 @@ TESTED_ELSEWHERE = {
     "use/check/thumbnails.py": "use/check/test_review.py",
     # What it shows is made and looked at there.
     "use/ask/agreement_page.py": "use/ask/test_agreement.py",
+    # test_api.py is that of use/serve/: names of test files must differ.
+    "photos/servers/api.py": "photos/servers/test_servers_api.py",
     # Each parses, makes one call and prints: asked as a person does, one after another.
     "cli/__main__.py": "cli/test_cli_main.py",
     "cli/add.py": "cli/test_cli_verbs.py",

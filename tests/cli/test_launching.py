@@ -30,8 +30,8 @@ from ismila.settings import register
 pytestmark = pytest.mark.slow
 
 
-OPEN = {"RAY_AUTH_MODE": "disabled"}
-"""No token, which Ray would keep in the home of whoever runs the tests."""
+OPEN = {"RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0"}
+"""No token, which Ray would keep in the home of whoever runs the tests; its workers do not wait for other tests."""
 
 
 class Cluster:

@@ -50,7 +50,7 @@ def test_the_best_run_is_the_registered_champion_and_says_its_verdict(swept, pag
         == "custom_model_development"
     )
     [parent] = client.search_runs(["1"], "attributes.run_name LIKE 'sweep%'")
-    assert parent.info.run_name == "sweep: mobilenet pets, 2 seeds"
+    assert parent.info.run_name == "sweep: mobilenet base,pets, 2 seeds"
     assert "against base: " in parent.data.tags["mlflow.note.content"]
 
 
