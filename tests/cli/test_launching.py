@@ -209,12 +209,15 @@ def test_a_launcher_that_is_not_installed_is_said():
         require_launcher(config)
 
 
-def test_no_cluster_at_an_address_is_said(enough, tmp_path):
+def test_no_cluster_at_an_address_is_said(enough, tmp_path, recwarn):
     address = f"127.0.0.1:{free_port()}"
     ray = ["hydra/launcher=ray", f"hydra.launcher.ray.init.address={address}"]
     said = sweep(tmp_path, "seed=0,1", f"data.root={enough}", *ray)
     assert said.returncode == 1
     assert f"address={address}: no cluster" in said.stderr.splitlines()[-1]
+    assert not [
+        one for one in recwarn if "ConfigStore" in str(one.message)
+    ]  # Hydra, to programmers
 
 
 def test_a_job_is_told_where_it_belongs():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -73,6 +74,8 @@ def call_hydra(entry: Callable[[], object], conf: Path) -> int:
     if problem := misread(sys.argv[1:]):
         say(f"error: {problem}")
         return 1
+    # that our configs of launchers are checked by the launchers' own schemas of the same name: as is meant
+    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing half a traceback
     try:
         entry()
