@@ -60,7 +60,7 @@ def train(folder: Path, *words: str) -> tuple[float, str]:
     seconds = time.perf_counter() - started
     errors = said.stderr.splitlines()
     is_fine = said.returncode == 0 and "Traceback" not in said.stderr
-    return seconds, "" if is_fine else f"exit {said.returncode}: {(errors or [''])[-1]}"
+    return seconds, "" if is_fine else f"exit {said.returncode}: {' | '.join(errors[-5:])}"
 
 
 def strengths(n: int) -> str:
