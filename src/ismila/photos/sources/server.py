@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from ismila.photos import UserError
 from ismila.photos.http import FetchError, printable
@@ -25,6 +25,7 @@ from ismila.photos.sources.photoprism_files import PhotoPrismFiles
 EXAMPLE = "http://nas:2342"
 PORT = re.compile(r":[0-9]+(/|$)")
 Photo = TypeVar("Photo", immich.Named, photoprism.Named)
+Server = TypeVar("Server", bound=Immich | PhotoPrism)
 LONGEST_NAME = 100
 """Characters of a file's name that are kept: in an album it may get a number, too."""
 
@@ -55,20 +56,30 @@ def _address(given: str, wanted: Wanted) -> str:
     return given
 
 
-class FromImmich:
-    """The photos of an Immich server by their names."""
+class _OfServer(Generic[Server]):
+    """What is the same of both servers.
 
-    kind = "immich"
+    Attributes:
+        kind, where, notes: see `Source`.
+    """
 
-    def __init__(self, server: Immich) -> None:
+    kind: str
+
+    def __init__(self, server: Server) -> None:
         server.check()
         self.where = server.url
         self.notes = _warnings(self.kind, server.url)
-        self._server = server
+        self._server: Server = server
 
     def names(self) -> list[str]:
-        """People, tags and albums."""
+        """People, tags or labels, and albums."""
         return self._server.names()
+
+
+class FromImmich(_OfServer[Immich]):
+    """The photos of an Immich server by their names."""
+
+    kind = "immich"
 
     def photos(self, name: str) -> Iterator[SourcePhoto]:
         """See `Source`."""
@@ -84,20 +95,10 @@ class FromImmich:
             )
 
 
-class FromPhotoPrism:
+class FromPhotoPrism(_OfServer[PhotoPrism]):
     """The photos of a PhotoPrism server by their names."""
 
     kind = "photoprism"
-
-    def __init__(self, server: PhotoPrism) -> None:
-        server.check()
-        self.where = server.url
-        self.notes = _warnings(self.kind, server.url)
-        self._server = server
-
-    def names(self) -> list[str]:
-        """People, labels and albums."""
-        return self._server.names()
 
     def photos(self, name: str) -> Iterator[SourcePhoto]:
         """See `Source`."""

@@ -264,7 +264,7 @@ def judge_film(path: Path, pets: Pets, asking: Asking) -> AnswerOfFilm:
 def seen_in(
     times: Sequence[float], answers: Sequence[PetAnswer], subject: str, agreement: Agreement
 ) -> Seen:
-    """What the answers to a film's frames, or to a burst's photos, say together.
+    """What the answers to a film's frames say together.
 
     Of fewer than k frames all have to agree.
 
@@ -276,41 +276,44 @@ def seen_in(
     probabilities = [probability_of(answer) for answer in answers]
     agreed = [agreeing.add(probability) for probability in probabilities]
     threshold = answers[0].threshold
-    probability = max(agreed)
     shows: set[int] = set()
     for at, reached in enumerate(agreed):
         if reached >= threshold:
             window = range(max(0, at - agreeing.agreement.n + 1), at + 1)
             shows.update(one for one in window if probabilities[one] >= threshold)
-    return Seen(
-        probability=probability,
-        is_subject=probability >= threshold,
-        threshold=threshold,
-        run=answers[0].run,
-        verdict=verdict_of(probability, threshold, subject),
-        times=tuple(_stretches(times, sorted(shows), agreement.n)),
-    )
+    stretches = tuple(_stretches(times, sorted(shows), agreement.n))
+    return _seen(max(agreed), answers, subject, stretches)
 
 
 def seen_in_burst(answers: Sequence[PetAnswer], subject: str) -> Seen:
     """What the answers to photos of one moment say together: the mean of their logits.
 
-    Photos of a burst err together, and some are blurred or show her back: of the rules that were
-    tried this one finds most (docs/films.md).
+    Of the rules that take fewer others for her than one photo does, this one finds most (docs/films.md).
 
     Args:
         answers: one for each photo, in order; at least one.
     """
     probabilities = np.array([probability_of(answer) for answer in answers])
-    threshold = answers[0].threshold
     probability = float(sigmoid(np.array([logits_of(probabilities).mean()]))[0])
+    shows = np.flatnonzero(probabilities >= answers[0].threshold).tolist()
+    return _seen(probability, answers, subject, tuple((at, at) for at in shows))
+
+
+def _seen(
+    probability: float,
+    answers: Sequence[PetAnswer],
+    subject: str,
+    times: tuple[tuple[float, float], ...],
+) -> Seen:
+    """What is said of a probability, by the threshold and the run that gave the answers."""
+    threshold = answers[0].threshold
     return Seen(
         probability=probability,
         is_subject=probability >= threshold,
         threshold=threshold,
         run=answers[0].run,
         verdict=verdict_of(probability, threshold, subject),
-        times=tuple((at, at) for at in np.flatnonzero(probabilities >= threshold).tolist()),
+        times=times,
     )
 
 
