@@ -45,16 +45,40 @@ class Folder:
         if not self._path.is_dir():
             yield _photo(self._path)
             return
-        skipping = Skipping(self._path, self._exclude, self._hidden)
-        unread: list[OSError] = []
-        for path in sorted(walk(self._path, True, unread.append, skipping)):
+        below = Below(self._path, self._exclude, self._hidden)
+        for path in below.files():
             yield _photo(self._path / path)
-        yield from map(unread_folder, unread)
-        if words := skipping.words():
-            self.notes.append(f"passed over: {self._path}: {words}")
+        yield from below.unread()
+        self.notes += below.notes()
 
 
-def unread_folder(error: OSError) -> SourcePhoto:
+class Below:
+    """The files below a folder, and what was not looked at.
+
+    Args:
+        exclude, hidden: see `Skipping`.
+    """
+
+    def __init__(self, root: Path, exclude: Sequence[str], hidden: bool) -> None:
+        self._root = root
+        self._skipping = Skipping(root, exclude, hidden)
+        self._unread: list[OSError] = []
+
+    def files(self) -> list[str]:
+        """Paths below the folder, in order."""
+        return sorted(walk(self._root, True, self._unread.append, self._skipping))
+
+    def unread(self) -> Iterator[SourcePhoto]:
+        """What stands for the photos of folders that could not be read."""
+        return map(_unread_folder, self._unread)
+
+    def notes(self) -> list[str]:
+        """What was passed over, in a line where there is any."""
+        words = self._skipping.words()
+        return [f"passed over: {self._root}: {words}"] if words else []
+
+
+def _unread_folder(error: OSError) -> SourcePhoto:
     """What stands for the photos of a folder that cannot be read."""
     path = Path(error.filename)
     problem = f"this folder cannot be read: {error.strerror}"

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ismila.photos.images import Box, PhotoError, is_stored_upright, read_embedded
-from ismila.photos.labels import SUFFIXES, walk
-from ismila.photos.skipping import Skipping
+from ismila.photos.labels import SUFFIXES
 from ismila.photos.sources import SourcePhoto, same_name
-from ismila.photos.sources.folder import unread_folder
+from ismila.photos.sources.folder import Below
 from ismila.photos.sources.opening import Wanted, existing_folder
 from ismila.photos.xmp import NotXmpError, Tag, box_around, read_tags
 
@@ -55,8 +54,7 @@ class Tagged:
         self.where = str(self._root.absolute())
         self.notes: list[str] = []
         self._progress = wanted.progress
-        self._skipping = Skipping(self._root, wanted.exclude, wanted.hidden)
-        self._unread: list[OSError] = []
+        self._below = Below(self._root, wanted.exclude, wanted.hidden)
         self._found: list[_Found] | None = None
         self._bad: list[str] = []
 
@@ -70,7 +68,7 @@ class Tagged:
             meant = [tag for tag in tags if is_called(tag, name)]
             if meant:
                 yield self._photo(path, meant)
-        yield from map(unread_folder, self._unread)
+        yield from self._below.unread()
 
     def _photo(self, path: Path, meant: list[Tag]) -> SourcePhoto:
         box = next((tag.box for tag in meant if tag.box), None)
@@ -86,15 +84,14 @@ class Tagged:
         """Every photo that has a tag, and every one that is named by a side file and not there."""
         if self._found is None:
             self._found = [found for found in self._read() if found.tags]
-            if words := self._skipping.words():
-                self.notes.append(f"passed over: {self._root}: {words}")
+            self.notes += self._below.notes()
             if self._bad:
                 more = f", and {len(self._bad) - 1} more" if len(self._bad) > 1 else ""
                 self.notes.append(f"side files that cannot be read: {self._bad[0]}{more}")
         return self._found
 
     def _read(self) -> Iterator[_Found]:
-        files = set(walk(self._root, True, self._unread.append, self._skipping))
+        files = set(self._below.files())
         for file in self._progress(sorted(files), len(files), "Reading tags"):
             name = Path(file)
             if name.suffix.lower() in SUFFIXES:

@@ -15,10 +15,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ismila.photos.labels import SUFFIXES, walk
-from ismila.photos.skipping import Skipping
+from ismila.photos.labels import SUFFIXES
 from ismila.photos.sources import SourcePhoto, same_name
-from ismila.photos.sources.folder import unread_folder
+from ismila.photos.sources.folder import Below
 from ismila.photos.sources.opening import Wanted, existing_folder
 
 MAX_JSON_BYTES = 2**22
@@ -123,8 +122,7 @@ class Takeout:
         self.where = str(self._root.absolute())
         self.notes: list[str] = []
         self._progress = wanted.progress
-        self._skipping = Skipping(self._root, wanted.exclude, wanted.hidden)
-        self._unread: list[OSError] = []
+        self._below = Below(self._root, wanted.exclude, wanted.hidden)
         self._folders: Mapping[str, _Folder] | None = None
 
     def names(self) -> list[str]:
@@ -147,7 +145,7 @@ class Takeout:
                 if why:
                     yield one
         yield from self._alone(name, known)
-        yield from map(unread_folder, self._unread)
+        yield from self._below.unread()
 
     def _alone(self, name: str, known: Mapping[_Said, SourcePhoto]) -> Iterator[SourcePhoto]:
         """Photos of JSONs that have none beside them: an album's may lie in the year's folder only."""
@@ -170,14 +168,13 @@ class Takeout:
     def _all(self) -> Mapping[str, _Folder]:
         if self._folders is None:
             self._folders = self._read()
-            if words := self._skipping.words():
-                self.notes.append(f"passed over: {self._root}: {words}")
+            self.notes += self._below.notes()
         return self._folders
 
     def _read(self) -> Mapping[str, _Folder]:
         folders: defaultdict[str, _Folder] = defaultdict(_Folder)
         bad: list[str] = []
-        files = sorted(walk(self._root, True, self._unread.append, self._skipping))
+        files = self._below.files()
         for file in self._progress(files, len(files), "Reading what Google says"):
             path = Path(file)
             folder = folders[path.parent.as_posix()]
