@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MADE_FROM := pyproject.toml requirements.lock
 
-.PHONY: env train test test-image lint measure docs release ui lock
+.PHONY: env train test test-slow test-image lint measure docs release ui lock
 
 # The environment is made once and again only when what it is made from has changed: a copy of that lies in it.
 env:
@@ -22,10 +22,16 @@ lint: env
 	$(BIN)/lint-imports
 	$(BIN)/python tools/serving_requirements.py --check
 
-# Coverage of src by the tests' own processes; fails under the floor in pyproject.toml. Three processes for two cores, since
-# tests wait for servers and browsers; a thread each, since threads that wait for each other took a third of the time.
+# Three processes for two cores, since tests wait for servers and browsers; a thread each, since threads that wait for each
+# other took a third of the time.
+TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadgroup --durations=12
+
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadgroup --durations=12 --cov
+	$(TESTS) -m "not slow" $(COVERAGE)
+
+# What takes more than some seconds each: processes that are killed, sweeps, clusters, browsers. CI runs it after `make test`.
+test-slow: env
+	$(TESTS) -m slow $(COVERAGE)
 
 # What the Dockerfile says, without Docker: a clean environment, the server in it, its health check, one photo.
 test-image: env
@@ -42,7 +48,7 @@ docs: env
 # From a clean, tested tree: dist/ and an annotated tag. Nothing is uploaded.
 release: env
 	$(BIN)/python tools/release.py --may-i
-	$(MAKE) test
+	$(MAKE) test test-slow
 	$(BIN)/python tools/release.py
 
 ui: env

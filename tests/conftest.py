@@ -22,16 +22,21 @@ from PIL import Image
 import ismila.train
 from ismila.cli.border import call_hydra
 from ismila.cli.main import main
-from ismila.learning.features import OnnxBackbone
+from ismila.learning.closeups import subject_shares
+from ismila.learning.features import Features, OnnxBackbone
+from ismila.learning.views import Viewer
+from ismila.photos.album import Album
+from ismila.photos.images import ImageSpec
 from ismila.settings import register, settings_of
+from ismila.use.check.review import Review
 
 CONF = Path(ismila.__file__).with_name("conf")
 
 
 SMALL = ("model=mobilenet", "model.size_px=128")
 """Real features in a tenth of the time that the default takes."""
-DEAR = ("trained", "swept", "both_trained", "ray_cluster")
-"""Fixtures that train in a process of their own."""
+DEAR = ("trained", "swept", "both_trained", "ray_cluster", "wrong_and_looked_at")
+"""Fixtures that take seconds."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -118,7 +123,7 @@ def draw_sides(root, n_subject, n_things, n_pets=0):
 @pytest.fixture(scope="session")
 def enough(tmp_path_factory):
     """An album with enough photos for a test fold, read once; do not change it."""
-    return draw_sides(tmp_path_factory.mktemp("enough") / "album", 36, 60, 24)
+    return look_at(draw_sides(tmp_path_factory.mktemp("enough") / "album", 36, 60, 24))
 
 
 @pytest.fixture
@@ -127,10 +132,50 @@ def own(enough, tmp_path):
     return shutil.copytree(enough, tmp_path / "album")
 
 
+@pytest.fixture(scope="session")
+def looked_at(tmp_path_factory):
+    """An album that was read once; do not change it."""
+    return look_at(draw_album(tmp_path_factory.mktemp("album") / "album"))
+
+
+def look_at(root: Path) -> Path:
+    """Keep beside an album what every run reads of it: no test has to look at the same photos again."""
+    album = Album.open(root, "mila")
+    index = album.update()
+    subject_shares(album, index)
+    spec = ImageSpec(128)
+    Features(album.derived, Viewer(spec), OnnxBackbone(spec)).fill(album.photos(index))
+    return root
+
+
+@pytest.fixture(scope="session")
+def wrong_and_looked_at(looked_at, tmp_path_factory):
+    """An album with two labels that are wrong, and what is suspected in it; do not change it."""
+    from wrong_album import make_wrong
+
+    root = tmp_path_factory.mktemp("wrong") / "album"
+    make_wrong(shutil.copytree(looked_at, root))
+    return Review.of(Album.open(root, "mila"))
+
+
+@pytest.fixture(scope="module")
+def suspected(wrong_and_looked_at, tmp_path_factory):
+    """A copy of it for the tests of a file, which put back what they change."""
+    root = tmp_path_factory.mktemp("suspected") / "album"
+    shutil.copytree(wrong_and_looked_at.album.root, root)
+    return Review.of(Album.open(root, "mila"))
+
+
 @pytest.fixture
 def album(tmp_path):
-    """An album of its own for a test."""
+    """An album of its own for a test, which nobody has read."""
     return draw_album(tmp_path / "album")
+
+
+@pytest.fixture
+def read(looked_at, tmp_path):
+    """An album of its own for a test, which was read once."""
+    return shutil.copytree(looked_at, tmp_path / "album")
 
 
 class Said(NamedTuple):

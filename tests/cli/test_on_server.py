@@ -28,6 +28,7 @@ def scan(trained, library, *args):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_a_scan_found_is_shown_then_set_and_taken_away_again(trained, library):
     with ImmichServer(photos_of(library)) as server:
         to = ("--to", "immich", "--server", f"{server.address}/api/")

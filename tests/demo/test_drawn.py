@@ -44,6 +44,7 @@ def planned(share: float) -> int:
     return sum(max(1, round(count * share)) for count in COUNTS.values())
 
 
+@pytest.mark.slow
 def test_an_album_drawn_twice_is_the_same_byte_for_byte(album: Path, tmp_path: Path) -> None:
     draw_album(tmp_path / "again", share=SHARE)
     assert digests(tmp_path / "again") == digests(album)
@@ -178,6 +179,7 @@ def test_what_a_killed_drawing_left_is_drawn_anew(tmp_path: Path) -> None:
     assert not (tmp_path / "album" / LOCK).exists()
 
 
+@pytest.mark.slow
 def test_two_that_draw_at_once_draw_it_once(tmp_path: Path) -> None:
     processes = [
         subprocess.Popen([sys.executable, "-c", SMALL], cwd=tmp_path, stderr=subprocess.PIPE)

@@ -11,17 +11,17 @@ from ismila.photos.album import Album
 
 
 @pytest.fixture
-def spoilt(album):
+def spoilt(read):
     """The album with a wrong label, a near-duplicate under another label, a blurred and a small
     photo."""
-    draw_photo(album / "not_mila/wrong.jpg", 700, True)
-    photo = Image.open(draw_photo(album / "not_mila/first.jpg", 801, False))
-    photo.resize((150, 112)).save(album / "pets/cat/second.jpg", quality=70)
-    Image.open(album / "not_mila/t7.jpg").filter(ImageFilter.GaussianBlur(9)).save(
-        album / "not_mila/blurred.jpg"
+    draw_photo(read / "not_mila/wrong.jpg", 700, True)
+    photo = Image.open(draw_photo(read / "not_mila/first.jpg", 801, False))
+    photo.resize((150, 112)).save(read / "pets/cat/second.jpg", quality=70)
+    Image.open(read / "not_mila/t7.jpg").filter(ImageFilter.GaussianBlur(9)).save(
+        read / "not_mila/blurred.jpg"
     )
-    (album / "mila/text.jpg").write_text("no picture")
-    return album
+    (read / "mila/text.jpg").write_text("no picture")
+    return read
 
 
 def suspects_in(root):

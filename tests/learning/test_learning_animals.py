@@ -245,6 +245,7 @@ def test_dogs_and_cats_are_found():
     assert found(["pets/dog", "pets/cat"], 40) >= 0.95
 
 
+@pytest.mark.slow
 def test_things_are_seldom_animals():
     # 37 % of all 300: of a hundred, 0.47 is two standard errors away
     assert found(["not_mila"], 100) <= 0.47

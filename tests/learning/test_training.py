@@ -168,6 +168,7 @@ def test_a_photo_that_cannot_be_read_after_all_takes_no_part(own, monkeypatch):
     assert "mila/gone.jpg" not in set(table["path"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["cnn", "pair"])
 def test_the_same_seed_gives_the_same_and_a_deleted_cache_changes_nothing(own, model):
     overrides = [f"model={model}", "model.size_px=64", "model.epochs=2", "data=pets_closeups"]

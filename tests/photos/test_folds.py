@@ -2,6 +2,7 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pytest
 from conftest import draw_photo
 from PIL import Image
 
@@ -71,6 +72,7 @@ def folds_of(rows):
     return {(sha, seed): fold for seed in SEEDS for sha, fold in assign_folds(rows, seed).items()}
 
 
+@pytest.mark.slow
 def test_whatever_happens_to_a_photo_moves_no_photo_of_another_group():
     moved_groups = 0
     for seed in range(2):

@@ -62,6 +62,7 @@ def shards_in(folder):
     return {file.name: file.stat().st_mtime_ns for file in folder.glob("*/*.parquet")}
 
 
+@pytest.mark.slow
 def test_a_scan_on_a_cluster_gives_the_plain_scans_table(asked, plain, ray_cluster, tmp_path):
     options = ("--ray", ray_cluster, "library", "--shard", 6, "--state", tmp_path / "state")
     said = scan(asked, *options, "--csv", tmp_path / "ray.csv")
@@ -123,6 +124,7 @@ def test_a_bucket_is_scanned_by_a_ray_of_ones_own(asked, plain, s3, tmp_path):
     assert not ray.is_initialized()
 
 
+@pytest.mark.slow
 def test_what_no_photo_can_help_stops_the_scan_with_the_workers_words(ray_cluster, tmp_path):
     with Shards.opened(tmp_path / "state") as shards:
         scan = RayScan("qq://nowhere", shards, bundled_classifier(), "run", 10)

@@ -5,7 +5,7 @@ import threading
 import pandas as pd
 import pytest
 from PIL import Image
-from wrong_album import labels, make_wrong
+from wrong_album import labels
 
 from ismila.photos import UserError
 from ismila.photos.album import Album
@@ -15,19 +15,10 @@ from ismila.use.check.thumbnails import NotListedError
 PATH = "not_mila/wr<i>ng & ünique.jpg"
 
 
-@pytest.fixture(scope="module")
-def once(tmp_path_factory):
-    """An album, and what is suspected in it."""
-    from conftest import draw_album
-
-    root = make_wrong(draw_album(tmp_path_factory.mktemp("reviewed") / "album"))
-    return Review.of(Album.open(root, "mila"))
-
-
 @pytest.fixture
-def review(once):
-    yield Review(once.album, once.suspects, once.kinds)
-    (once.album.root / "labels.csv").unlink(missing_ok=True)
+def review(suspected):
+    yield Review(suspected.album, suspected.suspects, suspected.kinds)
+    (suspected.album.root / "labels.csv").unlink(missing_ok=True)
 
 
 def test_it_lists_the_suspects_with_what_the_page_needs(review):
@@ -110,10 +101,10 @@ def test_thumbnails_are_kept_and_made_again_when_the_photo_changes(review):
     assert len(list((review.album.derived / "thumbnails").iterdir())) == len(kept) + 1
 
 
-def test_a_thumbnail_that_cannot_be_kept_is_shown(once, tmp_path):
+def test_a_thumbnail_that_cannot_be_kept_is_shown(suspected, tmp_path):
     (tmp_path / "file").write_text("")
-    album = Album(once.album.root, "mila", tmp_path / "file")
-    assert Review(album, once.suspects, once.kinds).thumbnail(PATH, 64)
+    album = Album(suspected.album.root, "mila", tmp_path / "file")
+    assert Review(album, suspected.suspects, suspected.kinds).thumbnail(PATH, 64)
 
 
 def test_many_ask_for_the_same_thumbnail_at_once(review):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import requests
-from conftest import draw_album, draw_photo
+from conftest import draw_photo
 from loopback import running
 from wrong_album import labels, make_wrong
 
@@ -20,17 +20,10 @@ from ismila.use.check.review_app import make_app
 from ismila.use.check.still_page import write_page
 
 
-@pytest.fixture(scope="module")
-def once(tmp_path_factory):
-    """An album, and what is suspected in it."""
-    root = make_wrong(draw_album(tmp_path_factory.mktemp("served") / "album"))
-    return Review.of(Album.open(root, "mila"))
-
-
 @pytest.fixture
-def served(once):
-    root = once.album.root
-    with running(make_app(Review(once.album, once.suspects, once.kinds))) as address:
+def served(suspected):
+    root = suspected.album.root
+    with running(make_app(Review(suspected.album, suspected.suspects, suspected.kinds))) as address:
         yield root, address
     (root / "labels.csv").unlink(missing_ok=True)
     make_wrong(root)

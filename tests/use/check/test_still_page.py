@@ -2,10 +2,10 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from conftest import call
-from wrong_album import make_wrong
 
 from ismila.photos import UserError
 from ismila.photos.album import Album
@@ -14,8 +14,8 @@ from ismila.use.check.still_page import write_page
 
 
 @pytest.fixture
-def wrong(album):
-    return make_wrong(album)
+def wrong(wrong_and_looked_at, tmp_path):
+    return shutil.copytree(wrong_and_looked_at.album.root, tmp_path / "album")
 
 
 def check(root, *args):
