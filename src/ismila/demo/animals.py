@@ -162,24 +162,11 @@ def animal_side(b: Brush, build: Build, coat: Coat, rng: Rng, pose: str, left: b
     for near, colour in ((False, dark), (True, coat.base)):
         step = swing if near else -swing
         x = shoulder[0] - (0.02 if near else -0.06)
-        if pose == "lie":
-            front = ((x, -0.4 * girth), (x + 0.12, -0.09), (x + 0.36, -0.06))
-        else:
-            step *= 1.0 if pose == "stand" else 0.2
-            front = (
-                (x, shoulder[1] + 0.1 * girth),
-                (x + step * 0.2, shoulder[1] * 0.5),
-                (x + step, -0.05),
-            )
+        step *= 1.0 if pose == "stand" else 0.2
+        front = _front_leg(x, shoulder[1], girth, step, lies=pose == "lie")
         _leg(b, front, build, colour, coat.front_sock)
         if pose == "stand":
-            x = hip[0] + (0.0 if near else 0.07)
-            hind = (
-                (x, hip[1]),
-                (x + 0.07 - step * 0.3, -leg * 0.66),
-                (x - 0.07 - step, -leg * 0.36),
-                (x - step, -0.05),
-            )
+            hind = _hind_leg(hip[0] + (0.0 if near else 0.07), hip[1], leg, step)
             _leg(b, hind, build, colour, coat.hind_sock)
         if not near:
             _tail(
@@ -211,6 +198,23 @@ def animal_side(b: Brush, build: Build, coat: Coat, rng: Rng, pose: str, left: b
     else:
         head_side(nod, build, coat, left)
     b.figure.bake()
+
+
+def _front_leg(x: float, y: float, girth: float, step: float, *, lies: bool) -> Corners:
+    """From the shoulder to the foot; who lies stretches it out."""
+    if lies:
+        return ((x, -0.4 * girth), (x + 0.12, -0.09), (x + 0.36, -0.06))
+    return ((x, y + 0.1 * girth), (x + step * 0.2, y * 0.5), (x + step, -0.05))
+
+
+def _hind_leg(x: float, y: float, leg: float, step: float) -> Corners:
+    """From the hip to the foot, with a knee and a hock."""
+    return (
+        (x, y),
+        (x + 0.07 - step * 0.3, -leg * 0.66),
+        (x - 0.07 - step, -leg * 0.36),
+        (x - step, -0.05),
+    )
 
 
 def animal_front(b: Brush, build: Build, coat: Coat, rng: Rng) -> None:
