@@ -9,7 +9,7 @@ import pytest
 from conftest import SMALL, call
 from recorded import in_processes
 
-from ismila.learning.features import Features, Identity, Store
+from ismila.learning.features import CHUNK, Features, Identity, OnnxBackbone, Store
 from ismila.learning.views import Viewer
 from ismila.photos import images
 from ismila.photos.album import Album
@@ -145,3 +145,23 @@ def test_killed_while_features_are_computed_the_next_run_works(album, tmp_path):
     process.wait()
     said = call(tmp_path, *words)
     assert said.returncode == 0, said.stderr
+
+
+def test_a_bundled_graph_sees_a_few_images_at_a_time_and_says_the_same(monkeypatch):
+    """Many at once take memory that is kept, and more time."""
+    spec = ImageSpec(64)
+    backbone = OnnxBackbone(spec)
+    some = np.random.default_rng(0).integers(0, 256, (2 * CHUNK + 1, 64, 64, 3), np.uint8)
+    session = backbone._session
+    seen = []
+
+    class Watched:
+        def run(self, outputs, inputs):
+            seen.append(len(inputs["images"]))
+            return session.run(outputs, inputs)
+
+    monkeypatch.setattr(backbone, "_session", Watched())
+    rows = backbone(some)
+    assert seen == [CHUNK, CHUNK, 1]
+    alone = np.concatenate([backbone(image[None]) for image in some])
+    assert rows == pytest.approx(alone, abs=1e-5)

@@ -30,6 +30,8 @@ from ismila.photos.images import ImageSpec, PhotoError, Pixels, normalise, open_
 SHARD_ROWS = 512
 """Rows a shard file holds at most; what a killed run loses at most."""
 BATCH = 16
+CHUNK = 2
+"""Images that a bundled graph sees at a time: what lies between its layers then stays in a core's cache."""
 SOME = 100
 """From so many photos on a bar is shown."""
 MOST_VIEWS = 64
@@ -439,7 +441,10 @@ class OnnxBackbone:
         self.shape = (int(self._session.get_outputs()[0].shape[1]),)
 
     def __call__(self, images: Pixels) -> Floats:
-        """`[N, H, W, 3]` uint8 -> `[N, D]`."""
+        """`[N, H, W, 3]` uint8 -> `[N, D]`; N at least 1."""
+        return in_batches(self._features, images, CHUNK)
+
+    def _features(self, images: Pixels) -> Floats:
         features: Floats = self._session.run(
             ["features"], {"images": normalise(images, self.spec)}
         )[0]

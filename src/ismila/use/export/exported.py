@@ -13,7 +13,7 @@ import numpy as np
 
 from ismila.evidence.heat import stretched
 from ismila.learning.animals import bundled_detector
-from ismila.learning.features import BATCH, in_batches
+from ismila.learning.features import CHUNK, in_batches
 from ismila.learning.graphs import Floats
 from ismila.learning.judgement import Judgement, judgements
 from ismila.learning.views import Viewer, Views
@@ -101,7 +101,7 @@ class ExportedFile:
 
     def features(self, images: Pixels) -> Floats:
         """`[N, size_px, size_px, 3]` -> `[N, D]`, what the backbone makes of them; N at least 1."""
-        return in_batches(lambda batch: self._run("features", batch), images)
+        return in_batches(lambda batch: self._run("features", batch), images, CHUNK)
 
     def heat(self, image: Pixels) -> Floats:
         """`[size_px, size_px, 3]` -> `[H, h, w]`, what speaks for each subject."""
@@ -153,7 +153,7 @@ class ExportedClassifier:
         """What it says of each photo."""
         return judgements(photos, self.probabilities)
 
-    def probabilities(self, images: Pixels, batch_size: int = BATCH) -> Floats:
+    def probabilities(self, images: Pixels, batch_size: int = CHUNK) -> Floats:
         """`[N, size_px, size_px, 3]` uint8 -> `[N]` probability of the subject."""
         if not len(images):
             return np.zeros(0, np.float32)
