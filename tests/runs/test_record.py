@@ -12,12 +12,15 @@ from types import SimpleNamespace
 import mlflow
 import pytest
 from conftest import settings
+from mlflow.store.tracking.dbmodels.models import SqlDataset, SqlExperimentTag
 from recorded import NoClassifier, at_once, is_tidy, predictions_of
+from sqlalchemy import event
 
 import ismila
 from ismila.photos import UserError
-from ismila.runs import record
+from ismila.runs import outbox, record
 from ismila.runs.database import sqlite_file, workplaces
+from ismila.runs.outbox import Parcel
 from ismila.runs.record import (
     RunDescription,
     RunResults,
@@ -28,7 +31,8 @@ from ismila.runs.record import (
     record_failure,
     record_report,
 )
-from ismila.runs.store import connect
+from ismila.runs.store import connect, find_experiment
+from ismila.runs.view import TAG, view_tag
 
 PACKAGE = Path(ismila.__file__).parent
 BROKEN = RunDescription(subject="broken", name="x", params={}, tags={"model": "cnn"})
@@ -217,3 +221,38 @@ def test_without_psutil_that_is_said_before_a_run_is_opened(ledger, monkeypatch)
     watched = open_run(description, ledger.uri, system_metrics=True)
     with pytest.raises(UserError, match=r"ismila\[system\]"), watched:
         pass
+
+
+def between_look_and_write(what, meanwhile):
+    """Let something happen once after MLflow looked for a `what` and before it makes one."""
+
+    event.listen(what, "before_insert", lambda *_: meanwhile(), once=True)
+
+
+def test_runs_that_record_their_albums_dataset_at_once_are_both_recorded(ledger, tmp_path):
+    client = mlflow.MlflowClient(ledger.uri)
+    other = ledger.run("together", album="a" * 16)
+    predictions_of(4, 4, 4).to_parquet(tmp_path / "predictions.parquet")
+    parcel = Parcel(run_id=other, subject="together", uri=ledger.uri, tags={}, digest="b" * 16)
+
+    def meanwhile():
+        outbox._record_dataset(client, parcel, tmp_path / "predictions.parquet")
+
+    between_look_and_write(SqlDataset, meanwhile)
+    run = client.get_run(ledger.run("together", album="b" * 16))
+    assert run.info.status == "FINISHED"
+    assert [one.dataset.digest for one in run.inputs.dataset_inputs] == ["b" * 16]
+
+
+def test_a_view_that_others_give_an_experiment_at_once_is_no_error(ledger):
+    client = mlflow.MlflowClient(ledger.uri)
+    ledger.run("viewed")
+    experiment = client.get_experiment_by_name("viewed").experiment_id
+    client.delete_experiment_tag(experiment, TAG)  # as an earlier version made it
+
+    def meanwhile():
+        client.set_experiment_tag(experiment, TAG, "theirs")
+
+    between_look_and_write(SqlExperimentTag, meanwhile)
+    assert find_experiment(client, "viewed") == experiment
+    assert client.get_experiment(experiment).tags[TAG] == view_tag()[TAG]

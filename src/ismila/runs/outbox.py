@@ -18,7 +18,7 @@ from filelock import FileLock
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric, Run, RunTag
 
 from ismila.photos import UserError
-from ismila.runs.store import answering, connect
+from ismila.runs.store import answering, at_second_try, connect
 
 UNSENT = Path("mlruns/unsent")
 RECORD = "record.json"
@@ -114,7 +114,9 @@ def _record_dataset(client: mlflow.MlflowClient, parcel: Parcel, predictions: Pa
     table = pd.read_parquet(predictions, columns=["path", "fold", "label", "kind"])
     dataset = from_pandas(table, name=DATASET, digest=parcel.digest)  # type: ignore[no-untyped-call]
     context = [InputTag("mlflow.data.context", "training")]
-    client.log_inputs(parcel.run_id, [DatasetInput(dataset._to_mlflow_entity(), context)])
+    of_run = [DatasetInput(dataset._to_mlflow_entity(), context)]
+    # the runs of an album share it, and those of a sweep end together
+    at_second_try(lambda: client.log_inputs(parcel.run_id, of_run))
 
 
 def keep(folder: Path, run_id: str) -> Path:

@@ -227,12 +227,12 @@ def _start(
     return str(run.info.run_id)
 
 
-def record(run_id: str, epochs: Sequence[Mapping[str, float]], results: RunResults) -> bool:
+def record(run_id: str, epochs: Sequence[Mapping[str, float]], results: RunResults) -> str:
     """Log `loss, accuracy, val_loss, val_accuracy` of each epoch, the figures, predictions.parquet,
     classifier/, the plots, the config and the dataset.
 
     Returns:
-        Whether MLflow has it; if not, it waits in `outbox.UNSENT` for `ismila sync`.
+        Empty when MLflow has it; else why not, and it waits in `outbox.UNSENT` for `ismila sync`.
 
     Raises:
         UserError: it could not be kept either.
@@ -244,10 +244,10 @@ def record(run_id: str, epochs: Sequence[Mapping[str, float]], results: RunResul
         pack(_parcel(run_id, epochs, results), folder)
         try:
             send(folder)
-        except (MlflowException, OSError):
+        except (MlflowException, OSError) as error:
             keep(folder, run_id)
-            return False
-    return True
+            return first_line(error)
+    return ""
 
 
 def _parcel(run_id: str, epochs: Sequence[Mapping[str, float]], results: RunResults) -> Parcel:

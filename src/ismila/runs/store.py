@@ -7,8 +7,9 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -105,7 +106,7 @@ def find_experiment(client: mlflow.MlflowClient, subject: str) -> str:
         return ""
     for tag, value in view_tag().items():
         if experiment.tags.get(tag) != value:
-            client.set_experiment_tag(experiment.experiment_id, tag, value)
+            at_second_try(partial(client.set_experiment_tag, experiment.experiment_id, tag, value))
     return str(experiment.experiment_id)
 
 
@@ -178,6 +179,19 @@ def _workplaces() -> Path:
         return workplaces(file)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "ismila" / hashlib.sha256(tracking_uri().encode()).hexdigest()[:16]
+
+
+def at_second_try(write: Callable[[], None]) -> None:
+    """MLflow looks whether something is there, and makes it where it is not. When another process
+    makes it in between, that fails, and the next look finds it.
+
+    Raises:
+        MlflowException, OSError: the second try failed, too.
+    """
+    try:
+        write()
+    except MlflowException:
+        write()
 
 
 @contextmanager
