@@ -171,6 +171,7 @@ def test_what_a_person_can_put_right_is_said_in_one_line(args, remedy, tmp_path)
     assert "Traceback" not in said.stderr
 
 
+@pytest.mark.slow
 def test_a_mistake_of_ours_is_shown_with_its_traceback(album, tmp_path):
     """Before, every ValueError with the word "expected" in it was said as the user's mistake."""
     code = (

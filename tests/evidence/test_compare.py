@@ -136,6 +136,7 @@ def test_runs_with_other_settings_have_rows_of_their_own(runs):
     )
 
 
+@pytest.mark.slow
 def test_runs_that_were_measured_otherwise_have_rows_of_their_own(ledger):
     tables = [predictions_of(12, 12, 12, seed=seed) for seed in range(2)]
     crossval = predictions_of(12, 12, 12, held_out_by="crossval 1")

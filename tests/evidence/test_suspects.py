@@ -29,6 +29,7 @@ def suspects_in(root):
     return suspects_of(album, album.update()).set_index("path")
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_found_and_said(spoilt):
     found = suspects_in(spoilt)
     assert found.loc["not_mila/wrong.jpg", ["sort", "suggested"]].tolist() == ["label", "mila"]

@@ -94,6 +94,7 @@ def copied(file, to):
     return Path(shutil.copy2(file, to / file.name))
 
 
+@pytest.mark.slow
 def test_processes_that_meet_at_an_empty_folder_share_one_store(tmp_path):
     file = tmp_path / "mlflow.db"
     for side in database.SIDES:  # of a file that was deleted: SQLite would read them into a new one
