@@ -172,12 +172,6 @@ def album(tmp_path):
     return draw_album(tmp_path / "album")
 
 
-@pytest.fixture
-def read(looked_at, tmp_path):
-    """An album of its own for a test, which was read once."""
-    return shutil.copytree(looked_at, tmp_path / "album")
-
-
 class Said(NamedTuple):
     """What a command printed, and its exit code; as `subprocess.run` gives it."""
 

@@ -55,14 +55,14 @@ def run(config: DictConfig) -> float:
         trained.classifier.run = run_id
         seconds = time.perf_counter() - started
         results = results_of(trained, seconds, OmegaConf.to_yaml(config), digest)
-        not_sent = record(run_id, trained.epochs, results)
+        refused = record(run_id, trained.epochs, results)
     if parent:  # each seed would be the newest in its turn: a sweep crowns once, at its end
         print_job(trained, description.name, results.summary, seconds)
     else:
-        is_champion = not not_sent and crown(settings.subject) == run_id
+        is_champion = not refused and crown(settings.subject) == run_id
         print_run(trained, results.summary, seconds, is_champion)
-    if not_sent:
-        say(f"MLflow did not take run {run_id[:8]} ({not_sent}): it waits; `ismila sync` sends it")
+    if refused:
+        say(f"MLflow did not take run {run_id[:8]} ({refused}): it waits; `ismila sync` sends it")
     return results.figures.get("select_loss", float("inf"))
 
 

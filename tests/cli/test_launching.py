@@ -215,9 +215,8 @@ def test_no_cluster_at_an_address_is_said(enough, tmp_path, recwarn):
     said = sweep(tmp_path, "seed=0,1", f"data.root={enough}", *ray)
     assert said.returncode == 1
     assert f"address={address}: no cluster" in said.stderr.splitlines()[-1]
-    assert not [
-        one for one in recwarn if "ConfigStore" in str(one.message)
-    ]  # Hydra, to programmers
+    to_programmers = [one for one in recwarn if "ConfigStore" in str(one.message)]
+    assert not to_programmers
 
 
 def test_a_job_is_told_where_it_belongs():

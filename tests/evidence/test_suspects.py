@@ -1,3 +1,4 @@
+import shutil
 import warnings
 
 import numpy as np
@@ -11,17 +12,18 @@ from ismila.photos.album import Album
 
 
 @pytest.fixture
-def spoilt(read):
+def spoilt(looked_at, tmp_path):
     """The album with a wrong label, a near-duplicate under another label, a blurred and a small
     photo."""
-    draw_photo(read / "not_mila/wrong.jpg", 700, True)
-    photo = Image.open(draw_photo(read / "not_mila/first.jpg", 801, False))
-    photo.resize((150, 112)).save(read / "pets/cat/second.jpg", quality=70)
-    Image.open(read / "not_mila/t7.jpg").filter(ImageFilter.GaussianBlur(9)).save(
-        read / "not_mila/blurred.jpg"
+    album = shutil.copytree(looked_at, tmp_path / "album")
+    draw_photo(album / "not_mila/wrong.jpg", 700, True)
+    photo = Image.open(draw_photo(album / "not_mila/first.jpg", 801, False))
+    photo.resize((150, 112)).save(album / "pets/cat/second.jpg", quality=70)
+    Image.open(album / "not_mila/t7.jpg").filter(ImageFilter.GaussianBlur(9)).save(
+        album / "not_mila/blurred.jpg"
     )
-    (read / "mila/text.jpg").write_text("no picture")
-    return read
+    (album / "mila/text.jpg").write_text("no picture")
+    return album
 
 
 def suspects_in(root):

@@ -225,7 +225,6 @@ def test_without_psutil_that_is_said_before_a_run_is_opened(ledger, monkeypatch)
 
 def between_look_and_write(what, meanwhile):
     """Let something happen once after MLflow looked for a `what` and before it makes one."""
-
     event.listen(what, "before_insert", lambda *_: meanwhile(), once=True)
 
 

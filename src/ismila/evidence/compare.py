@@ -205,7 +205,7 @@ def _interval(
 
 def _over_seeds(values: npt.NDArray[np.float64], largest: float) -> tuple[float, float]:
     """Student's t; NaN for one value."""
-    from scipy.stats import t  # type: ignore[attr-defined]
+    from scipy.stats import t
 
     if len(values) < 2:
         return float("nan"), float("nan")

@@ -250,7 +250,7 @@ class _Sharpness:
     shape = (1,)
 
     def __call__(self, images: Pixels) -> Floats:
-        from scipy.ndimage import laplace  # type: ignore[attr-defined]
+        from scipy.ndimage import laplace
 
         grey = images.astype(np.float32).mean(-1)
         return np.array([[np.log10(laplace(image).var() + 1e-3)] for image in grey], np.float32)

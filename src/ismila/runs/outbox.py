@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -112,11 +113,11 @@ def _record_dataset(client: mlflow.MlflowClient, parcel: Parcel, predictions: Pa
     from mlflow.entities import DatasetInput, InputTag
 
     table = pd.read_parquet(predictions, columns=["path", "fold", "label", "kind"])
-    dataset = from_pandas(table, name=DATASET, digest=parcel.digest)  # type: ignore[no-untyped-call]
+    dataset = from_pandas(table, name=DATASET, digest=parcel.digest)
     context = [InputTag("mlflow.data.context", "training")]
     of_run = [DatasetInput(dataset._to_mlflow_entity(), context)]
     # the runs of an album share it, and those of a sweep end together
-    at_second_try(lambda: client.log_inputs(parcel.run_id, of_run))
+    at_second_try(partial(client.log_inputs, parcel.run_id, of_run))
 
 
 def keep(folder: Path, run_id: str) -> Path:

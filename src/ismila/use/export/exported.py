@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +97,12 @@ class ExportedFile:
 
     def __call__(self, images: Pixels) -> Floats:
         """`[N, size_px, size_px, 3]` uint8 -> `[N, H]`, the probability of each subject; N at least 1."""
-        answers = self._run("probability", images)
+        answers = in_batches(partial(self._run, "probability"), images, CHUNK)
         return answers.reshape(len(images), len(self.heads))
 
     def features(self, images: Pixels) -> Floats:
         """`[N, size_px, size_px, 3]` -> `[N, D]`, what the backbone makes of them; N at least 1."""
-        return in_batches(lambda batch: self._run("features", batch), images, CHUNK)
+        return in_batches(partial(self._run, "features"), images, CHUNK)
 
     def heat(self, image: Pixels) -> Floats:
         """`[size_px, size_px, 3]` -> `[H, h, w]`, what speaks for each subject."""
@@ -153,11 +154,11 @@ class ExportedClassifier:
         """What it says of each photo."""
         return judgements(photos, self.probabilities)
 
-    def probabilities(self, images: Pixels, batch_size: int = CHUNK) -> Floats:
+    def probabilities(self, images: Pixels) -> Floats:
         """`[N, size_px, size_px, 3]` uint8 -> `[N]` probability of the subject."""
         if not len(images):
             return np.zeros(0, np.float32)
-        return self.answer(in_batches(self.encoder, images, batch_size))
+        return self.answer(self.encoder(images))
 
     def answer(self, rows: Floats) -> Floats:
         """`[N, H]`, what the file says -> `[N]` probability of the subject."""
