@@ -26,7 +26,11 @@ def somebody():
         if superuser:
             os.setresuid(0, 0, 0)
         os.chdir(here)
-        for path in (folder, *folder.rglob("*")):
-            if path.is_dir() and not path.is_symlink():
-                path.chmod(0o700)
+        # From the top: what lies in a closed folder is seen only once that is open.
+        folder.chmod(0o700)
+        for parent, folders, _ in os.walk(folder):
+            for name in folders:
+                path = Path(parent, name)
+                if not path.is_symlink():
+                    path.chmod(0o700)
         shutil.rmtree(folder)
