@@ -28,6 +28,7 @@ from itertools import islice
 from pathlib import Path
 import numpy as np, onnxruntime
 from ismila.learning.animals import bundled_detector
+from ismila.learning.features import CHUNK
 from ismila.learning.views import Viewer
 from ismila.learning.weights import BOTH
 from ismila.photos.images import ImageSpec
@@ -36,7 +37,7 @@ session = onnxruntime.InferenceSession(str(BOTH), providers=["CPUExecutionProvid
 paths = sorted(p for p in Path(sys.argv[1]).rglob("*.jpg") if p.is_file() and ".ismila" not in p.parts)
 with ThreadPoolExecutor(2) as pool:
     images = (image for views in pool.map(viewer.read, paths) for image in views.images)
-    while some := list(islice(images, 16)):
+    while some := list(islice(images, CHUNK)):
         batch = np.stack(some) / np.float32(127.5) - np.float32(1)
         session.run(["features"], {"images": batch.transpose(0, 3, 1, 2)})
 """

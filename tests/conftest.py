@@ -328,6 +328,7 @@ def ray_cluster(s3):
     """The address of a Ray cluster of two workers on this machine, which know the S3 server."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ |= {"RAY_worker_niceness": "0"}  # else its workers wait for all other tests
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # whoever runs the tests may have a token at home
     import ray
     from ray.cluster_utils import Cluster
 

@@ -71,7 +71,9 @@ def build(folder: Path, version: str) -> list[Path]:
     archive = folder / "commit.tar"
     git("archive", "--output", str(archive), "HEAD")
     with tarfile.open(archive) as files:
-        files.extractall(source, filter="data")
+        # Python 3.11.4 brought filters
+        files.extraction_filter = getattr(tarfile, "data_filter", None)
+        files.extractall(source)
     # The commit's time in the wheel: built twice, the same bytes.
     env = {**os.environ, "SOURCE_DATE_EPOCH": git("log", "-1", "--format=%ct")}
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder / "dist")]

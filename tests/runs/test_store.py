@@ -33,6 +33,24 @@ def test_the_server_that_is_named_comes_before_the_environments(monkeypatch, tmp
     assert connect().tracking_uri == "http://127.0.0.1:8"
 
 
+@pytest.mark.parametrize("port", ["9", "x", "99999"])
+def test_a_server_that_takes_no_connection_is_said_before_it_is_waited_for(
+    port, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    connect(f"http://somebody:secret@127.0.0.1:{port}")
+    [line] = capsys.readouterr().err.splitlines()
+    assert "127.0.0.1 takes no connection; trying for some minutes (Ctrl-C ends it)" in line
+    assert "secret" not in line
+
+
+def test_nothing_is_said_of_a_server_that_is_there(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connect(f"http://127.0.0.1:{server.getsockname()[1]}")
+    assert capsys.readouterr().err == ""
+
+
 def test_who_makes_an_experiment_second_takes_the_first(ledger):
     client = connect(ledger.uri)
     slow = SimpleNamespace(create_experiment=client.create_experiment)

@@ -178,9 +178,11 @@ def _start_ray(init: DictConfig) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # each job says a line of its own
     is_local = init.get("address") == "local"
-    if (
-        not is_local and _has_token()
-    ):  # `ray start` asks for it by itself, who joins does not give it
+    if is_local:
+        from ismila.use.ask.ray_scan import keep_to_ourselves
+
+        keep_to_ourselves()
+    elif _has_token():  # `ray start` asks for it by itself, who joins does not give it
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
     from omegaconf import OmegaConf

@@ -185,12 +185,19 @@ def photo_format(content: bytes) -> str:
     return read_header(content).format
 
 
+def what_is(path: Path) -> str:
+    """Of a path at which no file can be opened: why not."""
+    if path.exists():
+        return "not a regular file"
+    return "a link that leads nowhere" if path.is_symlink() else "file not found"
+
+
 @contextmanager
 def _opened(source: Path | bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """A photo of one of `FORMATS` within the limits; what goes wrong is a PhotoError."""
     try:
         if isinstance(source, Path) and not source.is_file():
-            raise PhotoError("not a regular file" if source.exists() else "file not found")
+            raise PhotoError(what_is(source))
         if isinstance(source, Path) and source.stat().st_size == 0:
             raise PhotoError("empty file")
         stream = io.BytesIO(source) if isinstance(source, bytes) else source

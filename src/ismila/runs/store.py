@@ -6,11 +6,13 @@ import hashlib
 import logging
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import mlflow
 from mlflow.entities import ViewType
@@ -30,6 +32,8 @@ TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """Without it MLflow's UI opens the experiment as one about prompts and traces."""
 PROCESS = "process"
 """The tag that names the process which makes a run, by its workplace."""
+PORTS = {"http": 80, "https": 443}
+CONNECT_S = 5.0
 
 CHATTY = {
     logging.WARNING: ("alembic", "mlflow.store.db.utils"),
@@ -59,11 +63,30 @@ def connect(uri: str | None = None) -> mlflow.MlflowClient:
     if file:
         _require_same_host(file)
         make_whole(file)
+    _say_when_away(chosen)
     mlflow.set_tracking_uri(chosen)
     client = mlflow.MlflowClient()
     for left in abandoned(_workplaces()):
         end_runs_of(left, "KILLED")
     return client
+
+
+def _say_when_away(uri: str) -> None:
+    """MLflow asks a server that is away again for some minutes, and says nothing meanwhile."""
+    parts = urlsplit(uri)
+    if parts.scheme not in PORTS:
+        return
+    try:
+        address = (parts.hostname or "", parts.port or PORTS[parts.scheme])
+        with socket.create_connection(address, CONNECT_S):
+            pass
+    except (OSError, ValueError):
+        print(
+            f"tracking.uri: {parts.hostname} takes no connection; trying for some minutes "
+            "(Ctrl-C ends it)",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _require_same_host(file: Path) -> None:

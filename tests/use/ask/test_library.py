@@ -12,7 +12,7 @@ from conftest import call, draw_photo
 from ismila.learning.classifier import Classifier
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec
-from ismila.use.ask.library import Library, Row, Scan, version_of
+from ismila.use.ask.library import Library, Row, Scan, Scanned, version_of
 
 
 def ismila(folder, *args):
@@ -30,7 +30,8 @@ def test_a_library_is_scanned_once_and_killed_it_goes_on(trained, tmp_path):
     for i in range(60):
         draw_photo(library / f"20{i % 3}0/ü {i}.jpg", i, i % 4 == 0, (1600, 1200))
     (library / "broken.jpg").write_text("no photo")
-    before = {path: path.read_bytes() for path in library.rglob("*.jpg")}
+    (library / "gone.jpg").symlink_to("nowhere.jpg")
+    before = {path: path.read_bytes() for path in library.rglob("*.jpg") if path.exists()}
     command = [
         sys.executable,
         "-m",
@@ -62,14 +63,15 @@ def test_a_library_is_scanned_once_and_killed_it_goes_on(trained, tmp_path):
             "--xmp",
         )
         assert said.returncode == 1, said.stderr
-        assert "1 photos could not be read" in said.stderr
+        assert "2 photos could not be read" in said.stderr
         assert "Traceback" not in said.stderr
     assert (tmp_path / "killed.sqlite.csv").read_text() == (
         tmp_path / "whole.sqlite.csv"
     ).read_text()
     rows = rows_of(tmp_path / "whole.sqlite.csv")
-    assert len(rows) == 61
+    assert len(rows) == 62
     assert rows["broken.jpg"]["error"] == "not a picture"
+    assert rows["gone.jpg"]["error"] == "a link that leads nowhere"
     found = {path for path, row in rows.items() if row["verdict"] == "mila"}
     links = {
         str(p.relative_to(tmp_path / "found/mila"))
@@ -78,13 +80,13 @@ def test_a_library_is_scanned_once_and_killed_it_goes_on(trained, tmp_path):
     }
     assert links == found
     assert {str(p.relative_to(library))[: -len(".xmp")] for p in library.rglob("*.xmp")} == found
-    assert before == {path: path.read_bytes() for path in library.rglob("*.jpg")}
+    assert before == {path: path.read_bytes() for path in before}
     again = ismila(trained, "scan", library, "--state", tmp_path / "whole.sqlite")
-    assert re.search("0 photos judged now, 61 before", again.stdout)
+    assert re.search("0 photos judged now, 62 before", again.stdout)
     draw_photo(library / "2000/ü 0.jpg", 999, False)
     os.utime(library / "2000/ü 3.jpg", (1, 1))
     assert (
-        "1 photos judged now, 60 before"
+        "1 photos judged now, 61 before"
         in ismila(trained, "scan", library, "--state", tmp_path / "whole.sqlite").stdout
     )
 
@@ -108,6 +110,21 @@ def test_what_is_known_counts_while_the_file_is_the_same(tmp_path):
     assert (judged.path, judged.verdict, judged.error) == ("a.jpg", "mila", "")
     os.utime(photo, (1, 1))
     assert list(scan.results()) == []
+
+
+def test_a_link_that_leads_nowhere_is_asked_again_once_it_leads_somewhere(tmp_path):
+    library = tmp_path / "library"
+    library.mkdir()
+    link = library / "a.jpg"
+    link.symlink_to(tmp_path / "b.jpg")
+    scan = scan_of(library, tmp_path / "state.sqlite")
+    assert [path for path, _ in scan.not_judged(Scanned(), {})] == ["a.jpg"]
+    scan.library.keep("run", [Row("a.jpg", version_of(link), None, "a link that leads nowhere")])
+    [named] = scan.results()
+    assert (named.path, named.error) == ("a.jpg", "a link that leads nowhere")
+    assert list(scan.not_judged(Scanned(), {})) == []
+    draw_photo(tmp_path / "b.jpg", 0, True)
+    assert [path for path, _ in scan.not_judged(Scanned(), {})] == ["a.jpg"]
 
 
 def test_a_state_that_is_no_database_is_named(tmp_path):

@@ -298,11 +298,14 @@ class Library:
 
 
 def version_of(path: Path) -> Version | None:
-    """The file's size and time of change; None when it is gone."""
+    """The file's size and time of change, the link's own where that leads nowhere; None when it is gone."""
     try:
         stat = path.stat()
     except OSError:
-        return None
+        try:
+            stat = path.lstat()
+        except OSError:
+            return None
     return Version(stat.st_size, stat.st_mtime_ns)
 
 

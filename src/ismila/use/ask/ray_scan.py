@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -287,7 +288,17 @@ def running(address: str) -> Iterator[None]:
         stop()
 
 
+def keep_to_ourselves() -> None:
+    """Give the Ray that this process starts, which asks for a token, one of its own, unless the environment names one.
+
+    Ray itself would keep one in the user's home, and give it to each cluster that is joined later.
+    """
+    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
 def _start_local(ray: Any, _: str) -> Callable[[], None]:
+    keep_to_ourselves()
     folder = tempfile.mkdtemp(prefix="ismila-")  # Ray's logs would stay in /tmp/ray for ever
     try:
         with _silence():
