@@ -24,6 +24,9 @@ from pathlib import Path
 import pandas as pd
 from scan_speed import link_library, make_photos, scan
 
+WAYS = ["plain, 2", "ray, 2", "ray, 1"]
+"""The scan, and how many cores it may use."""
+
 
 def ray_scan(work: Path, library: Path, state: str, *more: str) -> list[str]:
     return scan(work, library, state, "--ray", *more)
@@ -45,8 +48,10 @@ def seconds(command: list[str], work: Path, threads: int) -> float:
     return time.perf_counter() - started
 
 
-def measure(work: Path, library: Path, one: Path, photos: int, rounds: int) -> None:
-    speeds: dict[str, list[float]] = {"plain, 2": [], "ray, 2": [], "ray, 1": []}
+def measure(
+    work: Path, library: Path, one: Path, photos: int, rounds: int, ways: list[str]
+) -> None:
+    speeds: dict[str, list[float]] = {name: [] for name in ways}
     starts: dict[str, list[float]] = {name: [] for name in speeds}
     for turn in range(rounds):
         for name, speed in speeds.items():
@@ -60,10 +65,13 @@ def measure(work: Path, library: Path, one: Path, photos: int, rounds: int) -> N
             print(
                 f"{name}: {speed[-1]:.1f} photos/s, start {start:.1f} s, load {os.getloadavg()[0]:.1f}"
             )
-    ratios = [far / near for far, near in zip(speeds["ray, 2"], speeds["plain, 2"], strict=True)]
-    cores = [two / one for two, one in zip(speeds["ray, 2"], speeds["ray, 1"], strict=True)]
-    print(f"ray / plain, two threads each: {statistics.median(ratios):.2f}")
-    print(f"two workers / one: {statistics.median(cores):.2f}")
+    for name, far, near in (
+        ("ray / plain, two threads each", "ray, 2", "plain, 2"),
+        ("two workers / one", "ray, 2", "ray, 1"),
+    ):
+        if far in speeds and near in speeds:
+            ratios = [fast / slow for fast, slow in zip(speeds[far], speeds[near], strict=True)]
+            print(f"{name}: {statistics.median(ratios):.2f}")
 
 
 def killed_and_resumed(work: Path, library: Path) -> None:
@@ -91,6 +99,7 @@ def main() -> None:
     parser.add_argument("album", type=Path)
     for name, default in (("photos", 2000), ("distinct", 300), ("killed", 500), ("rounds", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -100,7 +109,7 @@ def main() -> None:
         for name, count in (("one", 1), ("all", args.photos), ("some", args.killed)):
             link_library(work / name, drawn, count)
         if args.photos:
-            measure(work, work / "all", work / "one", args.photos, args.rounds)
+            measure(work, work / "all", work / "one", args.photos, args.rounds, args.ways)
         if args.killed:
             killed_and_resumed(work, work / "some")
 
