@@ -41,6 +41,7 @@ def run(config: DictConfig) -> float:
     from ismila.evidence.results import results_of
     from ismila.learning.training import train
     from ismila.photos.index import album_digest
+    from ismila.photos.names import without_password
     from ismila.runs.record import describe, open_run, record
     from ismila.runs.registry import crown
 
@@ -54,7 +55,8 @@ def run(config: DictConfig) -> float:
         trained = train(album, rows, settings, progress)
         trained.classifier.run = run_id
         seconds = time.perf_counter() - started
-        results = results_of(trained, seconds, OmegaConf.to_yaml(config), digest)
+        config_yaml = without_password(OmegaConf.to_yaml(config))
+        results = results_of(trained, seconds, config_yaml, digest)
         refused = record(run_id, trained.epochs, results)
     if parent:  # each seed would be the newest in its turn: a sweep crowns once, at its end
         print_job(trained, description.name, results.summary, seconds)

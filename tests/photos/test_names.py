@@ -4,7 +4,7 @@ import pytest
 
 from ismila.photos import UserError
 from ismila.photos.album import Album
-from ismila.photos.names import as_cell, as_text, from_cell, is_text, one_line
+from ismila.photos.names import as_cell, as_text, from_cell, is_text, one_line, without_password
 
 ODD = os.fsdecode(b"caf\xe9.jpg")
 
@@ -35,3 +35,22 @@ def test_a_folder_whose_path_no_run_could_record_is_refused(tmp_path, what):
     places = {"root": tmp_path, "cache": None, what: odd}
     with pytest.raises(UserError, match=rf"data.{what}=.*alb\\xfcm: its path is not UTF-8; rename"):
         Album.open(places["root"], "mila", places["cache"])
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("http://me:secret@host:5000/x", "http://me:***@host:5000/x"),
+        (
+            "uri: postgresql+psycopg2://mlflow:s@cr:et@127.0.0.1/mlflow, gone",
+            "uri: postgresql+psycopg2://mlflow:***@127.0.0.1/mlflow, gone",
+        ),
+        ("http://:secret@host", "http://:***@host"),
+        ("http://host:5000/me@home", "http://host:5000/me@home"),
+        ("http://me@host", "http://me@host"),
+        ("sqlite:///a:b@c.db", "sqlite:///a:b@c.db"),
+        ("s3://bucket/it is me: x@y", "s3://bucket/it is me: x@y"),
+    ],
+)
+def test_an_address_keeps_its_password_to_itself(said, shown):
+    assert without_password(said) == shown

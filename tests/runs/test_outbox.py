@@ -150,7 +150,8 @@ def has_all(server, run_id):
 
 def test_a_training_is_recorded_on_a_server_with_postgresql(server, tmp_path):
     draw_album(tmp_path / "album")
-    asked = [*SMALL, "data.root=album", "tracking=server", f"tracking.uri={server.uri}"]
+    named = server.uri.replace("http://", "http://me:secret@")
+    asked = [*SMALL, "data.root=album", "tracking=server", f"tracking.uri={named}"]
     said = call(tmp_path, "ismila.train", *asked)
     assert said.returncode == 0, said.stderr
     client = mlflow.MlflowClient(server.uri)
@@ -160,6 +161,9 @@ def test_a_training_is_recorded_on_a_server_with_postgresql(server, tmp_path):
     assert run.data.metrics["select_loss"] < 1
     assert client.get_model_version_by_alias("mila", "champion").run_id == run.info.run_id
     assert not UNSENT.exists()
+    assert run.data.params["tracking.uri"] == server.uri.replace("http://", "http://me:***@")
+    config = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/config.yaml")
+    assert "me:***@" in config and "secret" not in config + said.stdout + said.stderr
 
 
 def test_a_database_that_is_away_for_a_while_is_waited_for(server):

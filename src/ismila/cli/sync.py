@@ -20,13 +20,15 @@ def add_parser(verbs: Verbs) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Send what waits in mlruns/unsent, and say what was sent."""
+    from ismila.photos.names import without_password
     from ismila.runs.outbox import sync
     from ismila.runs.registry import crown
     from ismila.runs.store import answering, tracking_uri
 
     subjects = set()
     for parcel in sync(args.uri):
-        print(f"sent run {parcel.run_id} ({parcel.subject}) to {tracking_uri()}", flush=True)
+        place = without_password(tracking_uri())
+        print(f"sent run {parcel.run_id} ({parcel.subject}) to {place}", flush=True)
         subjects.add(parcel.subject)
     for subject in sorted(subjects):
         with answering():

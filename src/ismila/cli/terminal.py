@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from ismila.photos.addresses import as_given
-from ismila.photos.names import as_text, one_line
+from ismila.photos.names import as_text, one_line, without_password
 
 NAMED_PROBLEMS = 20
 """As many photos with a problem are named; how many more there are is said in one line."""
@@ -18,7 +18,7 @@ NAMED_PROBLEMS = 20
 
 def say(line: str) -> None:
     """One line on stderr: what a program that reads stdout does not want."""
-    print(as_text(one_line(as_given(line))), file=sys.stderr)
+    print(as_text(one_line(without_password(as_given(line)))), file=sys.stderr)
 
 
 def say_each(title: str, lines: Sequence[str]) -> None:

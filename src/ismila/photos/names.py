@@ -16,6 +16,8 @@ _BYTE = re.compile("[\udc80-\udcff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """What ends a line, moves a terminal's cursor or turns the direction of writing."""
 
+_PASSWORD = re.compile(r"(://[^/?#\s:@]*:)[^/?#\s]+(?=@)")
+
 
 def is_text(name: str) -> bool:
     """Whether the name can be written down as it is."""
@@ -31,6 +33,11 @@ def as_text(name: str) -> str:
 def one_line(text: str) -> str:
     r"""Text that stays on its line, with `\n` for a line feed; odd bytes stay: they are the name."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def without_password(text: str) -> str:
+    """Text in which addresses (`http://USER:PASSWORD@HOST`) keep their passwords to themselves."""
+    return _PASSWORD.sub(r"\1***", text)
 
 
 def first_line(error: BaseException) -> str:

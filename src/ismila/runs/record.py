@@ -23,7 +23,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFL
 
 from ismila.photos import UserError
 from ismila.photos.addresses import place_of
-from ismila.photos.names import first_line
+from ismila.photos.names import first_line, without_password
 from ismila.photos.workplace import Workplace
 from ismila.runs.outbox import ARTIFACTS, Parcel, keep, pack, send, waits
 from ismila.runs.store import (
@@ -78,10 +78,12 @@ def describe(settings: RunSettings, root: Path, digest: str, parent: str) -> Run
     """What is known of a run on the album at `root`, whose photos `digest` names."""
     model = settings.model.name
     data = settings.data.name
+    params = _without(flat(settings), "sweep.")
+    params["tracking.uri"] = without_password(params["tracking.uri"])
     return RunDescription(
         subject=settings.subject,
         name=f"{model} {data} {settings.seed}",
-        params={**_without(flat(settings), "sweep."), "album.root": place_of(root)},
+        params={**params, "album.root": place_of(root)},
         tags={
             "model": model,
             "data": data,

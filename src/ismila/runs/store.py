@@ -21,7 +21,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from ismila.photos import UserError
-from ismila.photos.names import first_line
+from ismila.photos.names import first_line, without_password
 from ismila.photos.workplace import Workplace, abandoned
 from ismila.runs import SWEEP_HOST
 from ismila.runs.database import DATABASE, locked, make_whole, sqlite_file, workplaces
@@ -63,6 +63,8 @@ def connect(uri: str | None = None) -> mlflow.MlflowClient:
     if file:
         _require_same_host(file)
         make_whole(file)
+    if without_password(chosen) != chosen:  # MLflow prints the address of each run that ends
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     _say_when_away(chosen)
     mlflow.set_tracking_uri(chosen)
     client = mlflow.MlflowClient()
