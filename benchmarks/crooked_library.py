@@ -29,6 +29,7 @@ from PIL import Image
 
 IN_FOLDER = 500
 TROUBLE = 0.02
+STARTED_S = 600
 SIZE = (160, 120)
 GOOD, BAD = "judged", "named"
 
@@ -192,7 +193,7 @@ def watch(library: Path, state: str, csv: str, work: Path) -> None:
     started = time.perf_counter()
     run = Watched(ismila("watch", str(library), "--state", state, "--csv", csv), work)
     new = library / "000" / "arrived.jpg"
-    while "watching" not in run.text().lower() and run.process.poll() is None:
+    while "judged now" not in run.text() and time.perf_counter() - started < STARTED_S:
         time.sleep(1)
     ready = time.perf_counter() - started
     new.write_bytes(jpeg(10_000_000))
