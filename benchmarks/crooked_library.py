@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
+from scan_speed import IN_FOLDER, peak_mib, scan
 
-IN_FOLDER = 500
 TROUBLE = 0.02
-STARTED_S = 600
+WAITED_S = 600
 SIZE = (160, 120)
 GOOD, BAD = "judged", "named"
 
@@ -132,7 +132,7 @@ def ismila(*words: str) -> list[str]:
 
 
 class Watched:
-    """A command, its output, and the most memory it and its children held together."""
+    """A command, its output, and the most memory it held."""
 
     def __init__(self, command: list[str], work: Path) -> None:
         self.most_mib = 0.0
@@ -144,12 +144,7 @@ class Watched:
 
     def _look(self) -> None:
         while self.process.poll() is None:
-            try:
-                lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-                kib = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-            except (OSError, StopIteration):
-                return
-            self.most_mib = max(self.most_mib, kib / 1024)
+            self.most_mib = max(self.most_mib, peak_mib(self.process.pid))
             time.sleep(0.5)
 
     def text(self) -> str:
@@ -193,12 +188,14 @@ def watch(library: Path, state: str, csv: str, work: Path) -> None:
     started = time.perf_counter()
     run = Watched(ismila("watch", str(library), "--state", state, "--csv", csv), work)
     new = library / "000" / "arrived.jpg"
-    while "judged now" not in run.text() and time.perf_counter() - started < STARTED_S:
+    while "judged now" not in run.text() and time.perf_counter() - started < WAITED_S:
         time.sleep(1)
     ready = time.perf_counter() - started
     new.write_bytes(jpeg(10_000_000))
     arrived = time.perf_counter()
-    while "arrived.jpg" not in (work / csv).read_text() and time.perf_counter() - arrived < 600:
+    while (
+        "arrived.jpg" not in (work / csv).read_text() and time.perf_counter() - arrived < WAITED_S
+    ):
         time.sleep(1)
     taken = time.perf_counter() - arrived
     run.process.send_signal(signal.SIGINT)
@@ -231,9 +228,7 @@ def main() -> None:
         for files, kills in ((args.files // 10, 0), (args.files, args.kills)):
             library = work / f"library{files}"
             expected = make_library(library, files, the_bomb)
-            command = ismila(
-                "scan", str(library), "--state", f"state{files}", "--csv", f"{files}.csv"
-            )
+            command = scan(work, library, f"state{files}", "--csv", f"{files}.csv")
             seconds, mib, output = through(command, work, kills)
             print(
                 f"scan, {files} files, killed {kills} times: last call {seconds:.0f} s, {mib:.0f} MiB"

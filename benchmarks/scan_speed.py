@@ -82,14 +82,20 @@ def scan(work: Path, library: Path, state: str, *more: str) -> list[str]:
     ]
 
 
+def peak_mib(process: int) -> float:
+    """The most memory that a process has held; 0 when it is gone."""
+    with suppress(OSError, IndexError):
+        status = Path(f"/proc/{process}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    return 0.0
+
+
 def timed(command: list[str], work: Path) -> tuple[float, float]:
     """Wall seconds and peak MiB of a command (VmHWM: what `wait4` says would hold this process's own peak, too)."""
     started, peak = time.perf_counter(), 0.0
     process = subprocess.Popen(command, cwd=work, stdout=subprocess.DEVNULL)
     while process.poll() is None:
-        with suppress(OSError, IndexError):
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            peak = max(peak, int(status.split("VmHWM:")[1].split()[0]) / 1024)
+        peak = max(peak, peak_mib(process.pid))
         time.sleep(0.2)
     assert process.returncode == 0, process.returncode
     return time.perf_counter() - started, peak
