@@ -190,6 +190,18 @@ def empty_store() -> bytes:
         return (Path(folder) / "mlflow.db").read_bytes()
 
 
+def processes_with(setting: str, *names: bytes) -> list[int]:
+    """Processes whose environment has the setting (`NAME=value`), by the names of their programs if any are given."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # one that ends meanwhile
+            program = (process / "cmdline").read_bytes().split(b"\0")[0]
+            known = (process / "environ").read_bytes().split(b"\0")
+            if setting.encode() in known and program.endswith(names or b""):
+                found.append(int(process.name))
+    return found
+
+
 def call(folder: Path, module: str, *args: object) -> Said:
     """`python -m module args` in a folder, by the module's own entry but in this process.
 

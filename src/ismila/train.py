@@ -41,7 +41,6 @@ def run(config: DictConfig) -> float:
     from ismila.evidence.results import results_of
     from ismila.learning.training import train
     from ismila.photos.index import album_digest
-    from ismila.photos.names import without_password
     from ismila.runs.record import describe, open_run, record
     from ismila.runs.registry import crown
 
@@ -55,7 +54,7 @@ def run(config: DictConfig) -> float:
         trained = train(album, rows, settings, progress)
         trained.classifier.run = run_id
         seconds = time.perf_counter() - started
-        config_yaml = without_password(OmegaConf.to_yaml(config))
+        config_yaml = OmegaConf.to_yaml(config)
         results = results_of(trained, seconds, config_yaml, digest)
         refused = record(run_id, trained.epochs, results)
     if parent:  # each seed would be the newest in its turn: a sweep crowns once, at its end

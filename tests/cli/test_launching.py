@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from conftest import CONF, SMALL, call
+from conftest import CONF, SMALL, call, processes_with
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
@@ -58,14 +58,7 @@ class Cluster:
 
     def processes(self, *names: bytes) -> list[int]:
         """Those of the cluster whose program has one of the names; all where none is given."""
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                ours = f"ISMILA_TEST_RAY={self.folder}\0".encode()
-                program = (process / "cmdline").read_bytes().split(b"\0")[0]
-                if ours in (process / "environ").read_bytes() and program.endswith(names or b""):
-                    found.append(int(process.name))
-        return found
+        return processes_with(f"ISMILA_TEST_RAY={self.folder}", *names)
 
     def kill(self, *names: bytes) -> None:
         for process in self.processes(*names):

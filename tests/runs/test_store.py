@@ -33,15 +33,21 @@ def test_the_server_that_is_named_comes_before_the_environments(monkeypatch, tmp
     assert connect().tracking_uri == "http://127.0.0.1:8"
 
 
-@pytest.mark.parametrize("port", ["9", "x", "99999"])
 def test_a_server_that_takes_no_connection_is_said_before_it_is_waited_for(
-    port, monkeypatch, tmp_path, capsys
+    monkeypatch, tmp_path, capsys
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    connect(f"http://somebody:secret@127.0.0.1:{port}")
+    connect("http://somebody:secret@127.0.0.1:9")
     [line] = capsys.readouterr().err.splitlines()
     assert "127.0.0.1 takes no connection; trying for some minutes (Ctrl-C ends it)" in line
     assert "secret" not in line
+
+
+@pytest.mark.parametrize("uri", ["http://[::1", "http://h:99999", "http://h:x", "http:///x"])
+def test_what_is_no_address_is_not_waited_for(uri):
+    with pytest.raises(UserError, match=r"expected http://HOST:PORT") as said:
+        connect(uri)
+    assert str(said.value).startswith(f"tracking.uri={uri}: ")
 
 
 def test_nothing_is_said_of_a_server_that_is_there(monkeypatch, tmp_path, capsys):

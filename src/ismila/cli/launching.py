@@ -178,11 +178,12 @@ def _start_ray(init: DictConfig) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # each job says a line of its own
     is_local = init.get("address") == "local"
-    if is_local:
-        from ismila.use.ask.ray_scan import keep_to_ourselves
+    from ismila.use.ask.ray_scan import keep_to_ourselves, names_token
 
+    if is_local:
         keep_to_ourselves()
-    elif _has_token():  # `ray start` asks for it by itself, who joins does not give it
+    elif names_token() or Path("~/.ray/auth_token").expanduser().exists():
+        # a cluster that asks for it does so by itself, who joins does not give it
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
     from omegaconf import OmegaConf
@@ -197,12 +198,6 @@ def _start_ray(init: DictConfig) -> None:
         ray.init(**settings)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise _no_cluster(address, error) from error
-
-
-def _has_token() -> bool:
-    """A token of Ray's is there, for clusters that let nobody in without."""
-    named = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
-    return bool(named) or Path("~/.ray/auth_token").expanduser().exists()
 
 
 def _no_cluster(address: str, error: Exception) -> UserError:

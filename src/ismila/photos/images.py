@@ -185,8 +185,8 @@ def photo_format(content: bytes) -> str:
     return read_header(content).format
 
 
-def what_is(path: Path) -> str:
-    """Of a path at which no file can be opened: why not."""
+def why_not_opened(path: Path) -> str:
+    """What is at the path instead of a file."""
     if path.exists():
         return "not a regular file"
     return "a link that leads nowhere" if path.is_symlink() else "file not found"
@@ -197,7 +197,7 @@ def _opened(source: Path | bytes, max_pixels: int) -> Iterator[ImageFile.ImageFi
     """A photo of one of `FORMATS` within the limits; what goes wrong is a PhotoError."""
     try:
         if isinstance(source, Path) and not source.is_file():
-            raise PhotoError(what_is(source))
+            raise PhotoError(why_not_opened(source))
         if isinstance(source, Path) and source.stat().st_size == 0:
             raise PhotoError("empty file")
         stream = io.BytesIO(source) if isinstance(source, bytes) else source

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ismila.photos import UserError
-from ismila.photos.images import PhotoError, open_photo, read_header, what_is
+from ismila.photos.images import PhotoError, open_photo, read_header, why_not_opened
 from ismila.photos.labels import NOT, Row
 
 NEAR_DUPLICATE_BITS = 6
@@ -87,7 +87,7 @@ def read_facts(path: Path) -> Facts:
     sha256 = ""
     try:
         if not path.is_file():
-            raise PhotoError(what_is(path))
+            raise PhotoError(why_not_opened(path))
         content = path.read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
         if not content:

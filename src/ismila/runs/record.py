@@ -275,7 +275,8 @@ def _write_artifacts(folder: Path, results: RunResults) -> None:
     if results.strangers is not None:
         results.strangers.to_parquet(folder / "strangers.parquet", index=False)
     results.classifier.save(folder / "classifier")
-    (folder / "config.yaml").write_text(results.config_yaml, encoding="utf-8")
+    config_yaml = without_password(results.config_yaml)
+    (folder / "config.yaml").write_text(config_yaml, encoding="utf-8")
     (folder / "plots").mkdir()
     for name, figure in results.plots.items():
         figure.savefig(folder / "plots" / f"{name}.png", dpi=110, bbox_inches="tight")

@@ -74,21 +74,34 @@ def connect(uri: str | None = None) -> mlflow.MlflowClient:
 
 
 def _say_when_away(uri: str) -> None:
-    """MLflow asks a server that is away again for some minutes, and says nothing meanwhile."""
-    parts = urlsplit(uri)
-    if parts.scheme not in PORTS:
+    """MLflow asks a server that is away again for some minutes, and says nothing meanwhile.
+
+    Raises:
+        UserError: there is no such address.
+    """
+    if uri.partition(":")[0] not in PORTS:
         return
+    host, port = _address(uri)
     try:
-        address = (parts.hostname or "", parts.port or PORTS[parts.scheme])
-        with socket.create_connection(address, CONNECT_S):
+        with socket.create_connection((host, port), CONNECT_S):
             pass
-    except (OSError, ValueError):
+    except OSError:
         print(
-            f"tracking.uri: {parts.hostname} takes no connection; trying for some minutes "
-            "(Ctrl-C ends it)",
+            f"tracking.uri: {host} takes no connection; trying for some minutes (Ctrl-C ends it)",
             file=sys.stderr,
             flush=True,
         )
+
+
+def _address(uri: str) -> tuple[str, int]:
+    """Host and port of a server; raises UserError."""
+    try:
+        parts = urlsplit(uri)
+        if not parts.hostname:
+            raise ValueError("no host")
+        return parts.hostname, parts.port or PORTS[parts.scheme]
+    except ValueError as error:
+        raise UserError(f"tracking.uri={uri}: {error}; expected http://HOST:PORT") from error
 
 
 def _require_same_host(file: Path) -> None:

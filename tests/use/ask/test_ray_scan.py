@@ -8,7 +8,7 @@ import time
 
 import pandas as pd
 import pytest
-from conftest import call, draw_photo
+from conftest import call, draw_photo, processes_with
 from recorded import Ledger
 from use.export.untrained import bundled_classifier
 
@@ -131,6 +131,7 @@ def test_a_bucket_is_scanned_by_a_ray_of_ones_own(asked, plain, s3, tmp_path):
     assert "passed over: 1 folder by .ismilaignore, 1 folder by @eaDir, 1 folder" in said.stderr
     assert_alike(rows_of(tmp_path / "bucket.csv"), plain)
     assert not (tmp_path / ".ray").exists()
+    assert not processes_with(f"HOME={tmp_path}")
 
 
 @pytest.mark.slow
