@@ -92,12 +92,18 @@ def runs_of(folder):
         return db.execute(asked).fetchall()
 
 
+def jobs_of(folder):
+    """The runs of jobs that go on, none where there is no store yet."""
+    with suppress(sqlite3.Error):
+        return [run for run in runs_of(folder) if run[0] == "RUNNING"]
+    return []
+
+
 def kill_a_worker(folder, killed):
     """The first that is at a job."""
     while not killed:
         time.sleep(0.02)
-        with suppress(sqlite3.Error):
-            killed += [row for row in runs_of(folder) if row[0] == "RUNNING"]
+        killed += jobs_of(folder)
     os.kill(int(killed[0][1].split("-")[0]), signal.SIGKILL)
 
 
@@ -150,6 +156,25 @@ def test_a_job_whose_submitted_process_was_killed_is_named_and_the_others_go_on(
     assert error.startswith("error: 1 of 2 jobs failed")
     assert {path.name for path in tmp_path.iterdir()} == {"mlruns"}
     assert is_completed(tmp_path, *words)
+
+
+def test_ctrl_c_ends_submitted_jobs_with_a_line(enough, tmp_path):
+    words = [f"data.root={enough}", "seed=0,1", "hydra/launcher=submitit_local"]
+    stopped = subprocess.Popen(
+        [sys.executable, "-m", "ismila.train", "-m", *SMALL, *words],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not jobs_of(tmp_path):
+        time.sleep(0.1)
+        assert stopped.poll() is None
+    os.killpg(stopped.pid, signal.SIGINT)  # as a terminal sends it, to all of them
+    said = stopped.communicate(timeout=60)[1]
+    assert stopped.returncode == 130
+    assert "Traceback" not in said
+    assert "the same command goes on" in said.splitlines()[-1]
 
 
 def launcher_of(*words):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ismila.cli.overrides import quoted
 from ismila.photos import UserError
 from ismila.photos.cores import cores
+from ismila.photos.streams import errors_into
 from ismila.runs import SWEEP, SWEEP_HOST
 
 if TYPE_CHECKING:
@@ -287,10 +288,14 @@ def _submitted(launcher: Any, jobs: Sequence[Sequence[str]], first: int) -> list
     cpus = int(launcher.params["cpus_per_task"] or 1)
     os.environ.setdefault("OMP_NUM_THREADS", str(cpus))  # they inherit it
     some = max(1, len(os.sched_getaffinity(0)) // cpus)
+    # what submitit starts beside each job would answer Ctrl-C with a traceback in the terminal
+    logs = executor.folder.with_name("submitit.log")
     returned = []
     for start in range(0, len(asked), some):
         batch = asked[start : start + some]
-        returned += _results([executor.submit(launcher, *each) for each in batch])
+        with errors_into(logs):
+            submitted = [executor.submit(launcher, *each) for each in batch]
+        returned += _results(submitted)
     return returned
 
 

@@ -31,6 +31,7 @@ from ismila.photos.cores import cores
 from ismila.photos.images import PhotoError
 from ismila.photos.names import as_text, first_line
 from ismila.photos.remote import asking, file_system
+from ismila.photos.streams import errors_into
 from ismila.use.ask.library import Judged, Scanned, judged_by, said_of
 from ismila.use.ask.listing import Found
 from ismila.use.ask.shards import SCHEMA, Shard, Shards, cut
@@ -48,6 +49,8 @@ STOPPED = -1
 """The shard of rows whose error no other photo would change: the scan ends with it."""
 ANSWER_S = 10
 """So long is waited for somebody to listen at a cluster's address."""
+NOWHERE = Path(os.devnull)
+"""For what Ray's core says as it starts: what goes wrong is raised."""
 FETCHING = 8
 """Photos that a worker asks a bucket for at once, which answers late."""
 
@@ -306,7 +309,7 @@ def _start_local(ray: Any, _: str) -> Callable[[], None]:
     keep_to_ourselves()
     folder = tempfile.mkdtemp(prefix="ismila-")  # Ray's logs would stay in /tmp/ray for ever
     try:
-        with _silence():
+        with errors_into(NOWHERE):
             ray.init(
                 num_cpus=cores(),
                 object_store_memory=STORE_BYTES,
@@ -323,19 +326,6 @@ def _start_local(ray: Any, _: str) -> Callable[[], None]:
     return lambda: shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def _silence() -> Iterator[None]:
-    """What Ray's core writes past Python as it starts is not shown: what goes wrong is raised."""
-    kept = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
 def _require_answer(address: str) -> None:
     """Raise OSError where nobody listens, for which Ray itself would wait for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -346,7 +336,7 @@ def _require_answer(address: str) -> None:
 def _connect(ray: Any, address: str) -> Callable[[], None]:
     try:
         _require_answer(address)
-        with _silence():
+        with errors_into(NOWHERE):
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
