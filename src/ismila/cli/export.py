@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ismila.cli.chosen_run import chosen_runs
 from ismila.cli.options import ALBUM, RUN_OF_EACH
+from ismila.cli.progress import progress
 from ismila.photos.names import at_home
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def call(args: argparse.Namespace) -> int:
 
     runs = chosen_runs(args)
     if args.format == "web":
-        print(export_web(runs, args.to, args.root, args.runtime))
+        print(export_web(runs, args.to, args.root, args.runtime, progress))
     else:
-        print(export_onnx(runs, args.to, args.root))
+        print(export_onnx(runs, args.to, args.root, progress))
     return 0

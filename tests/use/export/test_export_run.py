@@ -9,6 +9,7 @@ from loopback import running
 from untrained import bundled_classifier, bundled_pair, images_of
 
 from ismila.learning.animals import bundled_detector
+from ismila.learning.features import BATCH
 from ismila.learning.weights import NANODET
 from ismila.photos import UserError
 from ismila.photos.images import read_image
@@ -74,6 +75,22 @@ def test_the_detector_lies_beside_a_classifier_that_needs_it(tmp_path, monkeypat
     assert (exported.viewer.detector is not None) == detects
     if detects:
         assert (tmp_path / "animals.onnx").read_bytes() == NANODET.read_bytes()
+
+
+def test_what_takes_long_is_counted(tmp_path, monkeypatch):
+    classifier = bundled_classifier()
+    monkeypatch.setattr(export, "load_classifier", lambda _: classifier)
+    monkeypatch.setattr(export, "_album_images", lambda *_: images_of(classifier))
+    counted = []
+
+    def progress(items, total, what):
+        for item in items:
+            yield item
+            counted.append((total, what))
+
+    export.export_onnx({"rex": "abcdef12"}, tmp_path, progress=progress)
+    n = -(-len(images_of(classifier)) // BATCH)
+    assert counted == [(n, "comparing with torch")] * n
 
 
 def test_a_subject_of_the_detectors_name_is_refused(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ import pandas as pd
 
 from ismila.evidence.metrics import reported
 from ismila.learning.classifier import Classifier
+from ismila.learning.features import BATCH, Progress
 from ismila.learning.views import Viewer
 from ismila.learning.weights import NANODET
 from ismila.photos import UserError
@@ -37,6 +38,21 @@ NOISE = 16
 
 
 @dataclass(frozen=True)
+class _Checks:
+    """How a graph is compared with torch.
+
+    Attributes:
+        allowed: difference in probability.
+        root: the album, when it has moved since the run.
+        progress: wraps the images.
+    """
+
+    allowed: float
+    root: Path | None
+    progress: Progress | None
+
+
+@dataclass(frozen=True)
 class _Graph:
     """Runs' classifiers as an ONNX file that says what torch says.
 
@@ -50,12 +66,18 @@ class _Graph:
     checked: str
 
 
-def export_onnx(runs: Mapping[str, str], to: Path, root: Path | None = None) -> str:
+def export_onnx(
+    runs: Mapping[str, str],
+    to: Path,
+    root: Path | None = None,
+    progress: Progress | None = None,
+) -> str:
     """Write `to/SUBJECT.onnx`, whole or not at all, and the detector beside it where it has one.
 
     Args:
         runs: subject -> run id; of several the file is `SUBJECT+SUBJECT.onnx`.
         root: the album, when it has moved since the run.
+        progress: wraps what takes long.
 
     Returns:
         What was written and how far it was checked, in words.
@@ -63,7 +85,7 @@ def export_onnx(runs: Mapping[str, str], to: Path, root: Path | None = None) -> 
     Raises:
         UserError: no place to write, the runs cannot share a file, or the graph does not say what torch says.
     """
-    graph = _checked_graph(runs, root, half=False)
+    graph = _checked_graph(runs, _Checks(ONNX_DIFFERS, root, progress), half=False)
     file = to / _file_name(runs)
     if file.name == ANIMALS:
         raise UserError(f"{file}: the detector has this name; train with another subject")
@@ -76,7 +98,11 @@ def export_onnx(runs: Mapping[str, str], to: Path, root: Path | None = None) -> 
 
 
 def export_web(
-    runs: Mapping[str, str], to: Path, root: Path | None = None, runtime: Path | None = None
+    runs: Mapping[str, str],
+    to: Path,
+    root: Path | None = None,
+    runtime: Path | None = None,
+    progress: Progress | None = None,
 ) -> str:
     """Write the folder `to` as a page; whole or not at all. Otherwise as `export_onnx`.
 
@@ -86,7 +112,7 @@ def export_web(
     if foreign := other_content(to):
         raise UserError(f"--to {to}: {foreign} is no part of an earlier export; give a new folder")
     files = runtime_files(runtime)
-    graph = _checked_graph(runs, root, half=True)
+    graph = _checked_graph(runs, _Checks(WEB_DIFFERS, root, progress), half=True)
     with _writing(to):
         write_website(to, graph.content, graph.exported, files)
     return f"{to}: {graph.checked}"
@@ -106,16 +132,15 @@ def _file_name(subjects: Iterable[str]) -> str:
     return f"{'+'.join(subjects)}.onnx"
 
 
-def _checked_graph(runs: Mapping[str, str], root: Path | None, half: bool) -> _Graph:
+def _checked_graph(runs: Mapping[str, str], checks: _Checks, half: bool) -> _Graph:
     """Raises UserError when the classifiers cannot share a graph, or it differs from torch."""
     classifiers = {subject: load_classifier(run) for subject, run in runs.items()}
     _require_alike(classifiers)
     model = graph_of(*classifiers.values())
     content = (halve(model) if half else model).SerializeToString()
     exported = ExportedFile(content, _file_name(runs))
-    allowed = WEB_DIFFERS if half else ONNX_DIFFERS
     checked = [
-        _check(one, classifiers[subject], runs[subject], root, allowed)
+        _check(one, classifiers[subject], runs[subject], checks)
         for subject, one in exported.classifiers.items()
     ]
     return _Graph(content, exported, "; ".join(checked))
@@ -138,28 +163,19 @@ def _require_alike(classifiers: Mapping[str, Classifier]) -> None:
 
 
 def _check(
-    exported: ExportedClassifier,
-    classifier: Classifier,
-    run_id: str,
-    root: Path | None,
-    allowed: float,
+    exported: ExportedClassifier, classifier: Classifier, run_id: str, checks: _Checks
 ) -> str:
-    """How far a subject's answers were compared, in words. Raises UserError when they differ.
-
-    Args:
-        root: the album, when it has moved since the run.
-        allowed: difference in probability.
-    """
-    images = _album_images(run_id, classifier.viewer, root)
+    """How far a subject's answers were compared, in words. Raises UserError when they differ."""
+    images = _album_images(run_id, classifier.viewer, checks.root)
     compared_on = f"{len(images)} photos of the album"
     if not len(images):
         images = _noise_images(classifier.spec)
         compared_on = f"{NOISE} images of noise (the album is gone; --root says where it is)"
-    difference, of_features = _differences(exported, classifier, images)
-    if not (difference <= allowed and of_features <= FEATURES_DIFFER):  # NaN is no agreement
+    difference, of_features = _differences(exported, classifier, images, checks.progress)
+    if not (difference <= checks.allowed and of_features <= FEATURES_DIFFER):  # NaN is no agreement
         raise UserError(
             f"the graph differs from torch by {difference:.2g} in probability and "
-            f"{of_features:.2g} of the features on {compared_on}, more than {allowed:g} and "
+            f"{of_features:.2g} of the features on {compared_on}, more than {checks.allowed:g} and "
             f"{FEATURES_DIFFER:g}: nothing was written; this run cannot be exported like this"
         )
     return (
@@ -200,14 +216,17 @@ def _noise_images(spec: ImageSpec) -> Pixels:
 
 
 def _differences(
-    exported: ExportedClassifier, classifier: Classifier, images: Pixels
+    exported: ExportedClassifier, classifier: Classifier, images: Pixels, progress: Progress | None
 ) -> tuple[float, float]:
     """The largest in probability; the root mean square of the features', as a share of theirs."""
     # without its digest the backbone is no bundled one: torch answers, not the bundled ONNX graph
     by_torch = replace(classifier, backbone=classifier.backbone.with_own_weights())
-    expected = by_torch.features(images)
-    of_features = np.linalg.norm(exported.encoder.features(images) - expected) / np.linalg.norm(
-        expected
-    )
-    difference = np.abs(exported.probabilities(images) - by_torch.probabilities(images)).max()
-    return float(difference), float(of_features)
+    largest = squares = of_all = np.float32(0)
+    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+    for batch in progress(batches, len(batches), "comparing with torch") if progress else batches:
+        expected = by_torch.features(batch)
+        squares += np.square(exported.encoder.features(batch) - expected).sum()
+        of_all += np.square(expected).sum()
+        difference = exported.probabilities(batch) - by_torch.answer(expected)
+        largest = np.maximum(largest, np.abs(difference).max())  # NaN stays NaN
+    return float(largest), float(np.sqrt(squares / of_all))
