@@ -1,6 +1,7 @@
 """How fast is `ismila scan --ray` beside the plain scan, from one worker to two, and does a killed one lose anything?
 
     .venv/bin/python benchmarks/scan_ray.py ALBUM [--photos 2000] [--distinct 300] [--killed 500] [--rounds 2]
+        [--model reid]
 
 Trains on ALBUM, makes JPEGs of 12 megapixels and hard-links them into a library (`scan_speed.py`). Both scans run one
 after the other, in rounds, since other work on the machine comes and goes; what a scan of a single photo takes
@@ -100,11 +101,13 @@ def main() -> None:
     for name, default in (("photos", 2000), ("distinct", 300), ("killed", 500), ("rounds", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
+    parser.add_argument("--model", default="reid")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         train = [sys.executable, "-m", "ismila.train", f"data.root={args.album.resolve()}"]
-        subprocess.run([*train, f"data.cache={work}/cache"], cwd=work, check=True)
+        train += [f"data.cache={work}/cache", f"model={args.model}"]
+        subprocess.run(train, cwd=work, check=True)
         drawn = make_photos(work / "drawn", args.distinct)
         for name, count in (("one", 1), ("all", args.photos), ("some", args.killed)):
             link_library(work / name, drawn, count)
