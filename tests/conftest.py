@@ -207,6 +207,7 @@ def call(folder: Path, module: str, *args: object) -> Said:
 
     torch, Lightning and MLflow take ten seconds to import: a process of its own is for tests of
     processes. MLflow keeps a store for each address, so that the address says which folder is meant.
+    No command may leave a file in the system's folder for temporary files.
     """
     out = io.StringIO()
     err = io.StringIO()
@@ -220,11 +221,15 @@ def call(folder: Path, module: str, *args: object) -> Said:
         pytest.MonkeyPatch.context() as patch,
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
+        tempfile.TemporaryDirectory() as temporary,
     ):
+        patch.setattr(tempfile, "tempdir", temporary)
         patch.chdir(folder)
         for name, value in changed.items():
             patch.setenv(name, value)
         code = _train(patch, words) if module == "ismila.train" else _ismila(words)
+        left = [path.name for path in Path(temporary).iterdir()]
+    assert not left, f"{words} left {left}"
     return Said(code, out.getvalue(), err.getvalue())
 
 

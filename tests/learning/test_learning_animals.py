@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ismila.learning.animal_table import COLUMNS, TABLE
+from ismila.learning import animal_table
+from ismila.learning.animal_table import COLUMNS, TABLE, AnimalTable
 from ismila.learning.animals import (
     KINDS,
     MOST,
@@ -222,6 +223,16 @@ def test_what_a_killed_run_wrote_is_not_done_again(photos, tmp_path):
     detector = Counting()
     assert len(look_at(photos, derived, detector)) == len(photos)
     assert detector.looked <= len(photos) - 8
+
+
+def test_what_is_written_grows_with_the_photos_and_not_with_their_square(tmp_path, monkeypatch):
+    monkeypatch.setattr(animal_table, "KEPT_EVERY", 1)
+    written = []
+    monkeypatch.setattr(animal_table, "write_aside", lambda path, content: written.append(path))
+    table = AnimalTable(tmp_path, Counting())
+    for number in range(640):
+        table.add(str(number), SEEN)
+    assert 32 < len(written) < 160
 
 
 def test_a_derived_folder_that_cannot_be_written_is_named(photos, tmp_path):

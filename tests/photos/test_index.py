@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from conftest import draw_photo
 from PIL import Image
+from scipy.sparse.csgraph import connected_components
 
 from ismila.photos import UserError
 from ismila.photos.album import Album
@@ -60,6 +61,25 @@ def test_near_duplicates_share_a_group(album):
     groups = usable(indexed(album)).set_index("path")["group"]
     for i in range(12):
         assert groups[f"mila/m{i}.jpg"] == groups[f"mila/again{i}.jpg"]
+
+
+def test_groups_of_near_duplicates_are_those_that_comparing_each_with_each_finds():
+    rng = np.random.default_rng(0)
+    hashes = [int(rng.integers(0, 2**64, dtype=np.uint64)) for _ in range(60)]
+    for _ in range(240):  # of an earlier one, with 0 to 9 bits turned
+        turned = rng.choice(64, rng.integers(0, 10), replace=False)
+        hashes.append(hashes[rng.integers(len(hashes))] ^ sum(1 << int(bit) for bit in turned))
+    names = [f"mila/{number:03}" for number in range(len(hashes))]
+    facts = {
+        name: Facts(f"{number:016}{0:048}", 640, 480, "", f"{value:016x}")
+        for number, (name, value) in enumerate(zip(names, hashes, strict=True))
+    }
+    rows = [Row(path=name, label="subject", kind="mila") for name in names]
+    told = make_index(rows, facts, NOTHING_FETCHED)["group"].astype(int).tolist()
+    alike = [[(one ^ other).bit_count() <= 6 for other in hashes] for one in hashes]
+    n, expected = connected_components(np.array(alike))
+    assert told == [expected.tolist().index(label) for label in expected]
+    assert 60 < n < 200
 
 
 def pretended(*photos):

@@ -1,3 +1,4 @@
+import tempfile
 from contextlib import chdir
 
 import mlflow
@@ -101,13 +102,15 @@ def test_a_subject_without_a_run_and_a_server_that_is_away_are_said(ledger, monk
         find_run("best", "finder", "http://127.0.0.1:9")
 
 
-def test_what_a_run_kept_is_loaded(ledger):
+def test_what_a_run_kept_is_loaded(ledger, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     epochs = [{"loss": 0.5 - at / 10, "timestamp_ms": 1000 + at} for at in range(3)]
     run_id = ledger.run("keeper", epochs=epochs)
     assert read_epochs(run_id) == {"loss": [0.5, 0.4, 0.3]}
     pd.testing.assert_frame_equal(load_predictions(run_id), predictions_of(4, 4, 4))
     with pytest.raises(UserError, match="not a classifier"):
         load_classifier(run_id)
+    assert not list(tmp_path.iterdir())
     for artifact in ledger.folder.glob(f"mlruns/artifacts/{run_id}/artifacts/predictions.parquet"):
         artifact.unlink()
     with pytest.raises(UserError, match=r"predictions.parquet is gone from .*train again"):

@@ -14,7 +14,9 @@ from ismila.photos.album import locked
 from ismila.photos.images import clear_aside, write_aside
 
 KEPT_EVERY = 512
-"""Photos after which the table is written; what a killed run loses at most."""
+KEPT_SHARE = 1 / 32
+"""After so many photos, or this share of those that are known, the table is written anew; what a killed run loses at
+most. A share, so that what is written grows with the photos and not with their square."""
 TABLE = "animals.parquet"
 COLUMNS = ("sha256", "detector", "n", "x0", "y0", "x1", "y1", "kind", "score")
 
@@ -44,7 +46,7 @@ class AnimalTable:
             return
         self._seen[sha256] = list(animals)
         self._added[sha256] = animals
-        if len(self._added) >= KEPT_EVERY:
+        if len(self._added) >= max(KEPT_EVERY, KEPT_SHARE * len(self._seen)):
             self.flush()
 
     def flush(self) -> None:

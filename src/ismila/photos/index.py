@@ -7,8 +7,9 @@ index was before, so that whatever is derived can be deleted without changing an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
 
@@ -279,14 +280,44 @@ def _alike(rows: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.in
 
 
 def _near_duplicates(phash: pd.Series) -> npt.NDArray[np.int64]:
-    """`[P, 2]` positions."""
-    hashes = np.array([int(text, 16) for text in phash], dtype=np.uint64)
-    pairs = [np.empty((0, 2), np.int64)]
-    for start in range(0, len(hashes), 512):  # blocks: memory grows with n, not with its square
-        bits = np.bitwise_count(hashes[start : start + 512, None] ^ hashes[None, start:])
-        a, b = np.nonzero(bits <= NEAR_DUPLICATE_BITS)
-        pairs.append(np.stack([a, b], 1)[a < b] + start)
+    """`[P, 2]` positions; of those with the same hash each with the first alone.
+
+    Hashes that differ in at most k bits are the same in one of k + 1 parts at least: only such are compared.
+    """
+    every = np.array([int(text, 16) for text in phash], dtype=np.uint64)
+    hashes, first, which = np.unique(every, return_index=True, return_inverse=True)
+    pairs = [np.stack([first[which], np.arange(len(every))], 1)]
+    looked_at: list[np.uint64] = []
+    for part in _parts(NEAR_DUPLICATE_BITS + 1):
+        order = np.argsort(hashes & part)
+        for near, far in _neighbours(hashes[order] & part):
+            a, b = order[near], order[far]
+            bits = hashes[a] ^ hashes[b]
+            alike = np.bitwise_count(bits) <= NEAR_DUPLICATE_BITS
+            for earlier in looked_at:  # had it been the same there, the pair would be known
+                alike &= (bits & earlier) != 0
+            pairs.append(np.stack([first[a[alike]], first[b[alike]]], 1))
+        looked_at.append(part)
     return np.concatenate(pairs)
+
+
+def _parts(n: int) -> list[np.uint64]:
+    """64 bits in n parts of about as many: masks."""
+    ends = [64 * at // n for at in range(n + 1)]
+    return [np.uint64(2**high - 2**low) for low, high in pairwise(ends)]
+
+
+def _neighbours(
+    values: npt.NDArray[np.uint64],
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Pairs of positions in a sorted array that hold the same value, by their distance from each other."""
+    near = np.arange(len(values))
+    for apart in range(1, len(values)):
+        near = near[near < len(values) - apart]
+        near = near[values[near] == values[near + apart]]
+        if not len(near):
+            return
+        yield near, near + apart
 
 
 def _bursts(taken_at: pd.Series) -> npt.NDArray[np.int64]:

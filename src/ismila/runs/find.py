@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +14,14 @@ import mlflow
 import pandas as pd
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.uri import is_local_uri
 
 from ismila.photos import UserError, WrongUsageError
 from ismila.photos.addresses import address_of, album_at
 from ismila.photos.album import Album
 from ismila.photos.names import first_line
-from ismila.runs.database import sqlite_file
 from ismila.runs.store import answering, connect, tracking_uri, working
 
 if TYPE_CHECKING:
@@ -316,10 +317,13 @@ def load_classifier(run_id: str) -> Classifier:
 
 @contextmanager
 def _downloaded(run_id: str, artifact: str) -> Iterator[Path]:
-    """Where a run's artifact lies; a server's is deleted at the end, which MLflow would not do."""
-    with nullcontext() if sqlite_file(tracking_uri()) else working():
+    """Where a run's artifact lies. By the run's id MLflow would copy it, also from this disk, and delete no copy."""
+    with ExitStack() as stack:
         try:
-            path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=artifact)
+            place = mlflow.get_run(run_id).info.artifact_uri
+            if not is_local_uri(place, is_tracking_or_registry_uri=False):
+                stack.enter_context(working())
+            path = get_artifact_repository(place).download_artifacts(artifact)
         except (MlflowException, OSError) as error:
             raise UserError(
                 f"run {run_id}: {artifact} is gone from {tracking_uri()} ({first_line(error)}); "
