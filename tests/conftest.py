@@ -35,6 +35,8 @@ CONF = Path(ismila.__file__).with_name("conf")
 
 SMALL = ("model=mobilenet", "model.size_px=128")
 """Real features in a tenth of the time that the default takes."""
+CACHES = ("torchinductor_", ".ses")
+"""What torch and its like keep in the system's folder for the next process, whoever's."""
 DEAR = ("trained", "swept", "both_trained", "ray_cluster", "wrong_and_looked_at")
 """Fixtures that take seconds."""
 
@@ -229,6 +231,7 @@ def call(folder: Path, module: str, *args: object) -> Said:
             patch.setenv(name, value)
         code = _train(patch, words) if module == "ismila.train" else _ismila(words)
         left = [path.name for path in Path(temporary).iterdir()]
+    left = [name for name in left if not name.startswith(CACHES)]
     assert not left, f"{words} left {left}"
     return Said(code, out.getvalue(), err.getvalue())
 
