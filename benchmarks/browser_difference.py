@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from ismila.photos.labels import walk
+from ismila.photos.walking import walk
 
 ASK = """async ([name, content]) => {
   const { answer } = await import("./answers.js");

@@ -19,7 +19,7 @@ import numpy as np
 import requests
 
 from ismila.learning.views import Views
-from ismila.photos.labels import walk
+from ismila.photos.walking import walk
 from ismila.runs.find import find_run, load_classifier
 from ismila.use.export.exported import ExportedClassifier
 from ismila.use.serve.models import Asked

@@ -14,7 +14,7 @@ from conftest import draw_photo
 from ismila.cli import check, compare, fetch, make_parser, predict, scan
 from ismila.cli.main import VERBS, main
 from ismila.photos.fetch import Fetched
-from ismila.use.ask.library import Scanned
+from ismila.use.ask.judging import Scanned
 from ismila.use.ask.pets import PetAnswer, Together
 from ismila.use.ask.predict import AnswerOfPets
 

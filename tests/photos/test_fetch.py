@@ -10,7 +10,8 @@ from test_flickr import fetch, files
 
 from ismila.photos import UserError
 from ismila.photos.fetch import Sorting, fetch_album, read_records, suffix_of, tags_of
-from ismila.photos.flickr import Flickr, Keys, Record
+from ismila.photos.flickr import Flickr, Keys
+from ismila.photos.flickr_photo import Record
 from ismila.photos.http import FetchError
 
 EPS = b"""%!PS-Adobe-3.0 EPSF-3.0

@@ -14,7 +14,7 @@ from flickr_server import NSID, FlickrServer, bomb, some_photos
 from ismila.cli.fetch import print_fetched
 from ismila.photos import UserError
 from ismila.photos.fetch import Fetched, read_records
-from ismila.photos.flickr import Downloads, Flickr, Keys, choose_url
+from ismila.photos.flickr import Downloads, Flickr, Keys
 from ismila.photos.http import FetchError
 from ismila.photos.images import aside_path
 
@@ -244,21 +244,6 @@ def big_jpeg():
         out, "JPEG"
     )
     return out.getvalue()
-
-
-def test_the_size_is_the_smallest_with_320_px():
-    sizes = {"n": (320, 240), "z": (640, 480), "l": (1024, 768)}
-    photo = {f"url_{s}": f"https://x/{s}" for s in sizes}
-    assert (
-        choose_url(
-            photo
-            | {f"width_{s}": w for s, (w, _) in sizes.items()}
-            | {f"height_{s}": str(h) for s, (_, h) in sizes.items()}
-        )
-        == "https://x/z"
-    )
-    assert choose_url({"url_m": "https://x/m", "width_m": 240, "height_m": 180}) == "https://x/m"
-    assert choose_url({"url_m": "file:///etc/passwd"}) == ""
 
 
 def test_what_a_killed_fetch_was_writing_is_removed_and_nothing_else(tmp_path):

@@ -3,20 +3,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import draw_photo
 from somebody import somebody
 
 from ismila.photos import UserError
 from ismila.photos.album import Album
-from ismila.photos.labels import (
-    change_lines,
-    check_subject,
-    folder_kinds,
-    folder_label,
-    has_photos,
-    read_album,
-    walk,
-)
+from ismila.photos.labels import change_lines, check_subject, folder_kinds, folder_label, read_album
+from ismila.photos.walking import walk
 
 
 def small(root):
@@ -177,38 +169,6 @@ def test_a_box_that_is_none_is_named_with_what_is_expected(root, box):
     assert "\n" not in said
 
 
-@pytest.mark.parametrize(
-    ("header", "problem"),
-    [
-        ("mila/b.jpg,drop,,", "its first line is not path,label,closeup,box,note"),
-        ("path;label;closeup;note", "its first line is not path,label"),
-        ("path,label,note,label", "names label twice"),
-    ],
-)
-def test_a_first_line_that_does_not_name_the_columns_is_an_error(root, header, problem):
-    (root / "labels.csv").write_text(f"{header}\n")
-    with pytest.raises(UserError, match=problem):
-        read_album(root, "mila")
-
-
-def test_a_labels_csv_that_is_no_text_file_is_an_error(root):
-    (root / "labels.csv").write_bytes("path,label\nmila/a.jpg,größer\n".encode("latin-1"))
-    with pytest.raises(UserError, match="write it as UTF-8"):
-        read_album(root, "mila")
-    (root / "labels.csv").unlink()
-    (root / "labels.csv").mkdir()
-    with pytest.raises(UserError, match="cannot be read"):
-        read_album(root, "mila")
-
-
-def test_what_spreadsheets_and_people_write_is_followed(root):
-    text = "\ufeffpath, label,closeup,note,,\r\n\r\nmila/a.jpg , drop,,,,\r\nmila/b.jpg\r\n,,,\r\n"
-    (root / "labels.csv").write_text(text, encoding="utf-8", newline="")
-    rows = by_path(root)
-    assert rows["mila/a.jpg"].dropped
-    assert not rows["mila/b.jpg"].dropped
-
-
 def test_a_folder_that_cannot_be_read_is_named_and_the_rest_goes_on():
     with somebody() as folder:
         root = small(folder / "album")
@@ -251,17 +211,6 @@ def test_a_folder_whose_name_is_not_utf8_gives_no_kind_and_the_index_is_written(
     odd = index[index["problem"] == "its name is not UTF-8; rename it"]
     assert list(odd.index) == ["caf\\xe9/a.jpg", "pets/caf\\xe9/a.jpg"]
     assert folder_kinds(root, "mila") == ["cat", "other", "rex"]
-
-
-def test_hidden_files_are_no_photos(tmp_path):
-    assert not has_photos(tmp_path / "nowhere")
-    (tmp_path / ".ismila/thumbnails").mkdir(parents=True)
-    (tmp_path / ".ismila/index.parquet").write_bytes(b"x")
-    (tmp_path / ".ismila/thumbnails/a.jpg").write_bytes(b"x")
-    (tmp_path / "labels.csv").write_text("path,label\n")
-    assert not has_photos(tmp_path)
-    draw_photo(tmp_path / "mila/deep/a.jpg", 0, True)
-    assert has_photos(tmp_path)
 
 
 def change(root, path, **cells):

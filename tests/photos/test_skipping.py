@@ -1,8 +1,9 @@
 import pytest
 
 from ismila.photos import UserError
-from ismila.photos.labels import has_photos, read_album, walk
+from ismila.photos.labels import read_album
 from ismila.photos.skipping import Skipping
+from ismila.photos.walking import has_photos, walk
 
 OTHERS = (
     "2020/@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg",

@@ -12,6 +12,11 @@ with errors_into(Path("errors")):
     late = subprocess.Popen(["sh", "-c", "read line; echo late >&2"], stdin=subprocess.PIPE)
 os.write(2, b"shown")
 late.communicate(b"go")
+try:
+    with errors_into(Path("no folder/errors")):
+        pass
+except FileNotFoundError:
+    pass
 assert len(os.listdir("/proc/self/fd")) == open_before
 """
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ismila.cli.overrides import quoted
 from ismila.photos import UserError
 from ismila.photos.cores import cores
+from ismila.photos.ray_token import keep_to_ourselves, names_token
 from ismila.photos.streams import errors_into
 from ismila.runs import SWEEP, SWEEP_HOST
 
@@ -179,8 +180,6 @@ def _start_ray(init: DictConfig) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # each job says a line of its own
     is_local = init.get("address") == "local"
-    from ismila.use.ask.ray_scan import keep_to_ourselves, names_token
-
     if is_local:
         keep_to_ourselves()
     elif names_token() or Path("~/.ray/auth_token").expanduser().exists():

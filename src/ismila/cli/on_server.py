@@ -14,7 +14,7 @@ from ismila.photos import WrongUsageError
 
 if TYPE_CHECKING:
     from ismila.photos.servers import Mark, PhotoServer
-    from ismila.use.ask.library import Scan
+    from ismila.use.ask.judging import Scan
     from ismila.use.ask.marking import Marked
 KINDS = ("immich", "photoprism")
 

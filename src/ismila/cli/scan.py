@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ismila.cli.options import Verbs
     from ismila.photos.album import Album
     from ismila.runs.find import Recorded
-    from ismila.use.ask.library import Library, Scan, Scanned
+    from ismila.use.ask.judging import Scan, Scanned
+    from ismila.use.ask.library import Library
     from ismila.use.ask.pets_library import PetsScan
 
 NO_LIMIT = 10**9
@@ -246,7 +247,7 @@ def write_down(
 
 def _scan_of(library: Library, runs: Mapping[str, str]) -> Scan | PetsScan:
     from ismila.runs.find import load_classifier
-    from ismila.use.ask.library import Scan
+    from ismila.use.ask.judging import Scan
     from ismila.use.ask.pets import Pets
     from ismila.use.ask.pets_library import PetsScan
 

@@ -37,7 +37,7 @@ def choose_root(given: str | None, subject: str) -> Path:
     Only photos make data/photos an album: a leftover `.ismila` or a README does not.
     """
     from ismila.photos.addresses import album_at
-    from ismila.photos.labels import has_photos
+    from ismila.photos.walking import has_photos
 
     if given is not None:
         return album_at(given)

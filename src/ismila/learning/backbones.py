@@ -23,6 +23,7 @@ class CNN(nn.Module):
     """The article's super-simple network: three 3x3 convolutions (32, 32, 64), each ReLU and 2x2 max-pooling.
 
     `[N, 3, S, S]` -> `[N, 64 * s * s]` with `s = ((S - 2) // 2 - 2) // 2 ...`, as unpadded convolutions give.
+    Pooling comes before ReLU, which then has a quarter of the values to go through and gives the same ones.
     """
 
     def __init__(self, size_px: int) -> None:
@@ -31,7 +32,7 @@ class CNN(nn.Module):
         channels = 3
         side = size_px
         for width in (32, 32, 64):
-            layers += [nn.Conv2d(channels, width, 3), nn.ReLU(), nn.MaxPool2d(2)]
+            layers += [nn.Conv2d(channels, width, 3), nn.MaxPool2d(2), nn.ReLU()]
             channels = width
             side = (side - 2) // 2
         if side < 1:

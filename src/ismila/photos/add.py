@@ -19,17 +19,10 @@ from ismila.photos.album import Album
 from ismila.photos.boxes import box_text
 from ismila.photos.images import PhotoError, open_photo
 from ismila.photos.index import Progress
-from ismila.photos.labels import (
-    KIND,
-    NOT,
-    PETS,
-    RESERVED,
-    SUFFIXES,
-    check_subject,
-    folder_label,
-)
+from ismila.photos.labels import KIND, NOT, PETS, RESERVED, check_subject, folder_label
 from ismila.photos.names import as_text
 from ismila.photos.sources import GoneError, Source, SourcePhoto, same_name
+from ismila.photos.walking import SUFFIXES
 
 ASIDE = ".add.part"
 """How a copy ends that is not whole yet: nobody else's, so that what a kill left can be deleted."""

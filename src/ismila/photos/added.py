@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +14,7 @@ from ismila.photos.images import write_aside
 TABLE = "added.parquet"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
     """A line: what a source says of a photo, where it went and why; `flickr.parquet` says the same of Flickr's.
 
@@ -54,9 +54,9 @@ def read_records(root: Path) -> dict[tuple[str, str, str], Record]:
     return {record.key: record for record in records}
 
 
-def write_records(root: Path, records: Iterable[Record]) -> None:
+def write_records(root: Path, records: Collection[Record]) -> None:
     """Write the whole table, or nothing. Raises OSError."""
-    rows = [asdict(each) for each in records]
+    columns = {name: [getattr(each, name) for each in records] for name in COLUMNS}
     buffer = io.BytesIO()
-    pd.DataFrame(rows, columns=COLUMNS).to_parquet(buffer, index=False)
+    pd.DataFrame(columns).to_parquet(buffer, index=False)
     write_aside(root / TABLE, buffer.getvalue())

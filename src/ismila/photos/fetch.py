@@ -21,13 +21,8 @@ from filelock import FileLock, Timeout
 from PIL import Image, UnidentifiedImageError
 
 from ismila.photos import UserError
-from ismila.photos.flickr import (
-    MIN_SIDE_PX,
-    Downloads,
-    Flickr,
-    Record,
-    normal_tag,
-)
+from ismila.photos.flickr import Downloads, Flickr
+from ismila.photos.flickr_photo import MIN_SIDE_PX, Record, normal_tag
 from ismila.photos.http import FetchError
 from ismila.photos.images import MAX_PIXELS, write_aside, written_aside
 from ismila.photos.names import as_text

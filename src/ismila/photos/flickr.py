@@ -14,7 +14,6 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -24,6 +23,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from ismila.photos import UserError
+from ismila.photos.flickr_photo import SIZES, Json, Record, number_in, record_of
 from ismila.photos.http import (
     ATTEMPTS,
     LONGEST_WAIT_S,
@@ -41,23 +41,8 @@ API_URL = "https://api.flickr.com/services/rest/"
 PER_PAGE = 500
 QUERY_LIMIT = 4000
 """Past this many results Flickr repeats itself within one query; a longer one is split by date."""
-MIN_SIDE_PX = 320
-"""The size that is fetched is the smallest whose shorter side has at least this."""
 MOST_PASSES = 20
 """Through a listing that gives fewer photos than it promises: pages shift while somebody uploads."""
-SIZES = {
-    "t": 100,
-    "m": 240,
-    "n": 320,
-    "w": 400,
-    "z": 640,
-    "c": 800,
-    "l": 1024,
-    "h": 1600,
-    "k": 2048,
-    "o": 10**6,
-}
-"""Flickr's suffix of a size -> its longer side in pixels, for listings that do not say."""
 EXTRAS = ",".join(
     [
         "date_upload",
@@ -71,34 +56,9 @@ EXTRAS = ",".join(
 )
 PASSING = ("0", "105", "106", "")
 """Codes of errors that pass: the service is busy, or the answer was none."""
-Json = Mapping[str, object]
-"""An object of Flickr's JSON, in which anything may be missing or of another type."""
-
 logging.getLogger("flickrapi").setLevel(
     logging.CRITICAL
 )  # it logs whole answers, and ours say what is wrong
-
-
-@dataclass(frozen=True)
-class Record:
-    """What Flickr says of a photo.
-
-    Attributes:
-        id: digits only.
-        tags: normalised as Flickr does: lower case, letters and digits.
-        taken_at: None when Flickr does not know.
-        page: the photo's page for people.
-        url: of the chosen size; empty when the listing has none.
-    """
-
-    id: str
-    owner: str
-    title: str
-    tags: tuple[str, ...]
-    licence: str
-    taken_at: datetime | None
-    page: str
-    url: str
 
 
 @dataclass
@@ -291,7 +251,7 @@ class Flickr:
                 if photo_id not in seen:
                     seen.add(photo_id)
                     self.came = len(seen)
-                    yield _record(photo, user_id)
+                    yield record_of(photo, user_id)
             if len(seen) >= self.promised or len(seen) == before:
                 return
 
@@ -353,7 +313,7 @@ class Flickr:
         photos: list[Json] = []
         if isinstance(listed, list):
             photos += [photo for photo in listed if isinstance(photo, dict)]
-        return _Page(_number(page, "total"), max(_number(page, "pages"), 1), photos)
+        return _Page(number_in(page, "total"), max(number_in(page, "pages"), 1), photos)
 
 
 @dataclass(frozen=True)
@@ -375,14 +335,8 @@ def _object(parent: Json, name: str) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def _number(parent: Json, name: str) -> int:
-    """A count, which Flickr writes as a number or a text; 0 when it is neither."""
-    text = str(parent.get(name, ""))
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
-
-
 def _upload(photo: Json) -> int:
-    return _number(photo, "dateupload")
+    return number_in(photo, "dateupload")
 
 
 def _remedy(method: str, code: str, message: str, params: Mapping[str, str | int]) -> str:
@@ -406,62 +360,6 @@ def _remedy(method: str, code: str, message: str, params: Mapping[str, str | int
             "or an address"
         )
     return f"Flickr: {message or 'error'} (code {code}) at {method}"
-
-
-def _record(photo: Json, user_id: str) -> Record | str:
-    photo_id = str(photo.get("id", ""))
-    if not re.fullmatch(r"[0-9]{1,20}", photo_id):
-        return f"{printable(photo_id)[:40]!r}: the photo's id is not a number"
-    if photo.get("media", "photo") != "photo":
-        return f"{photo_id}: a {printable(str(photo['media']))[:20]}, not a photo"
-    url = choose_url(photo)
-    if not url:
-        return f"{photo_id}: Flickr gives no address for it"
-    owner = str(photo.get("owner") or user_id)
-    owner = owner if re.fullmatch(r"[\w@.-]{1,64}", owner) else user_id
-    title = photo.get("title", "")
-    title = title.get("_content", "") if isinstance(title, dict) else title
-    tags = str(photo.get("tags") or "").split()
-    return Record(
-        id=photo_id,
-        owner=owner,
-        title=printable(str(title))[:300],
-        tags=tuple(dict.fromkeys(filter(None, map(normal_tag, tags)))),
-        licence=printable(str(photo.get("license", "")))[:40],
-        taken_at=_taken_at(photo),
-        page=f"https://www.flickr.com/photos/{owner}/{photo_id}/",
-        url=url,
-    )
-
-
-def _taken_at(photo: Json) -> datetime | None:
-    if str(photo.get("datetakenunknown", "0")) not in ("0", "", "False"):
-        return None
-    try:
-        return datetime.strptime(str(photo.get("datetaken")), "%Y-%m-%d %H:%M:%S")
-    except ValueError:
-        return None
-
-
-def choose_url(photo: Json) -> str:
-    """Address of the smallest size with a shorter side of at least 320 px, or else of the largest.
-
-    Empty when the listing has none.
-    """
-    sizes: list[tuple[int, str]] = []
-    for suffix, longer_px in SIZES.items():
-        url = str(photo.get(f"url_{suffix}") or "")
-        if not url.startswith(("http://", "https://")) or not url.isascii():
-            continue
-        sides_px = (_number(photo, f"width_{suffix}"), _number(photo, f"height_{suffix}"))
-        sizes.append((min(sides_px) or longer_px * 2 // 3, url))
-    enough = [size for size in sizes if size[0] >= MIN_SIDE_PX]
-    return min(enough)[1] if enough else max(sizes, default=(0, ""))[1]
-
-
-def normal_tag(tag: str) -> str:
-    """As Flickr compares tags: lower case, letters and digits only."""
-    return "".join(c for c in tag.lower() if c.isalnum())
 
 
 def _first_line(error: BaseException) -> str:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
@@ -15,31 +12,11 @@ from filelock import FileLock
 from ismila.photos import UserError
 from ismila.photos.boxes import EXPECTED, plain_box
 from ismila.photos.images import clear_aside, write_aside
+from ismila.photos.labels_csv import COLUMNS, Line, Table, csv_of, read_table
 from ismila.photos.names import as_text, is_text
 from ismila.photos.skipping import Skipping
+from ismila.photos.walking import SUFFIXES, walk
 
-SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".heic",
-        ".heif",
-        ".hif",
-        ".avif",
-        ".ppm",
-        ".pgm",
-    ]
-)
-COLUMNS = ("path", "label", "closeup", "box", "note")
-"""Of labels.csv."""
 CLOSEUP = {
     "": None,
     "yes": True,
@@ -61,7 +38,6 @@ KIND = re.compile(r"\w[\w -]*")
 """What a new kind may be called: it becomes a folder and the name of a figure."""
 NAMED_KINDS = 12
 """At most this many kinds are listed in a message."""
-OnError = Callable[[OSError], None]
 
 
 @dataclass(frozen=True)
@@ -125,35 +101,6 @@ class Choices:
         return f"{', '.join(named)} or {PETS}/KIND for a new kind"
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line of labels.csv.
-
-    Attributes:
-        number: counted as an editor does, from 1.
-        cells: column -> text, as it stands in the file.
-    """
-
-    number: int
-    cells: dict[str, str]
-
-    def __getitem__(self, column: str) -> str:
-        return self.cells.get(column, "").strip()
-
-
-@dataclass(frozen=True)
-class Table:
-    """labels.csv as it stands.
-
-    Attributes:
-        marked: it begins with a byte order mark, without which a spreadsheet garbles its umlauts.
-    """
-
-    columns: list[str] = field(default_factory=lambda: list(COLUMNS))
-    lines: list[Line] = field(default_factory=list)
-    marked: bool = False
-
-
 def check_subject(subject: str) -> None:
     """Raise UserError for a subject whose folder would mean something else."""
     taken = subject in (*RESERVED, OTHER, FEEDBACK) or subject.startswith((NOT, "."))
@@ -205,51 +152,6 @@ def check_root(root: Path, subject: str) -> None:
             f"data.root={root}: no such folder; "
             f"give the folder that holds {subject}/ and {NOT}{subject}/"
         )
-
-
-def walk(
-    root: Path,
-    every_file: bool = False,
-    on_error: OnError | None = None,
-    skipping: Skipping | None = None,
-) -> Iterator[str]:
-    """Relative paths of files that look like photos, or of every file, that are not passed over.
-
-    Follows links to folders, each folder once.
-
-    Args:
-        skipping: what is passed over, and where it is counted; by default what `Skipping` says.
-        on_error: called for each folder that cannot be read (`error.filename`); the others follow.
-            Without it such a folder is passed over.
-    """
-    skipping = skipping or Skipping(root)
-    seen: set[tuple[int, int]] = set()
-    for folder, folders, files in os.walk(root, onerror=on_error, followlinks=True):
-        try:
-            stat = Path(folder).stat()
-        except OSError as error:  # gone, or closed to us, since its parent was listed
-            folders.clear()
-            if on_error:
-                on_error(error)
-            continue
-        if (stat.st_dev, stat.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((stat.st_dev, stat.st_ino))
-        below = f"{Path(folder).relative_to(root).as_posix()}/".removeprefix("./")
-        kept = (name for name in folders if skipping.takes_folder(f"{below}{name}/"))
-        folders[:] = sorted(kept)
-        for name in sorted(files):
-            is_photo = Path(name).suffix.lower() in SUFFIXES
-            if (every_file or is_photo) and skipping.takes_file(below + name, is_photo):
-                yield below + name
-
-
-def has_photos(root: Path) -> bool:
-    """Whether anything below `root` looks like a photo, or may hide one: hidden files are none."""
-    unread: list[OSError] = []
-    photo = next(walk(root, on_error=unread.append), None) if root.is_dir() else None
-    return photo is not None or bool(unread)
 
 
 def folder_label(path: str, subject: str) -> tuple[str, str]:
@@ -387,63 +289,6 @@ def _is_box(text: str) -> bool:
     return True
 
 
-def read_table(file: Path) -> Table:
-    """labels.csv as it stands; empty when there is none.
-
-    Raises:
-        UserError: it cannot be read, its first line does not name the columns, or a line has too
-        many cells.
-    """
-    if not os.path.lexists(file):
-        return Table()
-    try:
-        with file.open(newline="", encoding="utf-8") as stream:
-            text = stream.read()
-        reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
-        begins, numbered = 1, []
-        for cells in reader:
-            numbered.append((begins, cells))
-            begins = reader.line_num + 1
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"{file}: cannot be read ({error}); write it as UTF-8 with {','.join(COLUMNS)}"
-        ) from error
-    filled = [(number, cells) for number, cells in numbered if any(c.strip() for c in cells)]
-    if not filled:
-        return Table(marked=text.startswith("\ufeff"))
-    columns = _columns(file, filled[0][1])
-    lines = [_line(file, number, cells, columns) for number, cells in filled[1:]]
-    return Table(columns, lines, text.startswith("\ufeff"))
-
-
-def _columns(file: Path, cells: list[str]) -> list[str]:
-    columns = [cell.strip() for cell in cells]
-    while columns[-1] == "":
-        columns.pop()
-    named = [column for column in columns if column]
-    if not {"path", "label"} <= set(named):
-        raise UserError(
-            f"{file}: its first line is not {','.join(COLUMNS)}; put that line on top, "
-            "with commas between"
-        )
-    if twice := sorted({column for column in named if named.count(column) > 1}):
-        raise UserError(
-            f"{file}: its first line names {', '.join(twice)} twice; leave one of the columns"
-        )
-    return columns
-
-
-def _line(file: Path, number: int, cells: list[str], columns: list[str]) -> Line:
-    while len(cells) > len(columns) and not cells[-1].strip():
-        cells = cells[:-1]  # a spreadsheet ends its lines with empty cells
-    if len(cells) > len(columns):
-        raise UserError(
-            f"{file}:{number}: {len(cells)} cells, expected {len(columns)} "
-            f"({','.join(columns)}); put a text that has a comma in double quotes"
-        )
-    return Line(number, dict(zip(columns, cells, strict=False)))
-
-
 def change_lines(
     root: Path, subject: str, changes: Mapping[str, Mapping[str, str]], lock: Path
 ) -> dict[str, dict[str, str]]:
@@ -471,7 +316,7 @@ def change_lines(
             for path, change in changes.items():
                 table, before[path] = _changed(file, table, path, change)
             clear_aside(file)
-            write_aside(file.resolve(), _csv(table))  # a link to a file elsewhere stays one
+            write_aside(file.resolve(), csv_of(table))  # a link to a file elsewhere stays one
     except OSError as error:
         raise UserError(
             f"{file}: {error.strerror}; corrections need a folder that may be written"
@@ -516,13 +361,3 @@ def _changed(
     says_something = any(value.strip() for column, value in after.cells.items() if column != "path")
     kept = [line for line in lines if line is not after or says_something]
     return replace(table, lines=kept), {name: line[name] for name in COLUMNS[1:]}
-
-
-def _csv(table: Table) -> bytes:
-    columns = [*table.columns, *(name for name in COLUMNS if name not in table.columns)]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([line.cells.get(column, "") for column in columns] for line in table.lines)
-    text = ("\ufeff" if table.marked else "") + out.getvalue()
-    return text.encode("utf-8", "replace")  # a note may hold half a character

@@ -26,9 +26,9 @@ from filelock import FileLock
 from ismila.photos import UserError
 from ismila.photos.addresses import address_of
 from ismila.photos.images import write_aside, written_aside
-from ismila.photos.labels import SUFFIXES
 from ismila.photos.names import as_text, first_line
 from ismila.photos.skipping import IGNORE_FILE
+from ismila.photos.walking import SUFFIXES
 
 if TYPE_CHECKING:
     from ismila.photos.index import Progress

@@ -12,8 +12,8 @@ from pathlib import Path
 def errors_into(file: Path) -> Iterator[None]:
     """What native code writes to standard error meanwhile goes to the end of a file; processes started meanwhile
     keep it as theirs."""
-    kept = os.dup(2)
     with file.open("a") as instead:
+        kept = os.dup(2)
         os.dup2(instead.fileno(), 2)
     try:
         yield

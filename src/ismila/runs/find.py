@@ -268,7 +268,7 @@ def load_predictions(run_id: str) -> pd.DataFrame:
     Raises:
         UserError: MLflow does not hand it out.
     """
-    with _downloaded(run_id, "predictions.parquet") as file:
+    with artifact_of(run_id, "predictions.parquet") as file:
         table = pd.read_parquet(file)
     if "held_out_by" in table:
         return table
@@ -279,7 +279,7 @@ def load_predictions(run_id: str) -> pd.DataFrame:
 def load_strangers(run_id: str) -> pd.DataFrame | None:
     """A run's strangers.parquet: `kind, probability, threshold`; None where it was asked about none."""
     try:
-        with _downloaded(run_id, "strangers.parquet") as file:
+        with artifact_of(run_id, "strangers.parquet") as file:
             return pd.read_parquet(file)
     except UserError:
         return None
@@ -311,13 +311,17 @@ def load_classifier(run_id: str) -> Classifier:
     """
     from ismila.learning.classifier import Classifier
 
-    with _downloaded(run_id, "classifier") as folder:
+    with artifact_of(run_id, "classifier") as folder:
         return Classifier.load(folder)
 
 
 @contextmanager
-def _downloaded(run_id: str, artifact: str) -> Iterator[Path]:
-    """Where a run's artifact lies. By the run's id MLflow would copy it, also from this disk, and delete no copy."""
+def artifact_of(run_id: str, artifact: str) -> Iterator[Path]:
+    """Where a run's artifact lies. By the run's id MLflow would copy it, also from this disk, and delete no copy.
+
+    Raises:
+        UserError: MLflow does not hand it out.
+    """
     with ExitStack() as stack:
         try:
             place = mlflow.get_run(run_id).info.artifact_uri

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from PIL import Image
 
-from ismila.runs.find import Recorded, best_of, finished_runs
+from ismila.runs.find import Recorded, artifact_of, best_of, finished_runs
 from ismila.runs.outbox import MODEL, logged_model
 from ismila.runs.store import alone, tracking_uri, working
 
@@ -102,10 +102,9 @@ def _register(subject: str, run_id: str) -> str:
     )
     client = mlflow.MlflowClient()
     run = client.get_run(run_id)
-    with working():
+    with working(), artifact_of(run_id, "classifier") as classifier:
         # Not within mlflow.start_run: that would set the finished run to RUNNING, and whoever
         # looks for the best run meanwhile would not find it.
-        classifier = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="classifier")
         logged = Model.log(
             artifact_path=None,
             name=MODEL,
@@ -113,7 +112,7 @@ def _register(subject: str, run_id: str) -> str:
             run_id=None,  # the model knows it; MLflow would link both once more, which fails
             model_id=logged_model(client, run),
             python_model=str(PACKAGE / "runs" / "served.py"),
-            artifacts={"classifier": classifier},
+            artifacts={"classifier": str(classifier)},
             code_paths=[str(PACKAGE)],
             signature=signature,
             input_example=pd.DataFrame({"image": [base64.b64encode(_example()).decode()]}),

@@ -17,7 +17,8 @@ from ismila.photos.sources.opening import Wanted
 from ismila.use.ask.agreement import Agreement, Compared, Rate, compare_library, seen_by
 from ismila.use.ask.agreement_page import left_out, write_agreement
 from ismila.use.ask.findings import write_sidecars
-from ismila.use.ask.library import Library, Row, Scan, version_of
+from ismila.use.ask.judging import Scan
+from ismila.use.ask.library import Library, Row, version_of
 from ismila.use.ask.sidecars import set_keyword
 
 XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">

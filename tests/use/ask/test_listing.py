@@ -2,8 +2,8 @@
 
 from conftest import draw_photo
 
-from ismila.photos.labels import walk
 from ismila.photos.skipping import Skipping
+from ismila.photos.walking import walk
 from ismila.use.ask.listing import photos_in, taken
 
 

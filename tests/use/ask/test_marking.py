@@ -8,7 +8,8 @@ from ismila.photos.servers import ALBUM, TAG, Mark, ServerError
 from ismila.photos.servers.immich import Immich
 from ismila.photos.servers.marks import MarksRecord
 from ismila.photos.servers.photoprism import PhotoPrism
-from ismila.use.ask.library import Library, Row, Scan, version_of
+from ismila.use.ask.judging import Scan
+from ismila.use.ask.library import Library, Row, version_of
 from ismila.use.ask.marking import Marking
 
 FOUND = {

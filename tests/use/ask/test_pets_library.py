@@ -13,7 +13,8 @@ from ismila.learning.views import Viewer
 from ismila.photos.images import ImageSpec
 from ismila.photos.skipping import Skipping
 from ismila.use.ask.findings import link_photos, write_pets_csv, write_sidecars
-from ismila.use.ask.library import Library, Row, Scan, version_of
+from ismila.use.ask.judging import Scan
+from ismila.use.ask.library import Library, Row, version_of
 from ismila.use.ask.pets import Pets
 from ismila.use.ask.pets_library import PetsScan
 

@@ -24,7 +24,8 @@ from ismila.photos.added import read_records
 from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec
 from ismila.photos.reviewed import read_answers, write_answers
-from ismila.use.ask.library import Library, Row, Scan, version_of
+from ismila.use.ask.judging import Scan
+from ismila.use.ask.library import Library, Row, version_of
 from ismila.use.check.found import Found, in_words
 from ismila.use.check.review_app import make_app
 

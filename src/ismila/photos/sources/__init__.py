@@ -23,7 +23,7 @@ class GoneError(PhotoError):
     """A photo that the source names and that is not there any more."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SourcePhoto:
     """A photo that a source says shows what it was asked for.
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ismila.photos import UserError
-from ismila.photos.labels import walk
 from ismila.photos.skipping import Skipping
 from ismila.photos.sources import SourcePhoto
+from ismila.photos.walking import walk
 
 WHY = "given by hand"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ismila.photos import UserError
-from ismila.photos.labels import SUFFIXES
 from ismila.photos.sources import Source, SourcePhoto
 from ismila.photos.sources.opening import Wanted, existing
 from ismila.photos.sources.sqlite import Trees, catalogued, marks, path_of, read_database
 from ismila.photos.sources.tagged import Tagged, is_called
+from ismila.photos.walking import SUFFIXES
 from ismila.photos.xmp import Tag
 
 

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import yaml
 
 from ismila.photos import UserError
-from ismila.photos.labels import SUFFIXES, walk
 from ismila.photos.skipping import Skipping
 from ismila.photos.sources import SourcePhoto, same_name
 from ismila.photos.sources.opening import Wanted, existing_folder
+from ismila.photos.walking import SUFFIXES, walk
 
 SIDECARS = ("storage/sidecar", "sidecar", ".photoprism/sidecar", ".")
 """Where the YAML files may lie below the folder that was given."""

@@ -17,8 +17,8 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from ismila.photos import UserError
-from ismila.photos.labels import SUFFIXES
 from ismila.photos.sources import SourcePhoto
+from ismila.photos.walking import SUFFIXES
 from ismila.photos.workplace import Workplace, abandoned
 
 T = TypeVar("T")

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ismila.photos.images import Box, PhotoError, is_stored_upright, read_embedded
-from ismila.photos.labels import SUFFIXES
 from ismila.photos.sources import SourcePhoto, same_name
 from ismila.photos.sources.folder import Below
 from ismila.photos.sources.opening import Wanted, existing_folder
+from ismila.photos.walking import SUFFIXES
 from ismila.photos.xmp import NotXmpError, Tag, box_around, read_tags
 
 SIDE_SUFFIXES = (".xmp", ".json")

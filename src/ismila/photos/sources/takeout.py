@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ismila.photos.labels import SUFFIXES
 from ismila.photos.sources import SourcePhoto, same_name
 from ismila.photos.sources.folder import Below
 from ismila.photos.sources.opening import Wanted, existing_folder
+from ismila.photos.walking import SUFFIXES
 
 MAX_JSON_BYTES = 2**22
 LONG = 40

@@ -13,7 +13,8 @@ from ismila.photos.names import as_text
 from ismila.photos.servers.marks import MarksRecord, record_beside
 from ismila.photos.sources.opening import Wanted
 from ismila.photos.sources.tagged import Tagged
-from ismila.use.ask.library import Judged, Scan, sha256_of
+from ismila.use.ask.judging import Judged, Scan
+from ismila.use.ask.library import sha256_of
 from ismila.use.ask.sidecars import FULL, SHORT, OurWord, our_word, sidecar_of
 
 

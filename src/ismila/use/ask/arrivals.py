@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ismila.photos import UserError
-from ismila.photos.labels import SUFFIXES
+from ismila.photos.walking import SUFFIXES
 from ismila.use.ask.library import Library
 
 SETTLED_MS = 1600

@@ -15,7 +15,7 @@ from ismila.photos import UserError
 from ismila.photos.boxes import read_box
 from ismila.photos.images import Box, PhotoError, is_stored_upright
 from ismila.photos.names import as_text
-from ismila.use.ask.library import Judged, Scan
+from ismila.use.ask.judging import Judged, Scan
 from ismila.use.ask.pets import Asked
 from ismila.use.ask.sidecars import (
     FULL,

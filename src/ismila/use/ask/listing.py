@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ismila.photos.images import write_aside
-from ismila.photos.labels import SUFFIXES, walk
 from ismila.photos.remote import asking, file_system, listing
 from ismila.photos.skipping import IGNORE_FILE, Skipping
+from ismila.photos.walking import SUFFIXES, walk
 from ismila.use.ask.library import version_of
 
 

@@ -11,7 +11,7 @@ from ismila.photos.names import as_text, is_text
 from ismila.photos.servers import Mark, PhotoServer
 from ismila.photos.servers.immich import path_checksum
 from ismila.photos.servers.marks import LET_GO, SET, SETTING, TAKING, Carried, MarksRecord
-from ismila.use.ask.library import Scan
+from ismila.use.ask.judging import Scan
 
 AT_ONCE = 200
 """Photos that are looked for together, or written down as about to be changed, then changed."""

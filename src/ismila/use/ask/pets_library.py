@@ -10,19 +10,8 @@ from pathlib import Path
 
 from ismila.learning.features import Progress
 from ismila.photos.boxes import box_text
-from ismila.use.ask.library import (
-    LOOKED_UP,
-    Library,
-    NamedRow,
-    Pending,
-    Row,
-    Scan,
-    Scanned,
-    Version,
-    judge_all,
-    known_as,
-    version_of,
-)
+from ismila.use.ask.judging import Scan, Scanned, judge_all, known_as
+from ismila.use.ask.library import LOOKED_UP, Library, NamedRow, Pending, Row, Version, version_of
 from ismila.use.ask.pets import Looks, Pets, Together
 
 

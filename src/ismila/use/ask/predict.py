@@ -10,7 +10,7 @@ from pathlib import Path
 from ismila.learning.decision import verdict_of
 from ismila.learning.judgement import Named, named
 from ismila.photos.images import PhotoError
-from ismila.photos.labels import walk
+from ismila.photos.walking import walk
 from ismila.runs.find import load_classifier
 from ismila.use.ask.films import (
     AnswerOfBurst,

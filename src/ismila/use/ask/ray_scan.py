@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import shutil
 import socket
 import tempfile
@@ -30,9 +29,10 @@ from ismila.photos.addresses import is_address
 from ismila.photos.cores import cores
 from ismila.photos.images import PhotoError
 from ismila.photos.names import as_text, first_line
+from ismila.photos.ray_token import keep_to_ourselves
 from ismila.photos.remote import asking, file_system
 from ismila.photos.streams import errors_into
-from ismila.use.ask.library import Judged, Scanned, judged_by, said_of
+from ismila.use.ask.judging import Judged, Scanned, judged_by, said_of
 from ismila.use.ask.listing import Found
 from ismila.use.ask.shards import SCHEMA, Shard, Shards, cut
 
@@ -289,20 +289,6 @@ def running(address: str) -> Iterator[None]:
     finally:
         ray.shutdown()
         stop()
-
-
-def names_token() -> bool:
-    """Whether the environment says which token Ray is to ask for, or to give."""
-    return bool({"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys())
-
-
-def keep_to_ourselves() -> None:
-    """Give the Ray that this process starts, which asks for a token, one of its own, unless the environment names one.
-
-    Ray itself would keep one in the user's home, and give it to each cluster that is joined later.
-    """
-    if not names_token():
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def _start_local(ray: Any, _: str) -> Callable[[], None]:

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from ismila.photos import UserError
 from ismila.photos.images import write_aside
-from ismila.use.ask.library import Judged
+from ismila.use.ask.judging import Judged
 from ismila.use.ask.listing import Found
 
 MANIFEST = "_manifest.jsonl"

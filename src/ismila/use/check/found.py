@@ -22,7 +22,8 @@ from ismila.photos.labels import NOT, folder_kinds
 from ismila.photos.names import is_text, require_text
 from ismila.photos.reviewed import DROP, Answer, read_answers, write_answers
 from ismila.photos.sources import SourcePhoto
-from ismila.use.ask.library import Judged, Scan, sha256_of
+from ismila.use.ask.judging import Judged, Scan
+from ismila.use.ask.library import sha256_of
 from ismila.use.check.queue import Candidate, Question, questions_of
 from ismila.use.check.review import Asked, Listing, known_label
 from ismila.use.check.thumbnails import NotListedError, Thumbnails

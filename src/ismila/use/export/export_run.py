@@ -37,19 +37,24 @@ NOISE = 16
 """Images to check on where there is no album."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Checks:
-    """How a graph is compared with torch.
+    """How a graph is made and compared with torch.
 
     Attributes:
-        allowed: difference in probability.
+        half: in half precision.
         root: the album, when it has moved since the run.
         progress: wraps the images.
     """
 
-    allowed: float
+    half: bool
     root: Path | None
     progress: Progress | None
+
+    @property
+    def allowed(self) -> float:
+        """Difference in probability."""
+        return WEB_DIFFERS if self.half else ONNX_DIFFERS
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def export_onnx(
     Raises:
         UserError: no place to write, the runs cannot share a file, or the graph does not say what torch says.
     """
-    graph = _checked_graph(runs, _Checks(ONNX_DIFFERS, root, progress), half=False)
+    graph = _checked_graph(runs, _Checks(half=False, root=root, progress=progress))
     file = to / _file_name(runs)
     if file.name == ANIMALS:
         raise UserError(f"{file}: the detector has this name; train with another subject")
@@ -112,7 +117,7 @@ def export_web(
     if foreign := other_content(to):
         raise UserError(f"--to {to}: {foreign} is no part of an earlier export; give a new folder")
     files = runtime_files(runtime)
-    graph = _checked_graph(runs, _Checks(WEB_DIFFERS, root, progress), half=True)
+    graph = _checked_graph(runs, _Checks(half=True, root=root, progress=progress))
     with _writing(to):
         write_website(to, graph.content, graph.exported, files)
     return f"{to}: {graph.checked}"
@@ -132,12 +137,12 @@ def _file_name(subjects: Iterable[str]) -> str:
     return f"{'+'.join(subjects)}.onnx"
 
 
-def _checked_graph(runs: Mapping[str, str], checks: _Checks, half: bool) -> _Graph:
+def _checked_graph(runs: Mapping[str, str], checks: _Checks) -> _Graph:
     """Raises UserError when the classifiers cannot share a graph, or it differs from torch."""
     classifiers = {subject: load_classifier(run) for subject, run in runs.items()}
     _require_alike(classifiers)
     model = graph_of(*classifiers.values())
-    content = (halve(model) if half else model).SerializeToString()
+    content = (halve(model) if checks.half else model).SerializeToString()
     exported = ExportedFile(content, _file_name(runs))
     checked = [
         _check(one, classifiers[subject], runs[subject], checks)
