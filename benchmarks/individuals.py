@@ -1,29 +1,39 @@
 """How well one real animal is told from all others: each in turn is the subject, a third of its photos held out.
 
-    python benchmarks/individuals.py FOLDER [--data strangers] [--blocks 3] [OVERRIDE ...]
+    python benchmarks/individuals.py FOLDER [--data strangers] [--blocks 3] [--halves] [OVERRIDE ...]
 
 FOLDER holds a folder of photos for each animal. Photos that follow each other by name are often of one occasion, so
 that whole thirds of neighbours are held out. The subject's other photos train, with what the variant adds; nothing
 else of FOLDER does. What is said of the held-out third, of the other animals, and of the held-out half of the
 strangers, at the threshold that the run chose.
+
+How photos of one animal differ was learned from the very animals of shared/individuals. With --halves every second
+animal says so for the others, which are asked about among themselves: nobody is asked about who said anything.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from hydra import compose, initialize_config_dir
 
 import ismila
 from ismila.evidence.metrics import stranger_rates, wilson
+from ismila.learning import linear
 from ismila.learning.training import train
 from ismila.photos.album import Album
 from ismila.photos.folds import assign_folds
 from ismila.photos.index import usable
 from ismila.settings import RunSettings, register, settings_of
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+from make_individuals import differences_in
 
 BLOCKS = 3
 
@@ -34,22 +44,40 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data", default="strangers")
     parser.add_argument("--blocks", type=int, default=BLOCKS, help="held out in turn, at most 3")
+    parser.add_argument("--halves", action="store_true", help="of the animals: see above")
     parser.add_argument("overrides", nargs="*")
     args = parser.parse_args()
     register()
     animals = {path.name: sorted(path.glob("*.jpg")) for path in sorted(args.folder.iterdir())}
     animals = {name: photos for name, photos in animals.items() if photos}
+    parts = [dict(list(animals.items())[at::2]) for at in range(2)] if args.halves else [animals]
     sums = np.zeros((3, 2), int)
     with tempfile.TemporaryDirectory() as scratch:
-        for name, photos in animals.items():
-            for block in range(args.blocks):
-                held_out = np.arange(len(photos)) * BLOCKS // len(photos) == block
-                counts = measured(name, animals, held_out, Path(scratch), args)
-                sums += counts
-                print(name, block, *(f"{hits}/{n}" for hits, n in counts), flush=True)
+        for at, asked in enumerate(parts):
+            with learned_from(parts[1 - at], args) if args.halves else nullcontext():
+                sums += of_each(asked, Path(scratch), args)
     for what, (hits, n) in zip(("found", "others taken", "strangers taken"), sums, strict=True):
         low, high = wilson(hits, n)
         print(f"{what}: {hits}/{n} = {hits / n:.4f} ({low:.4f} to {high:.4f})")
+
+
+def learned_from(animals: dict[str, list[Path]], args: argparse.Namespace):
+    """Meanwhile these animals say how photos of one animal differ, instead of those of the package."""
+    folders = [photos[0].parent for photos in animals.values()]
+    found, _ = differences_in(folders, settings_for(args.overrides).model)
+    return patch.object(linear, "differences_of", lambda made_by: found)
+
+
+def of_each(animals: dict[str, list[Path]], scratch: Path, args: argparse.Namespace) -> np.ndarray:
+    """The sums of `measured` over the animals and blocks."""
+    sums = np.zeros((3, 2), int)
+    for name, photos in animals.items():
+        for block in range(args.blocks):
+            held_out = np.arange(len(photos)) * BLOCKS // len(photos) == block
+            counts = measured(name, animals, held_out, scratch, args)
+            sums += counts
+            print(name, block, *(f"{hits}/{n}" for hits, n in counts), flush=True)
+    return sums
 
 
 def measured(
@@ -79,11 +107,16 @@ def measured(
     return np.array([*counts, strangers])
 
 
-def trained_on(root: Path, derived: Path, overrides: list[str]):
-    """What `python -m ismila.train` gives, without recording it."""
+def settings_for(overrides: list[str]) -> RunSettings:
+    """What a command line asks for."""
     conf = Path(ismila.__file__).with_name("conf")
     with initialize_config_dir(str(conf), version_base="1.3"):
-        settings: RunSettings = settings_of(compose("train", overrides))
+        return settings_of(compose("train", overrides))
+
+
+def trained_on(root: Path, derived: Path, overrides: list[str]):
+    """What `python -m ismila.train` gives, without recording it."""
+    settings = settings_for(overrides)
     album = Album.open(root, settings.subject, derived)
     rows = usable(album.update())
     rows["fold"] = assign_folds(rows, settings.seed)

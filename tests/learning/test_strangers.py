@@ -5,9 +5,6 @@ from conftest import settings
 from ismila.learning.architecture import architecture_of, bundled_digest
 from ismila.learning.encoders import viewer_of
 from ismila.learning.strangers import LEVELS, Strangers, _read, pack, strangers_of
-from ismila.learning.weights import STRANGERS
-
-LARGEST_BYTES = 15_000_000
 
 
 def shipped(model):
@@ -60,12 +57,6 @@ def test_thousands_are_shipped_for_each_bundled_backbone(model):
         assert photos["cat"] > 1000
         assert photos["things"] > 120
     assert np.isfinite(strangers.x).all()
-
-
-def test_they_fit_into_the_wheel():
-    files = list(STRANGERS.parent.glob(STRANGERS.name))
-    assert len(files) == 2
-    assert sum(path.stat().st_size for path in files) <= LARGEST_BYTES
 
 
 def test_other_settings_than_the_shipped_have_none():

@@ -116,9 +116,17 @@ class Whitening:
 
 
 def whitening_of(
-    x: Floats, is_subject: Bools, shrink: float, n_features: int | None = None
+    x: Floats,
+    is_subject: Bools,
+    shrink: float,
+    n_features: int | None = None,
+    within: Floats | None = None,
 ) -> Whitening:
-    """What the negatives among `x [N, D]` say; see `fit_head` and `Penalty`."""
+    """What the negatives among `x [N, D]` say; see `fit_head` and `Penalty`.
+
+    Args:
+        within: `[M, D]`, how photos of one animal differ: their squares, summed up, are added to the negatives' own.
+    """
     from scipy.linalg import cholesky, solve_triangular
 
     mean = x[~is_subject].mean(0, dtype=np.float64)
@@ -130,6 +138,9 @@ def whitening_of(
     identity = np.eye(len(covariance))
     # a single negative has no spread: the small term keeps the matrix positive
     covariance += (added + 1e-9) * identity
+    if within is not None:
+        differences = within if back is None else within @ (away.T @ back)
+        covariance += differences.T @ differences
     to_white = solve_triangular(cholesky(covariance, lower=True), identity, lower=True).T
     return Whitening(mean, to_white if back is None else away.T @ (back @ to_white))
 

@@ -15,6 +15,7 @@ from ismila.learning.decision import Decision, ThresholdRule, decide
 from ismila.learning.features import Features
 from ismila.learning.graphs import Bools, Floats
 from ismila.learning.heads import LinearHead, Penalty, Whitening, fit_head, whitening_of
+from ismila.learning.individuals import differences_of
 from ismila.learning.networks import Fitted, solve_head
 from ismila.learning.outcome import Answers, Kept, Outcome, selection_of
 from ismila.learning.strangers import Strangers, strangers_of
@@ -42,21 +43,30 @@ class LinearRun:
     settings: RunSettings
 
     @cached_property
+    def made_by(self) -> str | None:
+        """What makes the features, as the package's files name it; None where no bundled backbone does."""
+        graph = architecture_of(self.model).graph
+        return f"{self.features.viewer.recipe} {bundled_digest(graph)}" if graph else None
+
+    @cached_property
     def strangers(self) -> Strangers | None:
         """What the backbone makes of animals that nobody here has; None where the package does not say."""
-        graph = architecture_of(self.model).graph
-        if graph is None:
-            return None
-        made_by = f"{self.features.viewer.recipe} {bundled_digest(graph)}"
-        return strangers_of(made_by)
+        return strangers_of(self.made_by) if self.made_by else None
 
     @cached_property
     def space(self) -> Whitening | None:
-        """The units of the penalty, where strangers train: theirs, the same for every head of the run."""
+        """The units of the penalty, where strangers train: theirs, and how photos of one animal differ; the same for
+        every head of the run."""
         if not self.settings.data.strangers:
             return None
         known = self._known
-        return whitening_of(known.x, np.zeros(len(known.x), np.bool_), self.model.shrink)
+        within = differences_of(self.made_by) if self.made_by else None
+        return whitening_of(
+            known.x,
+            np.zeros(len(known.x), np.bool_),
+            self.model.shrink,
+            within=within.in_units if within else None,
+        )
 
     @cached_property
     def _known(self) -> Strangers:

@@ -12,3 +12,5 @@ NANODET = BUNDLED.with_name("nanodet.onnx")
 """NanoDet-g for the ten animals of COCO, weights inside (float16, computed in float32)."""
 STRANGERS = BUNDLED.with_name("strangers_*.npz")
 """Features of photos that nobody has here, a file for each backbone and kind of views."""
+INDIVIDUALS = BUNDLED.with_name("individuals_*.npz")
+"""How photos of one animal differ, likewise."""
