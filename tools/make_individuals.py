@@ -15,17 +15,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from hydra import compose, initialize_config_dir
-from make_strangers import CONF, photos_in
+from make_strangers import maker_of, model_called, photos_in
 from PIL import Image
 
 from ismila.cli.progress import progress
-from ismila.learning.architecture import architecture_of, bundled_digest
 from ismila.learning.encoders import encoder_of, viewer_of
 from ismila.learning.features import Features
 from ismila.learning.individuals import Differences, differences, pack
 from ismila.learning.weights import INDIVIDUALS
-from ismila.settings import ModelSettings, register, settings_of
+from ismila.settings import ModelSettings
 
 MODELS = ("reid",)
 SMALLER = 3
@@ -33,13 +31,10 @@ SMALLER = 3
 
 def differences_in(animals: Sequence[Path], model: ModelSettings) -> tuple[Differences, str]:
     """Of the photos in folders, one for each animal, and what made them."""
-    viewer = viewer_of(model)
-    graph = architecture_of(model).graph
-    if graph is None:
-        raise ValueError(f"model={model.name}: only bundled backbones see individuals")
+    made_by = maker_of(model)
     rows, whose = [], []
     with tempfile.TemporaryDirectory() as scratch:
-        features = Features(Path(scratch) / "derived", viewer, encoder_of(model))
+        features = Features(Path(scratch) / "derived", viewer_of(model), encoder_of(model))
         for number, folder in enumerate(animals):
             smaller = shrunk(folder, Path(scratch) / folder.name)
             photos = photos_in(folder) + photos_in(smaller)
@@ -48,8 +43,7 @@ def differences_in(animals: Sequence[Path], model: ModelSettings) -> tuple[Diffe
             alone = np.bincount(photo)[photo] == 1
             rows.append(x[alone])
             whose += [number] * int(alone.sum())
-    found = differences(np.concatenate(rows), np.array(whose))
-    return found, f"{viewer.recipe} {bundled_digest(graph)}"
+    return differences(np.concatenate(rows), np.array(whose)), made_by
 
 
 def shrunk(folder: Path, to: Path) -> Path:
@@ -63,12 +57,9 @@ def shrunk(folder: Path, to: Path) -> Path:
 
 def main(individuals: Path, models: Sequence[str]) -> None:
     """Write a file for each model."""
-    register()
     animals = sorted(path for path in individuals.iterdir() if path.is_dir())
     for name in models:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            model = settings_of(compose("train", [f"model={name}"])).model
-        found, made_by = differences_in(animals, model)
+        found, made_by = differences_in(animals, model_called(name))
         path = INDIVIDUALS.with_name(INDIVIDUALS.name.replace("*", name))
         np.savez_compressed(path, **pack(found, made_by))
         print(

@@ -36,16 +36,27 @@ def photos_in(folder: Path) -> list[tuple[str, Path]]:
     return sorted({hashlib.sha256(path.read_bytes()).hexdigest(): path for path in files}.items())
 
 
-def strangers_in(folders: dict[str, Path], model: ModelSettings) -> tuple[Strangers, str]:
-    """Rows of all photos, and what made them."""
-    encoder = encoder_of(model)
-    viewer = viewer_of(model)
+def model_called(name: str) -> ModelSettings:
+    """The settings of `model=NAME` as its config has them."""
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return settings_of(compose("train", [f"model={name}"])).model
+
+
+def maker_of(model: ModelSettings) -> str:
+    """Names what makes a model's features, as the package's files do. Raises ValueError for no bundled backbone."""
     graph = architecture_of(model).graph
     if graph is None:
-        raise ValueError(f"model={model.name}: only bundled backbones see strangers")
+        raise ValueError(f"model={model.name}: the package has features of bundled backbones only")
+    return f"{viewer_of(model).recipe} {bundled_digest(graph)}"
+
+
+def strangers_in(folders: dict[str, Path], model: ModelSettings) -> tuple[Strangers, str]:
+    """Rows of all photos, and what made them."""
+    made_by = maker_of(model)
     parts = []
     with tempfile.TemporaryDirectory() as derived:
-        features = Features(Path(derived), viewer, encoder)
+        features = Features(Path(derived), viewer_of(model), encoder_of(model))
         for kind, folder in folders.items():
             photos = photos_in(folder)
             gone = features.fill(photos, 1, progress)
@@ -56,19 +67,14 @@ def strangers_in(folders: dict[str, Path], model: ModelSettings) -> tuple[Strang
     starts = np.cumsum([0, *(part[1].max() + 1 for part in parts)])
     photo = np.concatenate([part[1] + start for part, start in zip(parts, starts, strict=False)])
     columns = [np.concatenate([part[at] for part in parts]) for at in (0, 2, 3)]
-    return Strangers(
-        columns[0], photo, columns[1], columns[2]
-    ), f"{viewer.recipe} {bundled_digest(graph)}"
+    return Strangers(columns[0], photo, columns[1], columns[2]), made_by
 
 
 def main(animals: Path, things: Path, models: Sequence[str]) -> None:
     """Write a file for each model."""
-    register()
     folders = {"dog": animals / "dog", "cat": animals / "cat", "things": things}
     for name in models:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            model = settings_of(compose("train", [f"model={name}"])).model
-        strangers, made_by = strangers_in(folders, model)
+        strangers, made_by = strangers_in(folders, model_called(name))
         path = STRANGERS.with_name(STRANGERS.name.replace("*", name))
         np.savez_compressed(path, **pack(strangers, made_by))
         n = len(np.unique(strangers.photo))
