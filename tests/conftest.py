@@ -23,6 +23,7 @@ import ismila.train
 from ismila.cli.border import call_hydra
 from ismila.cli.main import main
 from ismila.learning.closeups import subject_shares
+from ismila.learning.encoders import encoder_of, viewer_of
 from ismila.learning.features import Features, OnnxBackbone
 from ismila.learning.views import Viewer
 from ismila.photos.album import Album
@@ -91,6 +92,12 @@ def config_of(*overrides: str):
 def settings(*overrides: str):
     """The settings of `python -m ismila.train OVERRIDES`."""
     return settings_of(config_of(*overrides))
+
+
+def features_of(derived: Path, *overrides: str) -> Features:
+    """Those of `python -m ismila.train OVERRIDES`."""
+    model = settings(*overrides).model
+    return Features(derived, viewer_of(model), encoder_of(model))
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from make_strangers import maker_of, model_called, photos_in
+from make_strangers import model_called, photos_in
 from PIL import Image
 
 from ismila.cli.progress import progress
@@ -31,7 +31,6 @@ SMALLER = 3
 
 def differences_in(animals: Sequence[Path], model: ModelSettings) -> tuple[Differences, str]:
     """Of the photos in folders, one for each animal, and what made them."""
-    made_by = maker_of(model)
     rows, whose = [], []
     with tempfile.TemporaryDirectory() as scratch:
         features = Features(Path(scratch) / "derived", viewer_of(model), encoder_of(model))
@@ -43,7 +42,7 @@ def differences_in(animals: Sequence[Path], model: ModelSettings) -> tuple[Diffe
             alone = np.bincount(photo)[photo] == 1
             rows.append(x[alone])
             whose += [number] * int(alone.sum())
-    return differences(np.concatenate(rows), np.array(whose)), made_by
+    return differences(np.concatenate(rows), np.array(whose)), features.recipe
 
 
 def shrunk(folder: Path, to: Path) -> Path:

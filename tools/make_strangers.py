@@ -19,7 +19,6 @@ from hydra import compose, initialize_config_dir
 
 import ismila
 from ismila.cli.progress import progress
-from ismila.learning.architecture import architecture_of, bundled_digest
 from ismila.learning.encoders import encoder_of, viewer_of
 from ismila.learning.features import Features
 from ismila.learning.strangers import Strangers, pack
@@ -43,17 +42,8 @@ def model_called(name: str) -> ModelSettings:
         return settings_of(compose("train", [f"model={name}"])).model
 
 
-def maker_of(model: ModelSettings) -> str:
-    """Names what makes a model's features, as the package's files do. Raises ValueError for no bundled backbone."""
-    graph = architecture_of(model).graph
-    if graph is None:
-        raise ValueError(f"model={model.name}: the package has features of bundled backbones only")
-    return f"{viewer_of(model).recipe} {bundled_digest(graph)}"
-
-
 def strangers_in(folders: dict[str, Path], model: ModelSettings) -> tuple[Strangers, str]:
     """Rows of all photos, and what made them."""
-    made_by = maker_of(model)
     parts = []
     with tempfile.TemporaryDirectory() as derived:
         features = Features(Path(derived), viewer_of(model), encoder_of(model))
@@ -67,7 +57,7 @@ def strangers_in(folders: dict[str, Path], model: ModelSettings) -> tuple[Strang
     starts = np.cumsum([0, *(part[1].max() + 1 for part in parts)])
     photo = np.concatenate([part[1] + start for part, start in zip(parts, starts, strict=False)])
     columns = [np.concatenate([part[at] for part in parts]) for at in (0, 2, 3)]
-    return Strangers(columns[0], photo, columns[1], columns[2]), made_by
+    return Strangers(columns[0], photo, columns[1], columns[2]), features.recipe
 
 
 def main(animals: Path, things: Path, models: Sequence[str]) -> None:

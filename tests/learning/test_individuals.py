@@ -1,11 +1,16 @@
 import numpy as np
 import pytest
-from conftest import settings
+from conftest import features_of
 
-from ismila.learning.architecture import architecture_of, bundled_digest
-from ismila.learning.encoders import viewer_of
 from ismila.learning.heads import Penalty, fit_head, whitening_of
-from ismila.learning.individuals import STEPS, Differences, _read, differences, differences_of, pack
+from ismila.learning.individuals import (
+    STEPS,
+    Differences,
+    differences,
+    differences_of,
+    pack,
+    unpack,
+)
 from ismila.learning.weights import INDIVIDUALS, STRANGERS
 
 LARGEST_BYTES = 15_000_000
@@ -36,25 +41,18 @@ def test_their_squares_sum_up_to_the_covariance_within_animals(rng):
 def test_what_is_packed_is_read_back_but_for_the_steps(rng, tmp_path):
     found = Differences(rng.normal(size=(8, 5)).astype(np.float32), 3)
     np.savez_compressed(tmp_path / "individuals.npz", **pack(found, "these"))
-    read = _read(tmp_path / "individuals.npz", "these")
+    read = unpack(tmp_path / "individuals.npz")
     assert (np.abs(read.x - found.x) <= np.abs(found.x).max(0) / STEPS).all()
     assert read.n_animals == 3
-    assert _read(tmp_path / "individuals.npz", "others") is None
 
 
-def shipped(*overrides):
-    chosen = settings(*overrides).model
-    graph = architecture_of(chosen).graph
-    return differences_of(f"{viewer_of(chosen).recipe} {bundled_digest(graph)}")
-
-
-def test_those_that_reid_sees_are_shipped():
+def test_those_that_reid_sees_are_shipped(tmp_path):
     """Fails when whatever makes the views or the features was changed, and tools/make_individuals.py not run."""
-    found = shipped("model=reid")
+    found = differences_of(features_of(tmp_path, "model=reid").recipe)
     assert found.n_animals == 14
     assert len(found.x) > 500
     assert np.isfinite(found.x).all()
-    assert shipped("model=mobilenet") is None
+    assert differences_of(features_of(tmp_path, "model=mobilenet").recipe) is None
 
 
 def test_with_the_strangers_they_fit_into_the_wheel():

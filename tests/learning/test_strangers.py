@@ -1,17 +1,9 @@
 import numpy as np
 import pytest
-from conftest import settings
+from conftest import features_of
 
-from ismila.learning.architecture import architecture_of, bundled_digest
-from ismila.learning.encoders import viewer_of
-from ismila.learning.strangers import LEVELS, Strangers, _read, pack, strangers_of
-
-
-def shipped(model):
-    """The strangers of a config as it is."""
-    chosen = settings(f"model={model}").model
-    graph = architecture_of(chosen).graph
-    return strangers_of(f"{viewer_of(chosen).recipe} {bundled_digest(graph)}")
+from ismila.learning.strangers import LEVELS, Strangers, pack, strangers_of, unpack
+from ismila.learning.weights import shipped
 
 
 @pytest.fixture
@@ -24,11 +16,19 @@ def few():
 
 def test_what_is_packed_is_read_back_but_for_the_steps(few, tmp_path):
     np.savez_compressed(tmp_path / "strangers.npz", **pack(few, "these"))
-    read = _read(tmp_path / "strangers.npz", "these")
+    read = unpack(tmp_path / "strangers.npz")
     assert (np.abs(np.sqrt(read.x) - np.sqrt(few.x)) <= np.sqrt(few.x).max(0) / LEVELS).all()
     assert read.kind.tolist() == few.kind.tolist()
     assert read.photo.tolist() == few.photo.tolist()
-    assert _read(tmp_path / "strangers.npz", "others") is None
+
+
+def test_the_file_of_a_backbone_is_told_by_who_made_it(few, tmp_path):
+    for name in ("these", "those"):
+        np.savez_compressed(tmp_path / f"strangers_{name}.npz", **pack(few, name))
+    files = tmp_path / "strangers_*.npz"
+    assert shipped(files, "those") == tmp_path / "strangers_those.npz"
+    assert shipped(files, "others") is None
+    assert shipped(files, "") is None
 
 
 def test_a_photo_is_in_one_half(few):
@@ -47,9 +47,9 @@ def test_they_train_as_other_animals_and_things(few):
 
 
 @pytest.mark.parametrize("model", ["reid", "mobilenet"])
-def test_thousands_are_shipped_for_each_bundled_backbone(model):
+def test_thousands_are_shipped_for_each_bundled_backbone(model, tmp_path):
     """Fails when whatever makes the views or the features was changed, and tools/make_strangers.py not run."""
-    strangers = shipped(model)
+    strangers = strangers_of(features_of(tmp_path, f"model={model}").recipe)
     for held_out in (False, True):
         half = strangers.half(held_out)
         photos = {kind: len(set(half.photo[half.kind == kind])) for kind in set(half.kind)}
@@ -59,6 +59,6 @@ def test_thousands_are_shipped_for_each_bundled_backbone(model):
     assert np.isfinite(strangers.x).all()
 
 
-def test_other_settings_than_the_shipped_have_none():
-    chosen = settings("model=mobilenet", "model.size_px=128").model
-    assert strangers_of(viewer_of(chosen).recipe) is None
+def test_other_settings_than_the_shipped_have_none(tmp_path):
+    features = features_of(tmp_path, "model=mobilenet", "model.size_px=128")
+    assert strangers_of(features.recipe) is None

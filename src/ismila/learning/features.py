@@ -171,6 +171,11 @@ class Features:
         return f"{self.viewer.digest} {self.encoder.digest}"
 
     @property
+    def recipe(self) -> str:
+        """The same, whatever decodes the photos: what the package ships of a backbone is named so."""
+        return f"{self.viewer.recipe} {self.encoder.digest}"
+
+    @property
     def spec(self) -> ImageSpec:
         """How a view becomes an image."""
         return self.viewer.spec

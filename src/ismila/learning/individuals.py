@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ismila.learning.graphs import Floats, Ints
-from ismila.learning.weights import INDIVIDUALS
+from ismila.learning.weights import INDIVIDUALS, shipped
 
 STEPS = 31
 """Of a feature's largest difference, on either side; what the file keeps, see `strangers.LEVELS`."""
@@ -53,27 +53,22 @@ def differences_of(made_by: str) -> Differences | None:
     """Those that one backbone sees; None where they were not shipped for it.
 
     Args:
-        made_by: as `strangers.strangers_of`.
+        made_by: as `weights.shipped`.
     """
-    for path in sorted(INDIVIDUALS.parent.glob(INDIVIDUALS.name)):
-        found = _read(path, made_by)
-        if found is not None:
-            return found
-    return None
+    path = shipped(INDIVIDUALS, made_by)
+    return unpack(path) if path else None
 
 
 @lru_cache
-def _read(path: Path, made_by: str) -> Differences | None:
-    """None when another backbone made them."""
+def unpack(path: Path) -> Differences:
+    """What `pack` made, but for the steps."""
     with np.load(path, allow_pickle=False) as file:
-        if str(file["made_by"]) != made_by:
-            return None
         x = file["steps"] * (file["highest"] / np.float32(STEPS))
         return Differences(x.astype(np.float32), int(file["n_animals"]))
 
 
 def pack(found: Differences, made_by: str) -> dict[str, np.ndarray]:
-    """What `_read` reads: each channel in steps of its largest difference."""
+    """What `unpack` and `weights.shipped` read: each channel in steps of its largest difference."""
     highest = np.abs(found.x).max(0).clip(1e-6).astype(np.float32)
     return {
         "steps": np.round(found.x / highest * STEPS).astype(np.int8),

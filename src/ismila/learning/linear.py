@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ismila.learning.architecture import architecture_of, bundled_digest
 from ismila.learning.crossval import Examples, HeldOut, out_of_fold, splits
 from ismila.learning.dataset import AlbumRows, ExampleRows
 from ismila.learning.decision import Decision, ThresholdRule, decide
@@ -43,15 +42,9 @@ class LinearRun:
     settings: RunSettings
 
     @cached_property
-    def made_by(self) -> str | None:
-        """What makes the features, as the package's files name it; None where no bundled backbone does."""
-        graph = architecture_of(self.model).graph
-        return f"{self.features.viewer.recipe} {bundled_digest(graph)}" if graph else None
-
-    @cached_property
     def strangers(self) -> Strangers | None:
         """What the backbone makes of animals that nobody here has; None where the package does not say."""
-        return strangers_of(self.made_by) if self.made_by else None
+        return strangers_of(self.features.recipe)
 
     @cached_property
     def space(self) -> Whitening | None:
@@ -60,7 +53,7 @@ class LinearRun:
         if not self.settings.data.strangers:
             return None
         known = self._known
-        within = differences_of(self.made_by) if self.made_by else None
+        within = differences_of(self.features.recipe)
         return whitening_of(
             known.x,
             np.zeros(len(known.x), np.bool_),

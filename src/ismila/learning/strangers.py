@@ -15,7 +15,7 @@ import numpy as np
 
 from ismila.learning.crossval import Examples, Objects
 from ismila.learning.graphs import Bools, Floats, Ints
-from ismila.learning.weights import STRANGERS
+from ismila.learning.weights import STRANGERS, shipped
 
 LEVELS = 63
 """Steps that the root of a feature is kept in: a sixth of a byte's precision compresses to half of its size."""
@@ -59,21 +59,16 @@ def strangers_of(made_by: str) -> Strangers | None:
     """The strangers as one backbone sees them; None where they were not shipped for it.
 
     Args:
-        made_by: digests of what makes the images, and of the backbone's graph.
+        made_by: as `weights.shipped`.
     """
-    for path in sorted(STRANGERS.parent.glob(STRANGERS.name)):
-        strangers = _read(path, made_by)
-        if strangers is not None:
-            return strangers
-    return None
+    path = shipped(STRANGERS, made_by)
+    return unpack(path) if path else None
 
 
 @lru_cache
-def _read(path: Path, made_by: str) -> Strangers | None:
-    """None when another backbone made them."""
+def unpack(path: Path) -> Strangers:
+    """What `pack` made, but for the steps."""
     with np.load(path, allow_pickle=False) as file:
-        if str(file["made_by"]) != made_by:
-            return None
         x = (file["steps"] * (file["highest"] / np.float32(LEVELS))) ** 2
         kind = file["kind"].astype(object)
         return Strangers(
@@ -82,7 +77,7 @@ def _read(path: Path, made_by: str) -> Strangers | None:
 
 
 def pack(strangers: Strangers, made_by: str) -> dict[str, np.ndarray]:
-    """What `_read` reads: each channel's root in steps of its highest."""
+    """What `unpack` and `weights.shipped` read: each channel's root in steps of its highest."""
     root = np.sqrt(strangers.x)
     highest = root.max(0).clip(1e-6).astype(np.float32)
     return {
