@@ -1,6 +1,6 @@
 """How well one real animal is told from all others: each in turn is the subject, a third of its photos held out.
 
-    python benchmarks/individuals.py FOLDER [--data strangers] [--blocks 3] [--halves] [OVERRIDE ...]
+    python benchmarks/individuals.py FOLDER [--data strangers] [--blocks 3] [--halves] [--onto THINGS] [OVERRIDE ...]
 
 FOLDER holds a folder of photos for each animal. Photos that follow each other by name are often of one occasion, so
 that whole thirds of neighbours are held out. The subject's other photos train, with what the variant adds; nothing
@@ -8,7 +8,9 @@ else of FOLDER does. What is said of the held-out third, of the other animals, a
 strangers, at the threshold that the run chose.
 
 How photos of one animal differ was learned from the very animals of shared/individuals. With --halves every second
-animal says so for the others, which are asked about among themselves: nobody is asked about who said anything.
+animal says so for the others, which are asked about among themselves: nobody is asked about who said anything. With
+--onto the held-out photos are also laid into a random photo of THINGS, at a half, a third, a quarter of its height of
+480 px.
 """
 
 from __future__ import annotations
@@ -16,19 +18,24 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import zlib
 from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+from detector_recall import pasted
 from hydra import compose, initialize_config_dir
+from PIL import Image
 
 import ismila
 from ismila.evidence.metrics import stranger_rates, wilson
 from ismila.learning import linear
+from ismila.learning.classifier import Classifier
 from ismila.learning.training import train
 from ismila.photos.album import Album
 from ismila.photos.folds import assign_folds
+from ismila.photos.images import open_photo
 from ismila.photos.index import usable
 from ismila.settings import RunSettings, register, settings_of
 
@@ -36,6 +43,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 from make_individuals import differences_in
 
 BLOCKS = 3
+AWAY = (2, 3, 4)
+HEIGHT_PX = 480
 
 
 def main() -> None:
@@ -45,18 +54,22 @@ def main() -> None:
     parser.add_argument("--data", default="strangers")
     parser.add_argument("--blocks", type=int, default=BLOCKS, help="held out in turn, at most 3")
     parser.add_argument("--halves", action="store_true", help="of the animals: see above")
+    parser.add_argument("--onto", type=Path, help="photos without animals: see above")
     parser.add_argument("overrides", nargs="*")
     args = parser.parse_args()
     register()
     animals = {path.name: sorted(path.glob("*.jpg")) for path in sorted(args.folder.iterdir())}
     animals = {name: photos for name, photos in animals.items() if photos}
     parts = [dict(list(animals.items())[at::2]) for at in range(2)] if args.halves else [animals]
-    sums = np.zeros((3, 2), int)
+    asked_for = ["found", "others taken", "strangers taken"]
+    if args.onto:
+        asked_for += [f"found at 1/{away} of the height" for away in AWAY]
+    sums = np.zeros((len(asked_for), 2), int)
     with tempfile.TemporaryDirectory() as scratch:
         for at, asked in enumerate(parts):
             with learned_from(parts[1 - at], args) if args.halves else nullcontext():
                 sums += of_each(asked, Path(scratch), args)
-    for what, (hits, n) in zip(("found", "others taken", "strangers taken"), sums, strict=True):
+    for what, (hits, n) in zip(asked_for, sums, strict=True):
         low, high = wilson(hits, n)
         print(f"{what}: {hits}/{n} = {hits / n:.4f} ({low:.4f} to {high:.4f})")
 
@@ -70,12 +83,12 @@ def learned_from(animals: dict[str, list[Path]], args: argparse.Namespace):
 
 def of_each(animals: dict[str, list[Path]], scratch: Path, args: argparse.Namespace) -> np.ndarray:
     """The sums of `measured` over the animals and blocks."""
-    sums = np.zeros((3, 2), int)
+    sums = 0
     for name, photos in animals.items():
         for block in range(args.blocks):
             held_out = np.arange(len(photos)) * BLOCKS // len(photos) == block
             counts = measured(name, animals, held_out, scratch, args)
-            sums += counts
+            sums = sums + counts
             print(name, block, *(f"{hits}/{n}" for hits, n in counts), flush=True)
     return sums
 
@@ -87,7 +100,7 @@ def measured(
     scratch: Path,
     args: argparse.Namespace,
 ) -> np.ndarray:
-    """(taken for the animal, n) of its held-out photos, of the other animals', of strangers."""
+    """(taken for the animal, n) of its held-out photos, of the other animals', of strangers, of its own from afar."""
     photos = np.array(animals[name], object)
     root = scratch / f"{name} without {np.flatnonzero(held_out)[0]}"
     for photo in photos[~held_out]:
@@ -98,13 +111,39 @@ def measured(
     trained = trained_on(root, scratch / "derived", [*overrides, *args.overrides])
     classifier = trained.classifier
     others = [path for other, paths in animals.items() if other != name for path in paths]
-    counts = []
-    for asked in (list(photos[held_out]), others):
-        judged = [classifier.judge([classifier.viewer.read(path)])[0] for path in asked]
-        taken = [one.probability >= classifier.threshold for one in judged]
-        counts.append((sum(taken), len(taken)))
+    own = list(photos[held_out])
     strangers = stranger_rates(trained.strangers)["fpr_strangers"]
-    return np.array([*counts, strangers])
+    counts = [taken(classifier, own), taken(classifier, others), strangers]
+    if args.onto:
+        things = sorted(args.onto.glob("*.jpg"))
+        counts += [taken(classifier, own, (away, things)) for away in AWAY]
+    return np.array(counts)
+
+
+def taken(
+    classifier: Classifier, paths: list[Path], afar: tuple[int, list[Path]] | None = None
+) -> tuple[int, int]:
+    """How many photos are taken for the animal, and how many were asked about.
+
+    Args:
+        afar: lay each into one of these pictures, at such a part of its height.
+    """
+    hits = 0
+    for path in paths:
+        photo = open_photo(path, classifier.viewer.decoded_px)
+        if afar:
+            photo = laid_into(photo, path, *afar)
+        judged = classifier.judge([classifier.viewer.views(photo)])[0]
+        hits += judged.probability >= classifier.threshold
+    return hits, len(paths)
+
+
+def laid_into(photo: Image.Image, path: Path, away: int, things: list[Path]) -> Image.Image:
+    """The same for every classifier."""
+    rng = np.random.default_rng([away, zlib.crc32(str(Path(path.parent.name, path.name)).encode())])
+    onto = open_photo(things[rng.integers(len(things))], HEIGHT_PX)
+    size = round(onto.width * HEIGHT_PX / onto.height), HEIGHT_PX
+    return pasted(photo, onto.resize(size, Image.Resampling.BICUBIC), away, tuple(rng.random(2)))[0]
 
 
 def settings_for(overrides: list[str]) -> RunSettings:

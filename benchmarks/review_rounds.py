@@ -183,7 +183,7 @@ class Study:
         run.units.update(self.units)
         examples = run.with_strangers(run.examples)
         asked = examples if is_few(album) else run.with_strangers(run.of(~album.is_in("test")))
-        n_features = examples.x.shape[2]
+        n_features = examples.x.shape[1]
         held_out = out_of_fold(asked, run.penalty, trial.seed, n_features)
         decision = decide(held_out.for_decision(asked), run.rule)
         self.units = run.units

@@ -200,7 +200,7 @@ class FrozenSettings(ModelSettings):
     C: float = number(above=0, high=1e6)
     shrink: float = number(low=0, high=1e6)
     hidden: int = number(low=0, high=65_536)
-    views: int = number(low=1, high=64)
+    views: int = number(low=1, high=63)
     finetune_blocks: int = number(low=0, high=MOBILENET_BLOCKS)
     finetune_lr: float = number(above=0, high=10)
     finetune_epochs: int = number(low=1, high=100_000)
@@ -343,6 +343,12 @@ class RunSettings(_Checked):
             raise MismatchError(
                 "refit=all: does not go with model.finetune_blocks; leave one of them out"
             )
+
+    @property
+    def from_afar(self) -> bool:
+        """The subject trains as if from afar, too: where strangers do, and whoever is far away is cut out."""
+        cuts_out = isinstance(self.model, FrozenSettings) and self.model.detector is not None
+        return self.data.strangers and cuts_out
 
 
 def flat(settings: _Checked, prefix: str = "") -> dict[str, str]:

@@ -9,17 +9,22 @@ from ismila.learning.heads import Penalty
 PENALTY = Penalty(0.02, 5, True)
 
 
+def without_views(x, *columns):
+    """Examples whose images have no further views."""
+    return Examples(x, *columns, x[:0], np.zeros(0, np.int64))
+
+
 def drawn(n_subject, n_things, n_pets=0, seed=0, per_group=1):
     """Examples whose 30 features tell the sides apart; animals take no part in training."""
     rng = np.random.default_rng(seed)
     stratum = np.array(
         ["subject"] * n_subject + ["things"] * n_things + ["pets/dog"] * n_pets, object
     )
-    x = rng.gamma(2, 1, (1, len(stratum), 30)).astype(np.float32)
+    x = rng.gamma(2, 1, (len(stratum), 30)).astype(np.float32)
     x += (stratum == "subject")[:, None].astype(np.float32)
     group = np.array([f"g{i // per_group}" for i in range(len(stratum))], object)
     trains = np.asarray(stratum != "pets/dog")
-    return Examples(
+    return without_views(
         x, stratum, group, trains, trains, np.arange(len(stratum)), trains | True, trains | True
     )
 
@@ -35,9 +40,9 @@ def test_a_group_is_never_on_both_sides_and_every_row_is_held_out():
 
 def test_a_row_that_does_not_train_is_held_out_with_its_burst_mates():
     examples = drawn(20, 60)
-    twin = examples.x[:, :1].copy()  # of a photo of the subject, but it takes no part
-    with_twin = Examples(
-        np.concatenate([examples.x, twin], axis=1),
+    twin = examples.x[:1].copy()  # of a photo of the subject, but it takes no part
+    with_twin = without_views(
+        np.concatenate([examples.x, twin]),
         np.append(examples.stratum, "subject"),
         np.append(examples.group, "g0"),
         np.append(examples.trains, False),
@@ -84,7 +89,8 @@ def test_small_and_lopsided_sides_raise_nothing(sides):
 def test_a_head_that_saw_the_row_would_be_surer():
     rng = np.random.default_rng(0)
     noise = drawn(20, 20)
-    noise = replace(noise, x=rng.normal(size=(1, 40, 60)).astype(np.float32))
+    x = rng.normal(size=(40, 60)).astype(np.float32)
+    noise = replace(noise, x=x, also=x[:0])
     out = out_of_fold(noise, PENALTY, 0)
     right = (out.logits > 0) == noise.is_subject
     assert (
@@ -119,8 +125,8 @@ def test_of_several_animals_the_one_that_all_photos_share_is_taken(n_alone, n_wi
 def test_another_animal_in_her_photo_is_nobodys_label():
     x, photo = herd(8, 5)
     n = len(photo)
-    other = Examples(
-        np.concatenate([x, -x])[None],
+    other = without_views(
+        np.concatenate([x, -x]),
         np.array(["subject"] * n + ["pets/dog"] * n, object),
         np.array([f"g{number}" for number in np.r_[photo, photo + 100]], object),
         np.ones(2 * n, bool),
@@ -136,8 +142,8 @@ def test_another_animal_in_her_photo_is_nobodys_label():
 
 def test_a_photo_is_answered_by_its_best_row():
     x, photo = herd(3, 2)
-    examples = Examples(
-        x[None],
+    examples = without_views(
+        x,
         *[np.array(["subject"] * 7, object)] * 2,
         *[np.ones(7, bool)] * 2,
         photo,
@@ -153,8 +159,8 @@ def test_the_animal_that_a_person_named_is_the_one_that_trains():
     labelled = np.ones(len(photo), bool)
     labelled[9] = False  # in the first pair: the other one is she
     one_side = [np.array(["subject"] * 12, object)] * 2
-    examples = Examples(
-        x[None], *one_side, *[np.ones(12, bool)] * 2, photo, np.ones(12, bool), labelled
+    examples = without_views(
+        x, *one_side, *[np.ones(12, bool)] * 2, photo, np.ones(12, bool), labelled
     )
     rows, is_subject = examples.training()
     assert is_subject.sum() == 10
@@ -162,3 +168,54 @@ def test_the_animal_that_a_person_named_is_the_one_that_trains():
     assert (examples[photo >= 8] + examples).labelled.tolist() == [
         True, False, True, True, *labelled.tolist()
     ]  # fmt: skip
+
+
+@pytest.fixture
+def seen_twice():
+    """Three photos, the second of two animals; all images of the last two have a view more, in another order."""
+    examples = drawn(3, 1, seed=4)[np.array([0, 1, 1, 2, 3])]
+    x = (
+        examples.x * np.array([1, -1, 1, 1, 1], np.float32)[:, None]
+    )  # the first of the two is not she
+    also_of = np.array([4, 2, 3, 1])
+    photo = np.array([0, 1, 1, 2, 3])
+    return replace(examples, x=x, photo=photo, also=x[also_of] + 100, also_of=also_of)
+
+
+def test_further_views_train_beside_their_images(seen_twice):
+    x, is_subject = replace(seen_twice, photo=np.arange(5)).training()
+    assert (x[:5] == seen_twice.x).all()
+    assert (x[5:] == seen_twice.x[[4, 2, 3, 1]] + 100).all()
+    assert is_subject.tolist() == [True, True, True, True, False, False, True, True, True]
+
+
+def test_further_views_of_an_animal_that_is_not_she_train_no_more_than_it_does(seen_twice):
+    x, is_subject = seen_twice.training()
+    assert is_subject.tolist() == [True, True, True, False, False, True, True]
+    assert (x[1] == seen_twice.x[2]).all()
+    assert (x[5] == x[1] + 100).all()
+
+
+def test_further_views_go_where_their_images_go(seen_twice):
+    """Chosen, in another order, and one after the other."""
+    some = seen_twice[np.array([3, 2])]
+    assert (some.also == some.x[some.also_of] + 100).all()
+    assert some.also_of.tolist() == [1, 0]
+    both = some + seen_twice
+    assert (both.also == both.x[both.also_of] + 100).all()
+    assert len(both.also) == 6
+    none = seen_twice[np.array([True, False, False, False, False])]
+    assert none.also.shape == (0, 30)
+
+
+def test_few_coordinates_keep_what_lies_between_images_and_views(seen_twice):
+    few = seen_twice.in_few_coordinates()
+    expected = seen_twice.x[:, None] - seen_twice.also[None]
+    found = few.x[:, None] - few.also[None]
+    assert np.allclose((found**2).sum(2), (expected**2).sum(2), rtol=1e-5)
+
+
+def test_nobody_is_asked_about_further_views(seen_twice):
+    """A head may train on them, but the photos' answers are those of the images."""
+    twisted = replace(seen_twice, also=seen_twice.also * np.nan)
+    assert twisted.by_photo(np.arange(5, dtype=np.float32)).tolist() == [0, 2, 3, 4]

@@ -8,7 +8,7 @@ from ismila.learning.dataset import CachedRows, album_rows, batches, is_closeup
 from ismila.learning.features import Features, Identity
 from ismila.learning.given import cut_name
 from ismila.learning.views import Viewer
-from ismila.photos.images import ImageSpec
+from ismila.photos.images import FAR_VIEW, ImageSpec
 
 
 def index(n_subject=8, n_things=20, n_pets=6):
@@ -91,7 +91,7 @@ def test_a_box_in_labels_csv_says_which_row_trains(tmp_path):
         features.animals.add(each, features.viewer.detector.seen)
     examples = rows("data=base", table=table).examples(features, 1)
     of_subject = examples.is_subject
-    assert examples.x[0, :, 0, 0, 0][of_subject].tolist() == [0, 1]
+    assert examples.x[:, 0, 0, 0][of_subject].tolist() == [0, 1]
     assert examples.asked[of_subject].tolist() == [True, False]
     assert examples.labelled[of_subject].tolist() == [False, True]
 
@@ -133,3 +133,18 @@ def test_processes_share_the_rows_of_an_epoch(cached):
         parts.append({int(x[0, 0, 0]) for xs, _ in loader for x in xs})
     assert parts[0] | parts[1] == set(range(10))
     assert not parts[0] & parts[1]
+
+
+def test_from_afar_the_subjects_images_train_once_more(tmp_path):
+    table = index(2, 2, 0)
+    features = Features(tmp_path, Viewer(ImageSpec(32)), Identity(ImageSpec(32)))
+    images = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 32, 32, 3), np.uint8)
+    features.store.add([(sha, 0) for sha in table["sha256"]], list(images))
+    of_subject = table["label"] == "subject"
+    far = [(sha, FAR_VIEW) for sha in table.loc[of_subject, "sha256"]]
+    features.store.add(far, list(images[of_subject] + 100))
+    chosen = rows("data=base", table=table)
+    examples = chosen.examples(features, 1, from_afar=True)
+    assert (examples.also == examples.x[examples.also_of] + 100).all()
+    assert examples.is_subject[examples.also_of].tolist() == [True, True]
+    assert not len(chosen.examples(features, 1).also)

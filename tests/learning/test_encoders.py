@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import settings
@@ -11,6 +12,7 @@ from ismila.learning.encoders import (
     encode_ahead,
     encoder_of,
     image_spec_of,
+    seen_from_afar,
     views_of,
 )
 from ismila.learning.features import Features, Identity
@@ -26,6 +28,13 @@ def test_each_model_has_its_encoder():
     assert encoder_of(settings("model=mobilenet").model).shape == (1280,)
     assert views_of(settings("model=mobilenet", "model.views=3").model) == 3
     assert views_of(settings("model=cnn").model) == 1
+
+
+def test_the_subject_is_seen_from_afar_where_strangers_are():
+    rows = pd.DataFrame({"sha256": ["a", "b", "c"], "label": ["things", "subject", "pets"]})
+    assert seen_from_afar(rows, settings("data=strangers")) == {"b"}
+    for others in (["data=pets"], ["data=strangers", "model=mobilenet"]):
+        assert not seen_from_afar(rows, settings(*others))
 
 
 def test_torchvisions_own_weights_get_the_colours_they_were_trained_with(monkeypatch):

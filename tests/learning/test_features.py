@@ -13,7 +13,7 @@ from ismila.learning.features import CHUNK, Features, Identity, OnnxBackbone, St
 from ismila.learning.views import Viewer
 from ismila.photos import images
 from ismila.photos.album import Album
-from ismila.photos.images import ImageSpec
+from ismila.photos.images import FAR_VIEW, ImageSpec, view_of
 from ismila.photos.index import usable
 
 SPEC = ImageSpec(64)
@@ -40,6 +40,19 @@ def test_a_row_is_computed_once(album):
     assert Counting.calls == 2 * len(photos)
     sha256 = photos[0][0]
     assert (features.rows([sha256])[0][:, ::-1] == features.rows([sha256], view=1)[0]).all()
+
+
+def test_some_photos_are_looked_at_from_afar_too(album):
+    Counting.calls = 0
+    photos, features = opened(album, Counting(SPEC))
+    far = {photos[1][0], photos[2][0]}
+    features.fill(photos)
+    for _ in range(2):
+        features.fill(photos, from_afar=far)
+    assert Counting.calls == len(photos) + 2
+    assert [features.has(sha, [FAR_VIEW]) for sha, _ in photos[:4]] == [False, True, True, False]
+    [image], [smaller] = (features.rows([photos[1][0]], view) for view in (0, FAR_VIEW))
+    assert (smaller == view_of(image, photos[1][0], FAR_VIEW)).all()
 
 
 class Meeting(Identity):

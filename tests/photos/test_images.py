@@ -7,6 +7,7 @@ from PIL import Image
 
 from ismila.photos import images
 from ismila.photos.images import (
+    FAR_VIEW,
     ImageSpec,
     PhotoError,
     aside_path,
@@ -129,6 +130,19 @@ def test_a_view_is_the_same_whenever_it_is_asked_for():
     assert (view_of(image, sha, 2) == view_of(image, sha, 2)).all()
     assert (view_of(image, sha, 2) != view_of(image, "cd" * 32, 2)).any()
     assert view_of(image, sha, 3).shape == image.shape
+
+
+def test_from_afar_what_is_fine_is_gone_and_what_is_coarse_is_left():
+    far = [view_of(checkered(px), "ab" * 32, FAR_VIEW) for px in (1, 64)]
+    assert [image.shape for image in far] == [(256, 256, 3)] * 2
+    assert far[0].std() < 8
+    assert (np.abs(far[1].astype(int) - checkered(64)) < 30).mean() > 0.85
+
+
+def checkered(px):
+    """Squares of so many pixels, black and white, 256 px."""
+    number = np.arange(256) // px
+    return np.repeat((number[:, None] + number) % 2 * 255, 3).reshape(256, 256, 3).astype(np.uint8)
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])

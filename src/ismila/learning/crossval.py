@@ -25,7 +25,7 @@ class Examples:
     A row is an image: the whole photo, or one of the animals in it. A photo's answer is that of its best row.
 
     Attributes:
-        x: `[V, M, D]`: each image as it is, then its other views, which train but are not asked about.
+        x: `[M, D]`: each image as it is.
         stratum: `subject`, `things`, or the kind of another animal: what folds are made even in.
         group: near-duplicates, which are held out together.
         trains: whether the variant trains on the row; the others are asked about only.
@@ -33,6 +33,8 @@ class Examples:
         photo: which photo the row is of; rows of one photo stand together.
         asked: the photo's answer rests on the row; False for what a person's box cut out, which trains only.
         labelled: the row may show what the photo's label says; False where a person said that another one does.
+        also: `[K, D]`: further views of some of the images, which train with them and are not asked about.
+        also_of: `[K]`: which row each is a view of.
     """
 
     x: Floats
@@ -43,6 +45,8 @@ class Examples:
     photo: Ints
     asked: Bools
     labelled: Bools
+    also: Floats
+    also_of: Ints
 
     def __len__(self) -> int:
         return len(self.group)
@@ -53,8 +57,13 @@ class Examples:
         return np.asarray(self.stratum == "subject")
 
     def __getitem__(self, rows: Bools | Ints) -> Examples:
+        chosen = np.arange(len(self))[rows]
+        at = np.full(len(self), -1)
+        at[chosen] = np.arange(len(chosen))
+        also_of = at[self.also_of]
+        stays = also_of >= 0
         return Examples(
-            self.x[:, rows],
+            self.x[rows],
             self.stratum[rows],
             self.group[rows],
             self.trains[rows],
@@ -62,13 +71,15 @@ class Examples:
             self.photo[rows],
             self.asked[rows],
             self.labelled[rows],
+            self.also[stays],
+            also_of[stays],
         )
 
     def __add__(self, others: Examples) -> Examples:
         """Both; the photos of the others are numbered on."""
         after = int(self.photo.max(initial=-1)) + 1
         return Examples(
-            np.concatenate([self.x, others.x], axis=1),
+            np.concatenate([self.x, others.x]),
             np.concatenate([self.stratum, others.stratum]),
             np.concatenate([self.group, others.group]),
             np.concatenate([self.trains, others.trains]),
@@ -76,6 +87,8 @@ class Examples:
             np.concatenate([self.photo, others.photo + after]),
             np.concatenate([self.asked, others.asked]),
             np.concatenate([self.labelled, others.labelled]),
+            np.concatenate([self.also, others.also]),
+            np.concatenate([self.also_of, others.also_of + len(self)]),
         )
 
     @property
@@ -85,22 +98,23 @@ class Examples:
         return bool(of_subject.any() and not of_subject.all())
 
     def training(self) -> tuple[Floats, Bools]:
-        """Rows `[V * n, D]` that train, and which are the subject's.
+        """Rows and further views `[n, D]` that train, and which are the subject's.
 
         In a photo of the subject with several animals one of them is the subject, the one that a person's box means
         where there is one; the others are nobody's label.
         """
         rows = self.trains & self.labelled
         of_subject = rows & self.is_subject
-        rows[of_subject] = most_alike(self.x[0, of_subject], self.photo[of_subject])
-        x = self.x[:, rows]
-        return x.reshape(-1, x.shape[2]), np.tile(self.is_subject[rows], len(x))
+        rows[of_subject] = most_alike(self.x[of_subject], self.photo[of_subject])
+        views = rows[self.also_of]
+        x = np.concatenate([self.x[rows], self.also[views]])
+        number = np.concatenate([np.flatnonzero(rows), self.also_of[views]])
+        return x, self.is_subject[number]
 
     def in_few_coordinates(self) -> Examples:
         """The same differences between rows in as few coordinates as there are rows, so that heads cost less."""
-        views, n, _ = self.x.shape
-        few = in_few_coordinates(self.x.reshape(views * n, -1)).reshape(views, n, -1)
-        return replace(self, x=few)
+        few = in_few_coordinates(np.concatenate([self.x, self.also]))
+        return replace(self, x=few[: len(self)], also=few[len(self) :])
 
     def photos(self) -> Ints:
         """`[P]`: of each photo its first row."""
@@ -224,7 +238,7 @@ def out_of_fold(
         n_features: how many features there were before `in_few_coordinates`, where `examples` comes from there.
     """
     if n_features is None:
-        n_features = examples.x.shape[2]
+        n_features = examples.x.shape[1]
         examples = examples.in_few_coordinates()
     photos = examples.photos()
     logits = np.full(len(photos), np.nan, np.float32)
@@ -233,6 +247,6 @@ def out_of_fold(
         head = fit_head(*examples[~rows].training(), penalty, n_features)
         asked = examples[rows]
         out = rows[photos]
-        logits[out] = asked.by_photo(head(asked.x[0]))
+        logits[out] = asked.by_photo(head(asked.x))
         fold[out] = number
     return HeldOut(logits, fold)

@@ -25,6 +25,7 @@ from torch.utils.data import (
 from ismila.learning.crossval import Examples, Objects
 from ismila.learning.features import Features, Key
 from ismila.learning.graphs import Bools, Floats
+from ismila.photos.images import FAR_VIEW
 from ismila.settings import DataSettings
 
 CLOSEUPS_ABOVE = 0.5
@@ -59,16 +60,26 @@ class AlbumRows:
         """`[N]`: rows of these folds."""
         return self.table["fold"].isin(folds).to_numpy()
 
-    def examples(self, features: Features, views: int) -> Examples:
-        """Their feature rows, every view of them, with what a linear head has to know."""
+    def examples(self, features: Features, views: int, from_afar: bool = False) -> Examples:
+        """Their feature rows, every view of them, with what a linear head has to know.
+
+        Args:
+            from_afar: one view more of each of the subject's images, see `images.from_afar`.
+        """
         shas = [str(sha) for sha in self.table["sha256"]]
         images = features.images(shas)
         photo = images.photo
         label = self.table["label"]
         stratum = label.where(label != "pets", "pets/" + self.table["kind"]).to_numpy(dtype=object)
         group: Objects = self.table["group"].to_numpy(dtype=object)
+        every = np.arange(len(photo))
+        also = [(every, features.rows_of(images, view)) for view in range(1, views)]
+        if from_afar:
+            of_subject = np.flatnonzero(self.is_subject[photo])
+            also.append((of_subject, features.rows_of(images[of_subject], FAR_VIEW)))
+        x = features.rows_of(images)
         return Examples(
-            np.stack([features.rows_of(images, view) for view in range(views)]),
+            x,
             stratum[photo],
             group[photo],
             self.trains[photo],
@@ -76,6 +87,8 @@ class AlbumRows:
             photo,
             images.asked,
             images.labelled,
+            np.concatenate([x[:0], *(rows for _, rows in also)]),
+            np.concatenate([every[:0], *(of for of, _ in also)]),
         )
 
 

@@ -73,6 +73,17 @@ def views_of(model: ModelSettings) -> int:
     return model.views if isinstance(model, FrozenSettings) else 1
 
 
+def seen_from_afar(rows: pd.DataFrame, settings: RunSettings) -> frozenset[str]:
+    """sha256 of the photos whose images train as seen from afar, too: the subject's.
+
+    Args:
+        rows: the usable index.
+    """
+    if not settings.from_afar:
+        return frozenset()
+    return frozenset(rows.loc[rows["label"] == "subject", "sha256"])
+
+
 def encode_ahead(
     album: Album, rows: pd.DataFrame, settings: RunSettings, progress: Progress | None = None
 ) -> None:
@@ -87,7 +98,8 @@ def encode_ahead(
     if needs_torch or settings.trainer.accelerator != CPU:
         return
     features = Features(album.derived, viewer_of(model), encoder_of(model), given_boxes(rows))
-    features.fill(album.photos(rows), views_of(model), progress)
+    far = seen_from_afar(rows, settings)
+    features.fill(album.photos(rows), views_of(model), progress, far)
 
 
 class TorchEncoder:

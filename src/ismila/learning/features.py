@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,15 @@ from ismila.learning.views import Viewer, Views
 from ismila.learning.weights import BUNDLED
 from ismila.photos.boxes import read_box
 from ismila.photos.cores import cores
-from ismila.photos.images import ImageSpec, PhotoError, Pixels, normalise, open_photo, view_of
+from ismila.photos.images import (
+    FAR_VIEW,
+    ImageSpec,
+    PhotoError,
+    Pixels,
+    normalise,
+    open_photo,
+    view_of,
+)
 
 SHARD_ROWS = 512
 """Rows a shard file holds at most; what a killed run loses at most."""
@@ -34,8 +42,8 @@ CHUNK = 2
 """Images that a bundled graph sees at a time: what lies between its layers then stays in a core's cache."""
 SOME = 100
 """From so many photos on a bar is shown."""
-MOST_VIEWS = 64
-"""Augmented views of an image that the store can tell apart."""
+MOST_VIEWS = FAR_VIEW + 1
+"""Views of an image that the store can tell apart."""
 
 Key = tuple[str, int]
 Photo = tuple[str, Path]
@@ -127,6 +135,10 @@ class Images:
     asked: Bools
     labelled: Bools
 
+    def __getitem__(self, at: Ints) -> Images:
+        keys = [self.keys[number] for number in at]
+        return Images(keys, self.photo[at], self.asked[at], self.labelled[at])
+
 
 class Features:
     """What one encoder makes of an album's photos, cached below its derived folder.
@@ -181,7 +193,11 @@ class Features:
         return self.viewer.spec
 
     def fill(
-        self, photos: Sequence[Photo], views: int = 1, progress: Progress | None = None
+        self,
+        photos: Sequence[Photo],
+        views: int = 1,
+        progress: Progress | None = None,
+        from_afar: Container[str] = frozenset(),
     ) -> dict[str, str]:
         """Compute the rows that the store lacks; decoding and detecting (in threads) overlap the encoder.
 
@@ -191,6 +207,7 @@ class Features:
         Args:
             photos: sha256 and file of each.
             views: how many augmented views of each.
+            from_afar: sha256 of those whose images are wanted as seen from afar, too.
 
         Returns:
             sha256 -> problem of photos that could not be read after all.
@@ -198,7 +215,8 @@ class Features:
         Raises:
             UserError: the derived folder cannot be written.
         """
-        if all(self.has(sha, views) for sha, _ in photos):
+        wanted = {sha: _numbers(views, sha in from_afar) for sha, _ in photos}
+        if all(self.has(sha, numbers) for sha, numbers in wanted.items()):
             return {}
         from ismila.photos.album import locked
 
@@ -206,18 +224,21 @@ class Features:
         if ranks > 1:
             with locked(self._derived, f"features.{rank}"):
                 self._reopen()
-                self._fill(photos[rank::ranks], views, progress)
+                self._fill(photos[rank::ranks], wanted, progress)
             for other in range(ranks):  # one that died has let go, and its share is done below
                 with locked(self._derived, f"features.{other}"):
                     pass
         with locked(self._derived, "features"):
             self._reopen()  # who held the lock before may have computed the same rows
-            return self._fill(photos, views, progress)
+            return self._fill(photos, wanted, progress)
 
     def _fill(
-        self, photos: Sequence[Photo], views: int, progress: Progress | None
+        self,
+        photos: Sequence[Photo],
+        wanted: Mapping[str, Sequence[int]],
+        progress: Progress | None,
     ) -> dict[str, str]:
-        todo = [one for one in photos if not self.has(one[0], views)]
+        todo = [one for one in photos if not self.has(one[0], wanted[one[0]])]
         decoded: Iterable[tuple[str, _Read | PhotoError]] = decode_ahead(todo, self._read)
         if progress and len(todo) > SOME:
             decoded = progress(decoded, len(todo), "Reading photos through the backbone")
@@ -230,7 +251,7 @@ class Features:
             if self.animals:
                 self.animals.add(sha, seen.views.animals)
             for name, number, image in seen.images(sha):
-                for view in range(views):
+                for view in wanted[sha]:
                     key = (name, row_number(number, view))
                     if key not in self.store:
                         batch.add(key, view_of(image, sha, view))
@@ -239,12 +260,12 @@ class Features:
             self.animals.flush()
         return problems
 
-    def has(self, sha: str, views: int = 1) -> bool:
-        """All rows of the photo are in the store."""
+    def has(self, sha: str, views: Sequence[int] = (0,)) -> bool:
+        """All rows of the photo are in the store, of each of these views."""
         if not self.images_of(sha):
             return False
         keys = self.images([sha]).keys
-        wanted = [(name, row_number(at, view)) for name, at in keys for view in range(views)]
+        wanted = [(name, row_number(at, view)) for name, at in keys for view in views]
         return all(key in self.store for key in wanted)
 
     def images_of(self, sha: str) -> int:
@@ -326,6 +347,11 @@ def place_among_ranks() -> tuple[int, int]:
         return 0, 1
     rank = os.environ.get("RANK", os.environ["LOCAL_RANK"])
     return int(rank), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _numbers(views: int, from_afar: bool) -> list[int]:
+    """What the wanted views of an image are called."""
+    return [*range(views), *([FAR_VIEW] if from_afar else [])]
 
 
 def row_number(image: int, view: int) -> int:

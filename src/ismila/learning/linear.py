@@ -83,7 +83,9 @@ class LinearRun:
     @cached_property
     def examples(self) -> Examples:
         """The album's rows."""
-        return self._in_space(self.rows.examples(self.features, self.model.views))
+        return self._in_space(
+            self.rows.examples(self.features, self.model.views, self.settings.from_afar)
+        )
 
     @cached_property
     def _trained_strangers(self) -> Examples | None:
@@ -94,8 +96,8 @@ class LinearRun:
     def _in_space(self, examples: Examples) -> Examples:
         if not self.space:
             return examples
-        white = [self.space(x).astype(np.float32) for x in examples.x]
-        return replace(examples, x=np.stack(white))
+        x, also = (self.space(rows).astype(np.float32) for rows in (examples.x, examples.also))
+        return replace(examples, x=x, also=also)
 
     def with_strangers(self, examples: Examples) -> Examples:
         """And those that train, where the variant wants them; they come last."""
@@ -107,7 +109,7 @@ class LinearRun:
 
     def answers(self, head: LinearHead) -> Floats:
         """`[N]`: a head's logit for each photo of the album."""
-        return self.examples.by_photo(head(self.examples.x[0]))
+        return self.examples.by_photo(head(self.examples.x))
 
     def solved(self, train: Examples, val: Examples) -> tuple[LinearHead, Fitted]:
         """The head that `train` asks for, and its figures."""
@@ -231,7 +233,7 @@ def _fold(run: LinearRun, few: Examples, out: Bools) -> tuple[Decision, Floats, 
     of[asked_about[chosen]] = True
     selection = selection_of(run.rows, of, decision.probabilities(inner.logits[chosen]))
     asked = few[out]
-    return decision, asked.by_photo(head(asked.x[0])), selection
+    return decision, asked.by_photo(head(asked.x)), selection
 
 
 def _with_held_out(fitted: Fitted, held_out: HeldOut, rows: AlbumRows) -> Fitted:

@@ -16,9 +16,10 @@ import numpy as np
 from ismila.learning.crossval import Examples, Objects
 from ismila.learning.graphs import Bools, Floats, Ints
 from ismila.learning.weights import STRANGERS, shipped
+from ismila.photos.images import FAR_PX
 
-LEVELS = 63
-"""Steps that the root of a feature is kept in: a sixth of a byte's precision compresses to half of its size."""
+LEVELS = 31
+"""Steps that the root of a feature is kept in: 15, 31 or 63 of them, heads find as much."""
 
 
 @dataclass(frozen=True)
@@ -30,28 +31,44 @@ class Strangers:
         photo: which photo the row is of; rows of one photo stand together.
         kind: `dog`, `cat` or `things`.
         held_out: the photo is in the half that is never trained on.
+        far: `[K, D]`: some images that may be trained on once more, as if from afar (`images.from_afar`).
+        far_of: `[K]`: the rows of `x` that they show.
     """
 
     x: Floats
     photo: Ints
     kind: Objects
     held_out: Bools
+    far: Floats
+    far_of: Ints
 
     def half(self, held_out: bool) -> Strangers:
         """One of the two halves."""
         rows = self.held_out == held_out
         _, photo = np.unique(self.photo[rows], return_inverse=True)
-        return Strangers(self.x[rows], photo, self.kind[rows], self.held_out[rows])
+        far = rows[self.far_of]
+        far_of = (np.cumsum(rows) - 1)[self.far_of[far]]
+        return Strangers(
+            self.x[rows], photo, self.kind[rows], self.held_out[rows], self.far[far], far_of
+        )
 
     def examples(self, views: int) -> Examples:
-        """As what a head is trained on; each view of a stranger is the same."""
+        """As what a head is trained on; each view of a stranger is the same, but from afar."""
         n = len(self.photo)
         everything = np.ones(n, np.bool_)
         stratum = np.where(self.kind == "things", "things", "pets/" + self.kind).astype(object)
         group = np.array([f"stranger {number}" for number in self.photo], object)
-        x = np.broadcast_to(self.x, (views, *self.x.shape))
         return Examples(
-            x, stratum, group, everything, everything, self.photo, everything, everything
+            self.x,
+            stratum,
+            group,
+            everything,
+            everything,
+            self.photo,
+            everything,
+            everything,
+            np.concatenate([np.tile(self.x, (views - 1, 1)), self.far]),
+            np.concatenate([np.tile(np.arange(n), views - 1), self.far_of]),
         )
 
 
@@ -69,16 +86,21 @@ def strangers_of(made_by: str) -> Strangers | None:
 def unpack(path: Path) -> Strangers:
     """What `pack` made, but for the steps."""
     with np.load(path, allow_pickle=False) as file:
-        x = (file["steps"] * (file["highest"] / np.float32(LEVELS))) ** 2
-        kind = file["kind"].astype(object)
+        rows = ((file["steps"] * (file["highest"] / np.float32(LEVELS))) ** 2).astype(np.float32)
+        n = len(file["photo"])
         return Strangers(
-            x.astype(np.float32), file["photo"].astype(np.int64), kind, file["held_out"]
+            rows[:n],
+            file["photo"].astype(np.int64),
+            file["kind"].astype(object),
+            file["held_out"],
+            rows[n:],
+            file["far_of"].astype(np.int64),
         )
 
 
 def pack(strangers: Strangers, made_by: str) -> dict[str, np.ndarray]:
     """What `unpack` and `weights.shipped` read: each channel's root in steps of its highest."""
-    root = np.sqrt(strangers.x)
+    root = np.sqrt(np.concatenate([strangers.x, strangers.far]))
     highest = root.max(0).clip(1e-6).astype(np.float32)
     return {
         "steps": np.round(root / highest * LEVELS).astype(np.uint8),
@@ -86,5 +108,7 @@ def pack(strangers: Strangers, made_by: str) -> dict[str, np.ndarray]:
         "photo": strangers.photo.astype(np.int32),
         "kind": strangers.kind.astype("U6"),
         "held_out": strangers.held_out,
+        "far_of": strangers.far_of.astype(np.int32),
+        "far_px": np.array(FAR_PX),
         "made_by": np.array(made_by),
     }

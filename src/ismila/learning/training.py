@@ -11,7 +11,7 @@ from ismila.learning.architecture import architecture_of
 from ismila.learning.backbones import load_weights, make_network, weights_of
 from ismila.learning.classifier import Classifier
 from ismila.learning.dataset import AlbumRows, album_rows
-from ismila.learning.encoders import device_of, encoder_of, viewer_of, views_of
+from ismila.learning.encoders import device_of, encoder_of, seen_from_afar, viewer_of, views_of
 from ismila.learning.features import Features, Identity, Progress
 from ismila.learning.given import given_boxes
 from ismila.learning.linear import LinearRun, is_few
@@ -85,7 +85,8 @@ def _read(
     if isinstance(model, FrozenSettings) and model.finetune_blocks:
         features.append(Features(album.derived, viewer, Identity(viewer.spec)))
     for each in features:
-        problems = each.fill(album.photos(index), views_of(model), progress)
+        far = seen_from_afar(index, settings)
+        problems = each.fill(album.photos(index), views_of(model), progress, far)
         index = index[~index["sha256"].isin(list(problems))]
     return album_rows(index, settings.data, settings.seed), features
 

@@ -33,6 +33,10 @@ MAX_PIXELS = 200_000_000
 camera."""
 MIN_SIDE_PX = 32
 """A photo with a shorter side than this shows nothing a network could judge."""
+FAR_PX = 80
+"""Pixels a side of an animal's square when the animal is far away: of a quarter of the height of a small picture."""
+FAR_VIEW = 63
+"""Number of the view of an image that shows it from afar; augmented views have the numbers below it."""
 PIXELS_VERSION = 1
 """Raised when this module makes other pixels of the same photo, specification and view."""
 READER = f"Pillow {pillow_version}, libjpeg-turbo {features.version('libjpeg_turbo')}"
@@ -321,7 +325,8 @@ def view_of(image: Pixels, sha256: str, view: int) -> Pixels:
     """Augmented view number `view` of an image, the same whenever it is asked for.
 
     View 0 is the image itself, 1 its mirror image, each further one a random crop of 60 to 100 % of
-    the area, mirrored every other time, drawn from the photo's sha256 and the number.
+    the area, mirrored every other time, drawn from the photo's sha256 and the number; `FAR_VIEW` is
+    the image from afar.
 
     Returns:
         `[H, W, 3]` uint8 of the image's own size.
@@ -330,6 +335,8 @@ def view_of(image: Pixels, sha256: str, view: int) -> Pixels:
         return image
     if view == 1:
         return np.ascontiguousarray(image[:, ::-1])
+    if view == FAR_VIEW:
+        return from_afar(image)
     rng = np.random.default_rng([int(sha256[:16], 16), view])
     height, width = image.shape[:2]
     scale = float(np.sqrt(rng.uniform(0.6, 1.0)))
@@ -340,6 +347,13 @@ def view_of(image: Pixels, sha256: str, view: int) -> Pixels:
     )
     pixels = np.asarray(crop)
     return np.ascontiguousarray(pixels[:, ::-1]) if view % 2 else pixels
+
+
+def from_afar(image: Pixels) -> Pixels:
+    """An image `[H, W, 3]` as it would be if what it shows were so far away that it took `FAR_PX` pixels a side."""
+    height, width = image.shape[:2]
+    small = Image.fromarray(image).resize((FAR_PX, FAR_PX), Image.Resampling.BILINEAR)
+    return np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def normalise(images: Pixels, spec: ImageSpec) -> npt.NDArray[np.float32]:
