@@ -1,4 +1,3 @@
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,21 +92,48 @@ def test_the_temperature_divides_logits():
     )
 
 
-def test_look_alikes_among_thousands_do_not_shut_the_subject_out():
-    """A tenth of the strangers look just like her: without a bound the threshold lay above all of her photos."""
+PRICED = ThresholdRule(0.0005, float("inf"), price=50)
+
+
+def chosen_for(hers, others, rule=PRICED):
+    """Shares of hers and of the others that pass at the threshold that is chosen."""
+    logits = np.r_[hers, others].astype(np.float32)
+    at = choose_threshold(logits, np.arange(len(logits)) < len(hers), rule)
+    return (hers >= at).mean(), (others >= at).mean()
+
+
+def test_more_strangers_pass_where_each_of_a_thousand_wins_more_than_one_of_twenty_photos():
+    hers = np.r_[np.full(10, 1.0), np.full(10, 3.0)]
+    others = np.r_[np.linspace(-9, -3, 1995), np.full(5, 2.0)]
+    strict = ThresholdRule(0.0005, float("inf"))
+    assert chosen_for(hers, others, strict) == (0.5, 0)
+    assert chosen_for(hers, others) == (1, 5 / 2000)  # half of hers for 2.5 of a thousand
+    assert chosen_for(hers[:11], others)[1] == 5 / 2000  # ten of eleven still
+    assert chosen_for(hers[9:], others) == (10 / 11, 0)  # one of eleven is less than 2.5 of twenty
+
+
+def test_with_few_photos_one_that_no_head_finds_lets_nobody_in():
+    """Of twelve photos three are like nothing else of hers: before, a bound on what is lost let 7 % of strangers in."""
+    rng = np.random.default_rng(0)
+    hers = np.r_[np.linspace(2, 4, 9), -4.0, -5.0, -6.0]
+    others = rng.normal(-7, 2, 2000)
+    found, passed = chosen_for(hers, others)
+    assert found == 9 / 12
+    assert passed < 0.001
+
+
+def test_look_alikes_among_thousands_pass_as_far_as_they_are_worth_it():
     rng = np.random.default_rng(0)
     hers = rng.normal(2, 1, 50)
-    others = np.r_[rng.normal(-6, 1, 900), rng.normal(4, 1, 100)]
-    logits = np.r_[hers, others].astype(np.float32)
-    is_subject = np.arange(1050) < 50
-    strict = ThresholdRule(0.0005, float("inf"))
-    assert (hers >= choose_threshold(logits, is_subject, strict)).mean() < 0.1
-    kept = choose_threshold(logits, is_subject, replace(strict, keeps=0.8))
-    assert (hers >= kept).mean() >= 0.8
+    others = np.r_[rng.normal(-6, 1, 980), rng.normal(1, 1, 20)]
+    strict, _ = chosen_for(hers, others, ThresholdRule(0.0005, float("inf")))
+    found, passed = chosen_for(hers, others)
+    assert found > strict + 0.1
+    assert passed <= 1 / 50
 
 
 def test_where_none_looks_like_her_the_bound_changes_nothing_but_the_middle():
     logits = np.r_[np.linspace(1, 3, 20), np.linspace(-9, -3, 1000)].astype(np.float32)
     is_subject = np.arange(1020) < 20
-    at = choose_threshold(logits, is_subject, ThresholdRule(0.0005, float("inf"), keeps=0.8))
+    at = choose_threshold(logits, is_subject, ThresholdRule(0.0005, float("inf"), price=50))
     assert -3 < at < 1

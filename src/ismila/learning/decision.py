@@ -16,6 +16,8 @@ CALIBRATED_FROM = 10
 """With fewer photos of either side than this the temperature stays 1: a handful says nothing about how sure to be."""
 NEAREST = 1e-7
 """A probability is at least so far from 0 and from 1: single precision holds none nearer to 1."""
+Doubles = npt.NDArray[np.float64]
+
 LOG_TEMPERATURES = (-4.0, 4.0)
 
 
@@ -63,14 +65,14 @@ class ThresholdRule:
         play: how far from 0, in logits, it may lie half-way between the sides.
         easy: the negatives are easy (things alone), so not below 0: their logits are low, and a threshold among them
             would take every animal for the subject.
-        keeps: share of the subject's photos that must stay above it, whatever passes then: among thousands of negatives
-            some may look just like her.
+        price: among thousands of negatives some may look just like her: more than the rate pass where each share of
+            them that does wins so many times as large a share of her photos. 0: they never do.
     """
 
     false_positive_rate: float
     play: float = 0.0
     easy: bool = False
-    keeps: float = 0.0
+    price: float = 0.0
 
 
 def decide(answers: DecisionAnswers, rule: ThresholdRule) -> Decision:
@@ -116,12 +118,28 @@ def choose_threshold(logits: Floats, is_subject: Bools, rule: ThresholdRule) -> 
     low = strict if highest_out >= lowest else lowest
     high = strict if highest_out >= rule.play else rule.play
     # one that may pass is no bound; with few negatives none may
-    half_way = _half_way(x[is_subject], highest_out if rule.keeps else float(negatives[0]))
+    half_way = _half_way(x[is_subject], highest_out if rule.price else float(negatives[0]))
     chosen = float(np.clip(half_way, min(low, high), high))
-    if rule.keeps and is_subject.any():
-        lost = np.quantile(x[is_subject], 1 - rule.keeps, method="lower")
-        chosen = min(chosen, float(lost))
+    if rule.price and chosen <= strict:
+        return _worth_most(x[is_subject], negatives, chosen, rule.price)
     return chosen
+
+
+def _worth_most(of_subject: Doubles, negatives: Doubles, highest: float, price: float) -> float:
+    """The threshold, `highest` or a lower one, where the subject's photos that pass, less the negatives at their price,
+    are most."""
+    below = np.sort(of_subject[of_subject < highest])[::-1]
+    candidates = np.append(highest, below)
+    found, passed = (
+        (logits >= candidates[:, None]).mean(1, dtype=np.float64) if len(logits) else 0.0
+        for logits in (of_subject, negatives)
+    )
+    best = float(candidates[np.argmax(found - price * passed)])
+    if best == highest:
+        return highest
+    # half-way to the next lower answer: rounding must not turn away the photo that it was lowered for
+    lower = np.concatenate([of_subject, negatives])
+    return float(best + lower[lower < best].max(initial=best - 1)) / 2
 
 
 def _half_way(of_subject: npt.NDArray[np.float64], highest_negative: float) -> float:

@@ -22,8 +22,8 @@ from ismila.settings import FrozenSettings, RunSettings, SettingError
 
 STRANGERS_FPR = 0.0005
 """At the threshold at most this share of the strangers that train passes, out of fold: one or two of them."""
-STRANGERS_KEEP = 0.8
-"""Of the subject's photos, out of fold, so many stay above the threshold all the same."""
+STRANGERS_PRICE = 30
+"""A stranger of a thousand that passes weighs as much as three of a hundred of the subject's photos that do not."""
 CROSS_VALIDATED_BELOW = 30
 """With fewer photos of the subject a test fold would hold a handful: the figures come from cross-validation."""
 
@@ -149,7 +149,7 @@ def threshold_rule(settings: RunSettings) -> ThresholdRule:
     if settings.data.strangers:
         # a low rate can be measured among thousands: the threshold lies where that says, wherever that is
         rate = min(model.threshold_fpr, STRANGERS_FPR)
-        return ThresholdRule(rate, float("inf"), keeps=STRANGERS_KEEP)
+        return ThresholdRule(rate, float("inf"), price=STRANGERS_PRICE)
     return ThresholdRule(model.threshold_fpr, model.threshold_play, easy=not settings.data.pets)
 
 
