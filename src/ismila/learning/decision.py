@@ -130,16 +130,19 @@ def _worth_most(of_subject: Doubles, negatives: Doubles, highest: float, price: 
     are most."""
     below = np.sort(of_subject[of_subject < highest])[::-1]
     candidates = np.append(highest, below)
-    found, passed = (
-        (logits >= candidates[:, None]).mean(1, dtype=np.float64) if len(logits) else 0.0
-        for logits in (of_subject, negatives)
-    )
-    best = float(candidates[np.argmax(found - price * passed)])
+    gain = _share_from(candidates, of_subject) - price * _share_from(candidates, negatives)
+    best = float(candidates[gain.argmax()])
     if best == highest:
         return highest
     # half-way to the next lower answer: rounding must not turn away the photo that it was lowered for
     lower = np.concatenate([of_subject, negatives])
     return float(best + lower[lower < best].max(initial=best - 1)) / 2
+
+
+def _share_from(thresholds: Doubles, logits: Doubles) -> Doubles:
+    """Of `logits`, how many pass each threshold."""
+    below = np.searchsorted(np.sort(logits), thresholds)
+    return 1 - below / max(len(logits), 1)
 
 
 def _half_way(of_subject: npt.NDArray[np.float64], highest_negative: float) -> float:
