@@ -106,7 +106,7 @@ def measured(
     for photo in photos[~held_out]:
         link = root / name / photo.name
         link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(photo)
+        link.symlink_to(photo.resolve())
     overrides = [f"subject={name}", f"data={args.data}", "refit=all", f"data.root='{root}'"]
     trained = trained_on(root, scratch / "derived", [*overrides, *args.overrides])
     classifier = trained.classifier

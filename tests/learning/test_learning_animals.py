@@ -16,6 +16,7 @@ from ismila.learning.animals import (
     Animal,
     Detector,
     distinct,
+    in_common,
 )
 from ismila.learning.features import Features
 from ismila.learning.graphs import graph_session
@@ -260,3 +261,19 @@ def test_dogs_and_cats_are_found():
 def test_things_are_seldom_animals():
     # 37 % of all 300: of a hundred, 0.47 is two standard errors away
     assert found(["not_mila"], 100) <= 0.47
+
+
+@pytest.mark.parametrize(
+    ("other", "share"),
+    [
+        ((0.0, 0.0, 0.5, 1.0), 1.0),
+        ((0.25, 0.0, 0.75, 1.0), 0.5),
+        ((0.5, 0.0, 1.0, 1.0), 0.0),
+        ((0.1, 0.2, 0.3, 0.4), 1.0),
+        ((0.4, 0.0, 1.0, 1.0), 0.2),
+        ((0.2, 0.2, 0.2, 0.9), 0.0),
+    ],
+)
+def test_what_two_boxes_have_in_common(other, share):
+    half = (0.0, 0.0, 0.5, 1.0)
+    assert in_common(half, other) == in_common(other, half) == pytest.approx(share)

@@ -77,6 +77,14 @@ class Animal:
         return (x1 - x0) * (y1 - y0)
 
 
+def in_common(one: Box, other: Box) -> float:
+    """How much of the smaller of two boxes lies in the other one, in [0, 1]."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    smaller = min((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (one, other))
+    return max(width, 0.0) * max(height, 0.0) / smaller if smaller > 0 else 0.0
+
+
 class Spotter(Protocol):
     """Finds animals in images; `recipe` and `digest` name whatever decides what it finds."""
 

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ismila.learning.animals import Animal
+from ismila.learning.animals import Animal, in_common
 from ismila.learning.decision import logits_of
 from ismila.learning.graphs import Floats
 from ismila.learning.views import Views
 from ismila.photos.images import Box, Pixels
+
+SEEN_AGAIN = 0.5
+"""A box that lies in another one by more than this shows the same animal as far as names go (docs/reid.md)."""
 
 
 @dataclass(frozen=True)
@@ -97,22 +100,26 @@ class PetAnswers:
     threshold: float
 
 
-def assign_names(pets: Sequence[PetAnswers]) -> tuple[str, ...]:
+def assign_names(pets: Sequence[PetAnswers], animals: Sequence[Animal] = ()) -> tuple[str, ...]:
     """A name for each image of a photo, empty where it is none of the pets.
 
-    An image gets one name at most, and a pet is in a photo once at most. Who claims an image, or which image a pet
-    claims, is settled by how far the probability is above that pet's own threshold, in logits: thresholds differ
-    between pets, and a probability of 0.99 says little of a pet whose threshold is 0.98.
+    An image gets one name at most, and a pet is in a photo once at most. One animal is often seen twice, as a whole and
+    in part: where more than half of a box lies in that of an animal with a name, it gets none. Who claims an image, or
+    which image a pet claims, is settled by how far the probability is above that pet's own threshold, in logits:
+    thresholds differ between pets, and a probability of 0.99 says little of a pet whose threshold is 0.98.
 
     Args:
         pets: at least one, with answers to the same images.
+        animals: that the images show; none where the one image is the whole photo.
     """
     names = [""] * len(pets[0].probabilities)
     # Greedy, the largest margin first, not the assignment with the largest sum: the surest name is never given up for
     # two doubtful ones, each name can be explained by itself, and with a handful of pets they hardly ever differ.
     for *_, pet, image in sorted(_claims(pets)):
         subject = pets[pet].subject
-        if not names[image] and subject not in names:
+        taken = [animals[at].box for at, name in enumerate(names) if name and animals]
+        again = any(in_common(animals[image].box, box) > SEEN_AGAIN for box in taken)
+        if not names[image] and subject not in names and not again:
             names[image] = subject
     return tuple(names)
 

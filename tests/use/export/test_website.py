@@ -15,7 +15,7 @@ from PIL import Image
 from untrained import bundled_classifier, bundled_pair
 
 from ismila.demo.shots import draw_shot, plan_album
-from ismila.learning.animals import bundled_detector
+from ismila.learning.animals import Animal, bundled_detector
 from ismila.learning.judgement import PetAnswers, assign_names, named
 from ismila.learning.views import MARGIN
 from ismila.learning.weights import NANODET
@@ -307,9 +307,9 @@ def of_pets(runtime, tmp_path_factory):
     return site, Pets({one.subject: one for one in pair}, {one.subject: one.run for one in pair})
 
 
-NAMES = """async ([pets, probabilities]) => {
+NAMES = """async ([pets, probabilities, boxes]) => {
   const { assignNames } = await import("./names.js");
-  return assignNames(pets, probabilities); }"""
+  return assignNames(pets, probabilities, boxes); }"""
 
 
 @pytest.mark.slow
@@ -322,7 +322,11 @@ def test_the_browser_names_several_pets_by_the_same_rule(of_pets):
             p[0] = rng.random(4)
             known = [{"subject": f"pet {at}", "threshold": at} for at in (0.3, 0.5, 0.9)]
             answers = [PetAnswers(**one, probabilities=p[at]) for at, one in enumerate(known)]
-            assert page.evaluate(NAMES, [known, p.tolist()]) == list(assign_names(answers))
+            corners = np.sort(rng.random((4, 2, 2)), axis=1).reshape(4, 4).tolist()
+            for boxes in ([], corners):
+                animals = [Animal(tuple(box), "cat", 0.5) for box in boxes]
+                told = page.evaluate(NAMES, [known, p.tolist(), boxes])
+                assert told == list(assign_names(answers, animals))
         photos = drawings()[:3]
         for photo in photos:
             found = page.evaluate(ANSWER, base64.b64encode(photo).decode())

@@ -220,7 +220,7 @@ class Pets:
         image_of: dict[str, int] = {}
         animals: tuple[Named, ...] = ()
         for seen, of_same in by_animals.items():
-            given = assign_names(of_same)
+            given = assign_names(of_same, seen)
             image_of |= {name: image for image, name in enumerate(given) if name}
             animals += named_animals(seen, of_same, given)
         subjects = {name: self._answer(pet, image_of.get(name)) for name, pet in pets.items()}

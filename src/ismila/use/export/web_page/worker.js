@@ -92,7 +92,7 @@ async function judge(file, heatOf) {
   const images = places.map((place) => fit(photo, settings.image.size_px, place));
   const told = await asked(images, classifier, settings), p = told.probability.data;
   const probabilities = pets.map((_, pet) => images.map((_, image) => p[image * pets.length + pet]));
-  const { names, subjects } = together(pets, probabilities, settings.unsure);
+  const { names, subjects } = together(pets, probabilities, animals.map(({ box }) => box), settings.unsure);
   const answer = { subjects };
   if (detector) answer.animals = named(animals, pets, probabilities, names, settings.detector.other);
   if (settings.heat && heatOf) {
