@@ -49,18 +49,12 @@ HEIGHT_PX = 480
 
 def main() -> None:
     """Print a line an animal and block, then the sums."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--data", default="strangers")
-    parser.add_argument("--blocks", type=int, default=BLOCKS, help="held out in turn, at most 3")
+    parser = parser_of(__doc__)
     parser.add_argument("--halves", action="store_true", help="of the animals: see above")
     parser.add_argument("--onto", type=Path, help="photos without animals: see above")
-    parser.add_argument("overrides", nargs="*")
     args = parser.parse_args()
     register()
-    animals = {path.name: sorted(path.glob("*.jpg")) for path in sorted(args.folder.iterdir())}
-    animals = {name: photos for name, photos in animals.items() if photos}
-    parts = [dict(list(animals.items())[at::2]) for at in range(2)] if args.halves else [animals]
+    parts = parts_of(args)
     asked_for = ["found", "others taken", "strangers taken"]
     if args.onto:
         asked_for += [f"found at 1/{away} of the height" for away in AWAY]
@@ -70,8 +64,42 @@ def main() -> None:
             with learned_from(parts[1 - at], args) if args.halves else nullcontext():
                 sums += of_each(asked, Path(scratch), args)
     for what, (hits, n) in zip(asked_for, sums, strict=True):
-        low, high = wilson(hits, n)
-        print(f"{what}: {hits}/{n} = {hits / n:.4f} ({low:.4f} to {high:.4f})")
+        print(told(what, int(hits), int(n)))
+
+
+def parser_of(doc: str) -> argparse.ArgumentParser:
+    """What all who ask about a folder of animals take."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--data", default="strangers")
+    parser.add_argument("--blocks", type=int, default=BLOCKS, help="held out in turn, at most 3")
+    parser.add_argument("overrides", nargs="*")
+    return parser
+
+
+def parts_of(args: argparse.Namespace) -> list[dict[str, list[Path]]]:
+    """The photos of each animal; with --halves every second animal apart."""
+    photos = {path.name: sorted(path.glob("*.jpg")) for path in sorted(args.folder.iterdir())}
+    animals = [(name, of_one) for name, of_one in photos.items() if of_one]
+    return [dict(animals[at::2]) for at in range(2)] if args.halves else [dict(animals)]
+
+
+def told(what: str, hits: int, n: int) -> str:
+    """A share with its interval."""
+    low, high = wilson(hits, n)
+    return f"{what}: {hits}/{n} = {hits / n:.4f} ({low:.4f} to {high:.4f})"
+
+
+def in_block(photos: list[Path], block: int) -> np.ndarray:
+    """`[N]`: which of an animal's photos are held out, neighbours by name."""
+    return np.arange(len(photos)) * BLOCKS // len(photos) == block
+
+
+def link_into(folder: Path, photos: list[Path]) -> None:
+    """The photos that train, where an album has them."""
+    folder.mkdir(parents=True)
+    for photo in photos:
+        (folder / photo.name).symlink_to(photo.resolve())
 
 
 def learned_from(animals: dict[str, list[Path]], args: argparse.Namespace):
@@ -86,8 +114,7 @@ def of_each(animals: dict[str, list[Path]], scratch: Path, args: argparse.Namesp
     sums = 0
     for name, photos in animals.items():
         for block in range(args.blocks):
-            held_out = np.arange(len(photos)) * BLOCKS // len(photos) == block
-            counts = measured(name, animals, held_out, scratch, args)
+            counts = measured(name, animals, in_block(photos, block), scratch, args)
             sums = sums + counts
             print(name, block, *(f"{hits}/{n}" for hits, n in counts), flush=True)
     return sums
@@ -103,10 +130,7 @@ def measured(
     """(taken for the animal, n) of its held-out photos, of the other animals', of strangers, of its own from afar."""
     photos = np.array(animals[name], object)
     root = scratch / f"{name} without {np.flatnonzero(held_out)[0]}"
-    for photo in photos[~held_out]:
-        link = root / name / photo.name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(photo.resolve())
+    link_into(root / name, list(photos[~held_out]))
     overrides = [f"subject={name}", f"data={args.data}", "refit=all", f"data.root='{root}'"]
     trained = trained_on(root, scratch / "derived", [*overrides, *args.overrides])
     classifier = trained.classifier

@@ -18,9 +18,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-from individuals import BLOCKS, learned_from, trained_on
+from individuals import in_block, learned_from, link_into, parser_of, parts_of, told, trained_on
 
-from ismila.evidence.metrics import wilson
 from ismila.learning import linear
 from ismila.settings import register
 from ismila.use.ask.pets import Pets
@@ -30,19 +29,13 @@ WHAT = ("named right", "another's name", "no name")
 
 def main() -> None:
     """Print a line a block, then the sums."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--data", default="strangers")
-    parser.add_argument("--blocks", type=int, default=BLOCKS, help="held out in turn, at most 3")
+    parser = parser_of(__doc__)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--halves", action="store_true", help="of the animals: see above")
     which.add_argument("--no-differences", action="store_true", help="see above")
-    parser.add_argument("overrides", nargs="*")
     args = parser.parse_args()
     register()
-    animals = {path.name: sorted(path.glob("*.jpg")) for path in sorted(args.folder.iterdir())}
-    animals = {name: photos for name, photos in animals.items() if photos}
-    albums = [dict(list(animals.items())[at::2]) for at in range(2)] if args.halves else [animals]
+    albums = parts_of(args)
     sums = np.zeros(len(WHAT), int)
     n = 0
     for number, album in enumerate(albums):
@@ -54,29 +47,28 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch, knowing:
             for block in range(args.blocks):
                 counts, asked = named(album, block, Path(scratch), args)
-                told = (f"{what} {hits}/{asked}," for what, hits in counts)
-                print(f"{len(album)} animals, block {block}:", *told, flush=True)
-                sums += [hits for _, hits in counts]
+                shares = (
+                    f"{what} {hits}/{asked}," for what, hits in zip(WHAT, counts, strict=True)
+                )
+                print(f"{len(album)} animals, block {block}:", *shares, flush=True)
+                sums += counts
                 n += asked
     for what, hits in zip(WHAT, sums, strict=True):
-        low, high = wilson(int(hits), n)
-        print(f"{what}: {hits}/{n} = {hits / n:.3f} ({low:.3f} to {high:.3f})")
+        print(told(what, int(hits), n))
 
 
 def named(
     animals: dict[str, list[Path]], block: int, scratch: Path, args: argparse.Namespace
-) -> tuple[list[tuple[str, int]], int]:
-    """What is said of one third of each animal's photos by runs that were trained on the others."""
+) -> tuple[np.ndarray, int]:
+    """How often each of `WHAT` is so of one third of each animal's photos; the others trained the runs."""
     root = scratch / f"without {block}"
     held_out: list[tuple[str, Path]] = []
     for name, photos in animals.items():
-        for at, photo in enumerate(photos):
-            if at * BLOCKS // len(photos) == block:
-                held_out.append((name, photo))
-                continue
-            link = root / name / photo.name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(photo.resolve())
+        out = in_block(photos, block)
+        held_out += [(name, photo) for photo, is_out in zip(photos, out, strict=True) if is_out]
+        link_into(
+            root / name, [photo for photo, is_out in zip(photos, out, strict=True) if not is_out]
+        )
     overrides = [f"data={args.data}", "refit=all", f"data.root='{root}'", *args.overrides]
     classifiers = {
         name: trained_on(root, scratch / "derived", [f"subject={name}", *overrides]).classifier
@@ -87,7 +79,7 @@ def named(
     for name, photo in held_out:
         names = pets.judge([pets.read(photo)])[0].names
         counts += [name in names, bool(set(names) - {name}), not names]
-    return list(zip(WHAT, counts.tolist(), strict=True)), len(held_out)
+    return counts, len(held_out)
 
 
 if __name__ == "__main__":

@@ -79,10 +79,9 @@ class Animal:
 
 def in_common(one: Box, other: Box) -> float:
     """How much of the smaller of two boxes lies in the other one, in [0, 1]."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    smaller = min((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (one, other))
-    return max(width, 0.0) * max(height, 0.0) / smaller if smaller > 0 else 0.0
+    shared, areas = _shared(np.array([one, other]))
+    smaller = float(areas.min())
+    return float(shared[0, 1]) / smaller if smaller > 0 else 0.0
 
 
 class Spotter(Protocol):
@@ -183,11 +182,15 @@ def distinct(boxes: Floats, scores: Floats) -> Ints:
 
 def _same_animal(boxes: Floats) -> Bools:
     """`[N, N]`: do two boxes show the same animal, or one a part of the other's?"""
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    shared = (high - low).clip(0).prod(2)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    shared, areas = _shared(boxes)
     union = areas[:, None] + areas - shared
     part = shared / np.minimum(areas[:, None], areas)
     same: Bools = (shared / union > SAME_IOU) | (part > PART)
     return same
+
+
+def _shared(boxes: Floats) -> tuple[Floats, Floats]:
+    """Boxes `[N, 4]` -> the areas that each two share `[N, N]`, and their own `[N]`."""
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    return (high - low).clip(0).prod(2), (boxes[:, 2:] - boxes[:, :2]).prod(1)

@@ -57,11 +57,7 @@ class Examples:
         return np.asarray(self.stratum == "subject")
 
     def __getitem__(self, rows: Bools | Ints) -> Examples:
-        chosen = np.arange(len(self))[rows]
-        at = np.full(len(self), -1)
-        at[chosen] = np.arange(len(chosen))
-        also_of = at[self.also_of]
-        stays = also_of >= 0
+        stays, also_of = views_among(rows, self.also_of, len(self))
         return Examples(
             self.x[rows],
             self.stratum[rows],
@@ -72,7 +68,7 @@ class Examples:
             self.asked[rows],
             self.labelled[rows],
             self.also[stays],
-            also_of[stays],
+            also_of,
         )
 
     def __add__(self, others: Examples) -> Examples:
@@ -124,6 +120,23 @@ class Examples:
         """Answers of rows `[M]` -> of photos `[P]`: the highest of each."""
         asked = np.where(self.asked, logits, np.float32(-np.inf))
         return np.maximum.reduceat(asked, self.photos())
+
+
+def views_among(rows: Bools | Ints, view_of: Ints, n: int) -> tuple[Bools, Ints]:
+    """Which further views stay when some of `n` rows are chosen, and which of the chosen each of them is a view of.
+
+    Args:
+        view_of: `[K]`, the row that each is a view of.
+
+    Returns:
+        `[K]`, and a number for each view that stays.
+    """
+    chosen = np.arange(n)[rows]
+    at = np.full(n, -1)
+    at[chosen] = np.arange(len(chosen))
+    number = at[view_of]
+    stays = number >= 0
+    return stays, number[stays]
 
 
 ROUNDS = 5

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ismila.learning.graphs import Bools, Floats
+from ismila.learning.graphs import Bools, Doubles, Floats
 
 UNSURE = 0.4
 """A probability less than this (in logits) from the threshold is called unsure: 0.40 to 0.60 around 0.5."""
@@ -16,8 +16,6 @@ CALIBRATED_FROM = 10
 """With fewer photos of either side than this the temperature stays 1: a handful says nothing about how sure to be."""
 NEAREST = 1e-7
 """A probability is at least so far from 0 and from 1: single precision holds none nearer to 1."""
-Doubles = npt.NDArray[np.float64]
-
 LOG_TEMPERATURES = (-4.0, 4.0)
 
 
@@ -89,10 +87,10 @@ def sigmoid(logits: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))), np.float32)
 
 
-def logits_of(probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def logits_of(probabilities: npt.ArrayLike) -> Doubles:
     """Probabilities -> logits, the inverse of `sigmoid`; finite, since 0 and 1 count as nearly so."""
     p = np.clip(np.asarray(probabilities, np.float64), NEAREST, 1 - NEAREST)
-    logits: npt.NDArray[np.float64] = np.log(p / (1 - p))
+    logits: Doubles = np.log(p / (1 - p))
     return logits
 
 
@@ -145,7 +143,7 @@ def _share_from(thresholds: Doubles, logits: Doubles) -> Doubles:
     return 1 - below / max(len(logits), 1)
 
 
-def _half_way(of_subject: npt.NDArray[np.float64], highest_negative: float) -> float:
+def _half_way(of_subject: Doubles, highest_negative: float) -> float:
     if not len(of_subject):
         return 0.0
     return float(np.quantile(of_subject, LOW_TENTH, method="lower") + highest_negative) / 2

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ismila.photos.cores import cores
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 

@@ -12,12 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from ismila.learning.graphs import Bools, Floats
-
-Doubles = npt.NDArray[np.float64]
+from ismila.learning.graphs import Bools, Doubles, Floats
 
 one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 """OpenBLAS' threads spin while they wait: on two busy cores they took 5 s for what one does in 0.1 s."""

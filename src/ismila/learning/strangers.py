@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ismila.learning.crossval import Examples, Objects
+from ismila.learning.crossval import Examples, Objects, views_among
 from ismila.learning.graphs import Bools, Floats, Ints
 from ismila.learning.weights import STRANGERS, shipped
 from ismila.photos.images import FAR_PX
@@ -46,8 +46,7 @@ class Strangers:
         """One of the two halves."""
         rows = self.held_out == held_out
         _, photo = np.unique(self.photo[rows], return_inverse=True)
-        far = rows[self.far_of]
-        far_of = (np.cumsum(rows) - 1)[self.far_of[far]]
+        far, far_of = views_among(rows, self.far_of, len(rows))
         return Strangers(
             self.x[rows], photo, self.kind[rows], self.held_out[rows], self.far[far], far_of
         )
