@@ -188,7 +188,6 @@ def test_what_is_wrong_with_an_address_is_said_in_a_line(s3, here, monkeypatch):
     assert "s3://nobody-has-it/a: The specified bucket does not exist; give a place" in refused(
         here, "s3://nobody-has-it/a"
     )
-    assert "qq://x/y: Protocol not known: qq; give s3://BUCKET/ALBUM" in refused(here, "qq://x/y")
     assert "File name too long" in refused(here, f"s3://b/{'x' * 250}")
     with monkeypatch.context() as patch:
         patch.delenv("AWS_ACCESS_KEY_ID")
@@ -201,6 +200,16 @@ def test_what_is_wrong_with_an_address_is_said_in_a_line(s3, here, monkeypatch):
         assert "needs a package that is not here; pip install 'ismila[s3]'" in refused(
             here, "s3://bucket/a"
         )
+
+
+@pytest.mark.parametrize("protocol", ["sftp", "ftp", "http", "memory", "qq"])
+def test_what_is_no_bucket_is_refused_and_leaves_nothing_behind(here, protocol):
+    """A password in its address stays where it was."""
+    said = refused(here, f"{protocol}://me:secret@127.0.0.1/album")
+    assert (
+        f"{protocol}://me:***@127.0.0.1/album: no bucket; give s3://BUCKET/ALBUM, or mount" in said
+    )
+    assert not (here / "data").exists()
 
 
 def test_no_rights_are_said_with_what_would_give_them():

@@ -33,6 +33,8 @@ from ismila.photos.walking import SUFFIXES
 if TYPE_CHECKING:
     from ismila.photos.index import Progress
 
+BUCKETS = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az")
+"""Protocols of object stores: what fsspec opens beside them has hosts, passwords and half-written files."""
 LABELS = "labels.csv"
 DERIVED = ".ismila/"
 KEPT_HERE = ("thumbnails",)
@@ -125,8 +127,6 @@ def asking(address: str) -> Iterator[None]:
             f"{address}: no rights ({first_line(error)}); give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
             "that may, or AWS_PROFILE; with data.cache=DIR nothing derived is written there"
         ) from error
-    except ValueError as error:  # fsspec's word for a protocol that it does not know
-        raise UserError(f"{address}: {first_line(error)}; give s3://BUCKET/ALBUM") from error
     except Exception as error:  # whatever the library behind it raises: botocore, aiohttp, paramiko
         if isinstance(error, OSError) or _is_of_a_library(error):
             raise UserError(
@@ -143,9 +143,13 @@ def file_system(address: str) -> tuple[Any, str]:
     """fsspec's file system for an address, and the path in it; no listing is remembered.
 
     Raises:
-        UserError: no such kind of place, or its package is not installed.
+        UserError: it is no bucket, or the package for it is not installed.
     """
     protocol = address.partition("://")[0]
+    if protocol not in BUCKETS:
+        raise UserError(
+            f"{address}: no bucket; give s3://BUCKET/ALBUM, or mount the place and give its folder"
+        )
     usual = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
     with asking(address):
         fs = _opened(protocol, usual, os.getpid())
@@ -217,6 +221,7 @@ class Mirror:
     @contextmanager
     def _held(self) -> Iterator[dict[str, Known]]:
         """What is known, while nobody else on this machine fetches or sends; noted at the end, however it ends."""
+        file_system(self.address)  # where there is none no folder is made for it
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with FileLock(self.root.with_name(f"{self.root.name}.lock")):
