@@ -42,6 +42,12 @@ def pasted(photo: Image.Image, onto: Image.Image, part: int, at: tuple[float, fl
     return image, tuple(v / s for v, s in zip((left, top, right, bottom), size, strict=True))
 
 
+def of_height(picture: Image.Image, height_px: int) -> Image.Image:
+    """The picture at another size, so that what is pasted into it keeps its pixels."""
+    width_px = round(picture.width * height_px / picture.height)
+    return picture.resize((width_px, height_px), Image.Resampling.BICUBIC)
+
+
 def within(box: Box, place: Box) -> Box:
     """A box of the photo, where the photo lies in `place`."""
     x, y, right, bottom = place

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from demo_runs import held_out, mean_of, named, parse, runs_of, shots_of
-from detector_recall import pasted
+from detector_recall import of_height, pasted
 from PIL import Image
 
 from ismila.demo.drawn import read_marker
@@ -73,10 +73,8 @@ def _drawn(shot: Shot, root: Path, away: int) -> Image.Image:
 def _laid_into(
     onto: Image.Image, photo: Image.Image, away: int, rng: np.random.Generator
 ) -> Image.Image:
-    height = max(onto.height, min(away * photo.height, LARGEST_PX))
-    width = round(onto.width * height / onto.height)
-    larger = onto.resize((width, height), Image.Resampling.BICUBIC)
-    return pasted(photo, larger, away, tuple(rng.random(2)))[0]
+    height_px = max(onto.height, min(away * photo.height, LARGEST_PX))
+    return pasted(photo, of_height(onto, height_px), away, tuple(rng.random(2)))[0]
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-from detector_recall import pasted
+from detector_recall import of_height, pasted
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
@@ -166,8 +166,7 @@ def laid_into(photo: Image.Image, path: Path, away: int, things: list[Path]) -> 
     """The same for every classifier."""
     rng = np.random.default_rng([away, zlib.crc32(str(Path(path.parent.name, path.name)).encode())])
     onto = open_photo(things[rng.integers(len(things))], HEIGHT_PX)
-    size = round(onto.width * HEIGHT_PX / onto.height), HEIGHT_PX
-    return pasted(photo, onto.resize(size, Image.Resampling.BICUBIC), away, tuple(rng.random(2)))[0]
+    return pasted(photo, of_height(onto, HEIGHT_PX), away, tuple(rng.random(2)))[0]
 
 
 def settings_for(overrides: list[str]) -> RunSettings:
