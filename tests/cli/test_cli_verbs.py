@@ -107,7 +107,7 @@ def test_index_and_add(tmp_path, capsys):
     assert "text.txt: not a photo" in printed.err
     (tmp_path / "album/mila/zero.jpg").touch()
     assert main(["index", root]) == 0
-    assert capsys.readouterr().out == "mila/zero.jpg: empty file\nmila: 1 photos\n"
+    assert capsys.readouterr().out == "mila/zero.jpg: empty file\nmila: 1 photo\n"
 
 
 def test_demo_of_a_folder_that_holds_something_else_is_one_line(tmp_path, capsys):
@@ -155,7 +155,7 @@ def test_what_a_scan_did(tmp_path, capsys):
     scan.print_scanned(Scanned(5, 7, 1), tmp_path)
     printed = capsys.readouterr()
     assert printed.out == f"{tmp_path}: 5 photos judged now, 7 before\n"
-    assert "1 photos could not be read" in printed.err
+    assert "1 photo could not be read" in printed.err
 
 
 def test_suspects_as_lines_and_as_json(capsys):

@@ -4,7 +4,15 @@ import pytest
 
 from ismila.photos import UserError
 from ismila.photos.album import Album
-from ismila.photos.names import as_cell, as_text, from_cell, is_text, one_line, without_password
+from ismila.photos.names import (
+    as_cell,
+    as_text,
+    counted,
+    from_cell,
+    is_text,
+    one_line,
+    without_password,
+)
 
 ODD = os.fsdecode(b"caf\xe9.jpg")
 
@@ -23,6 +31,11 @@ def test_nothing_in_a_name_ends_the_line_or_moves_the_cursor():
         "a\\nb\\r\\x1b[2J\\x9b\\u2028\\u202e.jpg"
     )
     assert one_line(ODD + "\u200d\U0001f415\u3000") == ODD + "\u200d\U0001f415\u3000"
+
+
+def test_one_of_a_thing_is_no_plural():
+    said = [counted(n, "usable photo") for n in range(3)]
+    assert said == ["0 usable photos", "1 usable photo", "2 usable photos"]
 
 
 @pytest.mark.parametrize("what", ["root", "cache"])

@@ -219,7 +219,7 @@ def test_what_cannot_be_mended_is_one_line_and_stays_as_it_is(half_made, whole, 
     text = tmp_path / "text.db"
     text.write_text("no database, but long enough for SQLite to look at it" * 20)
     said = {
-        broken: "which hold 1 runs, are none that MLflow",
+        broken: "which hold 1 run, are none that MLflow",
         newer: "are none that MLflow",
         other: "it is not a database of MLflow's",
         text: "SQLite cannot read it",

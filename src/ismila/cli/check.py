@@ -12,7 +12,7 @@ from ismila.cli.progress import progress
 from ismila.cli.terminal import say
 from ismila.photos.addresses import album_at
 from ismila.photos.boxes import WHOLE, box_text
-from ismila.photos.names import at_home, one_line
+from ismila.photos.names import at_home, counted, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def call(args: argparse.Namespace) -> int:
         return review_app.serve(review, args.port)
     if args.html:
         still_page.write_page(review, args.html)
-        print(f"{args.html}: {len(review.suspects)} photos")
+        print(f"{args.html}: {counted(len(review.suspects), 'photo')}")
     elif args.json:
         print_suspects_as_json(review.suspects)
     else:
@@ -65,7 +65,9 @@ def print_suspects(suspects: pd.DataFrame) -> None:
         hint = f"  (maybe {row['suggested']})" if row["suggested"] else ""
         boxes = f"; {boxes_of(row['boxes'], row['chosen'])}" if row["sort"] == "animal" else ""
         print(one_line(f"{row['score']:.2f}  {row['path']}: {row['reason']}{hint}{boxes}"))
-    say(f"{len(suspects)} photos to look at; `ismila check --serve` settles them with a key each")
+    say(
+        f"{counted(len(suspects), 'photo')} to look at; `ismila check --serve` settles them with a key each"
+    )
 
 
 def boxes_of(boxes: Sequence[Sequence[float]], chosen: int | None) -> str:

@@ -14,7 +14,7 @@ from ismila.cli.progress import progress
 from ismila.cli.scan import opened_scan
 from ismila.cli.terminal import say
 from ismila.photos import WrongUsageError
-from ismila.photos.names import at_home
+from ismila.photos.names import at_home, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +123,9 @@ def _compare(recorded: Sequence[Recorded], subject: str, as_json: bool) -> None:
         return
     print_table(table, subject)
     if left_out:
-        say(f"{left_out} runs on another album, or on this one before it changed, are left out")
+        say(
+            f"left out: {counted(left_out, 'run')} on another album, or on this one before it changed"
+        )
 
 
 def _compare_subjects(runs: Mapping[str, Sequence[Recorded]], as_json: bool) -> None:

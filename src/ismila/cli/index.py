@@ -10,7 +10,7 @@ from ismila.cli.options import CACHE, PHOTOS, SUBJECT
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say
 from ismila.photos.addresses import album_at
-from ismila.photos.names import one_line
+from ismila.photos.names import counted, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,4 +48,4 @@ def print_index(index: pd.DataFrame) -> None:
         if problem:
             print(one_line(f"{path}: {problem}"))
     for kind, n in Counter(index.loc[index["problem"] == "", "kind"]).most_common():
-        print(f"{kind}: {n} photos")
+        print(f"{kind}: {counted(n, 'photo')}")

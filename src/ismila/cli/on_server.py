@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say, say_each
 from ismila.photos import WrongUsageError
+from ismila.photos.names import counted
 
 if TYPE_CHECKING:
     from ismila.photos.servers import Mark, PhotoServer
@@ -156,9 +157,13 @@ def undo_on_server(on_server: OnServer, state: Path) -> bool:
             marked = marking.undo(on_server.args.dry_run, progress)
             verb = "would be taken" if on_server.args.dry_run else "taken"
             shown = on_server.shown(mark)
-            print(f"{on_server.server.url}: {shown}: {verb} from {len(marked.taken)} photos")
+            print(
+                f"{on_server.server.url}: {shown}: {verb} from {counted(len(marked.taken), 'photo')}"
+            )
             if marked.let_go:
-                say(f"{shown}: somebody has taken it from {marked.let_go} photos already")
+                say(
+                    f"{shown}: somebody has taken it from {counted(marked.let_go, 'photo')} already"
+                )
             say_each("not taken away", marked.failed)
             failed |= bool(marked.failed)
     return not failed
@@ -167,7 +172,7 @@ def undo_on_server(on_server: OnServer, state: Path) -> bool:
 def _print_marked(on_server: OnServer, mark: Mark, marked: Marked, is_plan: bool) -> None:
     shown = on_server.shown(mark)
     verb = "would be set" if is_plan else "set"
-    words = [f"{verb} on {len(marked.set)} of {marked.found} photos found"]
+    words = [f"{verb} on {len(marked.set)} of {counted(marked.found, 'photo')} found"]
     if marked.carried:
         words.append(f"{marked.carried} carry it already")
     if marked.taken:
@@ -182,7 +187,7 @@ def _print_marked(on_server: OnServer, mark: Mark, marked: Marked, is_plan: bool
         say_each("would take away", marked.taken)
     if marked.let_go:
         say(
-            f"{shown}: somebody has taken it from {marked.let_go} photos since it was set; they stay "
+            f"{shown}: somebody has taken it from {counted(marked.let_go, 'photo')} since it was set; they stay "
             "without (scan --undo forgets that)"
         )
     say_each("not on the server", marked.missing)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ismila.cli.chosen_run import chosen_runs
 from ismila.cli.options import FILMS, JSON, RUN_OF_EACH
-from ismila.photos.names import at_home, one_line
+from ismila.photos.names import at_home, counted, one_line
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -111,7 +111,7 @@ def _as_line(answer: Result) -> str:
     if isinstance(answer, AnswerOfFilm):
         return _film_as_line(answer)
     if isinstance(answer, AnswerOfBurst):
-        return f"{_in_all(answer.subjects)}  {len(answer.paths)} photos"
+        return f"{_in_all(answer.subjects)}  {counted(len(answer.paths), 'photo')}"
     if isinstance(answer, Unread):
         return f"{'error':>10}         {answer.path}: {answer.error}"
     if isinstance(answer, AnswerOfPets):

@@ -16,7 +16,7 @@ from ismila.cli.progress import progress
 from ismila.cli.terminal import say, say_each
 from ismila.photos import UserError, WrongUsageError
 from ismila.photos.addresses import address_of, album_at, is_address
-from ismila.photos.names import at_home
+from ismila.photos.names import at_home, counted
 
 if TYPE_CHECKING:
     from ismila.cli.on_server import OnServer
@@ -259,9 +259,11 @@ def _scan_of(library: Library, runs: Mapping[str, str]) -> Scan | PetsScan:
 
 def print_scanned(scanned: Scanned, root: Path | str) -> None:
     """What a scan did, in a line."""
-    print(f"{root}: {scanned.judged} photos judged now, {scanned.before} before")
+    print(f"{root}: {counted(scanned.judged, 'photo')} judged now, {scanned.before} before")
     if scanned.broken:
-        say(f"{scanned.broken} photos could not be read; --csv names each with the reason")
+        say(
+            f"{counted(scanned.broken, 'photo')} could not be read; --csv names each with the reason"
+        )
 
 
 def _write_tables(scans: Sequence[Scan], args: argparse.Namespace) -> None:
@@ -270,15 +272,15 @@ def _write_tables(scans: Sequence[Scan], args: argparse.Namespace) -> None:
 
     subjects = [scan.classifier.subject for scan in scans]
     if args.csv and len(scans) > 1:
-        print(f"{args.csv}: {_counted(write_pets_csv(args.csv, scans))}")
+        print(f"{args.csv}: {_photos_of(write_pets_csv(args.csv, scans))}")
     elif args.csv:
-        print(f"{args.csv}: {_counted({subjects[0]: write_csv(args.csv, scans[0])})}")
+        print(f"{args.csv}: {_photos_of({subjects[0]: write_csv(args.csv, scans[0])})}")
     if args.link_to:
-        print(f"{args.link_to}: {_counted(link_photos(args.link_to, *scans))} linked")
+        print(f"{args.link_to}: {_photos_of(link_photos(args.link_to, *scans))} linked")
 
 
-def _counted(photos: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} photos of {subject}" for subject, count in photos.items())
+def _photos_of(photos: Mapping[str, int]) -> str:
+    return ", ".join(f"{counted(count, 'photo')} of {subject}" for subject, count in photos.items())
 
 
 def _write_sidecars(scans: Sequence[Scan], args: argparse.Namespace) -> bool:
@@ -289,7 +291,7 @@ def _write_sidecars(scans: Sequence[Scan], args: argparse.Namespace) -> bool:
     for scan in scans:
         written = write_sidecars(scan, args.xmp_name)
         subject = scan.classifier.subject
-        print(f"{args.root}: {written.photos} photos carry the keyword {subject} in a side file")
+        print(f"{args.root}: keyword {subject} in side files of {counted(written.photos, 'photo')}")
         failed |= dict.fromkeys(written.failed)
     say_each("no side file", list(failed))
     return bool(failed)

@@ -16,7 +16,7 @@ from ismila.cli.scan import print_scanned
 from ismila.cli.terminal import say
 from ismila.photos import UserError
 from ismila.photos.addresses import is_address
-from ismila.photos.names import at_home
+from ismila.photos.names import at_home, counted
 
 if TYPE_CHECKING:
     from ismila.photos.skipping import Skipping
@@ -96,10 +96,10 @@ def _write_table(scan: RayScan, args: argparse.Namespace) -> None:
     kept = scan.shards.kept.values()
     subject = scan.classifier.subject
     print(
-        f"{scan.shards.folder}: {sum(one.of_subject for one in kept)} photos of {subject} among "
-        f"{sum(one.photos for one in kept)} in {len(kept)} files"
+        f"{scan.shards.folder}: {counted(sum(one.of_subject for one in kept), 'photo')} of {subject} among "
+        f"{sum(one.photos for one in kept)} in {counted(len(kept), 'file')}"
     )
     if args.csv:
         from ismila.use.ask.findings import write_csv
 
-        print(f"{args.csv}: {write_csv(args.csv, scan)} photos of {subject}")
+        print(f"{args.csv}: {counted(write_csv(args.csv, scan), 'photo')} of {subject}")

@@ -19,6 +19,7 @@ from ismila.cli.launching import NotDoneError, at_once, here
 from ismila.cli.terminal import say
 from ismila.cli.training import fill_caches, index_album
 from ismila.photos import UserError
+from ismila.photos.names import counted
 from ismila.settings import MismatchError, RunSettings, SettingError, settings_of
 
 if TYPE_CHECKING:
@@ -249,7 +250,7 @@ class Sweep:
                 name = self.name(jobs, subject)
                 uri = settings.tracking.uri
                 self._parents[subject] = open_sweep(subject, name, uri, settings.sweep.again)
-                say(f"sweep {name}: {len(jobs)} jobs")
+                say(f"sweep {name}: {counted(len(jobs), 'job')}")
 
     def _done(self) -> dict[str, Recorded]:
         from ismila.runs.sweep import finished_jobs

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ismila.cli.options import PHOTOS
 from ismila.cli.progress import progress
 from ismila.cli.terminal import NAMED_PROBLEMS, say
+from ismila.photos.names import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,7 +139,7 @@ def print_album(index: pd.DataFrame, root: Path, subject: str) -> None:
     counts = fine["label"].value_counts()
     of_subject = counts.get("subject", 0)
     say(
-        f"{root}: {of_subject} photos of {subject}, {counts.get('things', 0)} of things, "
+        f"{root}: {counted(of_subject, 'photo')} of {subject}, {counts.get('things', 0)} of things, "
         f"{counts.get('pets', 0)} of other animals; {len(left_out)} left out"
     )
     for row in left_out.head(NAMED_PROBLEMS).itertuples():
@@ -168,7 +169,7 @@ def print_run(trained: Trained, sentence: str, seconds: float, champion: bool) -
     console.print(_run_table(trained))
     lines = [
         f"threshold {classifier.threshold:.3f}, best epoch {trained.best_epoch + 1} of "
-        f"{len(trained.epochs)}, {len(trained.predictions)} photos, {seconds:.1f} s",
+        f"{len(trained.epochs)}, {counted(len(trained.predictions), 'photo')}, {seconds:.1f} s",
         sentence,
     ]
     if trained.protocol == "crossval":

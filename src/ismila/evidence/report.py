@@ -271,16 +271,17 @@ def describe(run: Recorded, album: Album, progress: Progress | None = None) -> R
     held_out = reported(load_predictions(run.run_id))
     classifier = load_classifier(run.run_id)
     subject = classifier.subject
+    strangers = load_strangers(run.run_id)
     tags = {name: run.tags.get(name, "") for name in ("model", "data", "album", "refit")}
     return Report(
         subject=subject,
         run={"id": run.run_id, **tags, "protocol": run.protocol},
-        summary=summary(held_out, subject),
-        few=few(held_out, subject),
+        summary=summary(held_out, subject, strangers),
+        few=few(held_out, subject, strangers),
         few_below=FEW,
         thresholds=sorted({round(float(at), 5) for at in held_out["threshold"]}),
         kept_threshold=float(classifier.threshold),
-        bars=_bars(rates(held_out) | _stranger_rates(run)),
+        bars=_bars(rates(held_out) | ({} if strangers is None else stranger_rates(strangers))),
         context=_context_bars(context_of(held_out, classifier, album, progress)),
         deletion=deletion_of(held_out, classifier, album, progress),
         auroc=[_or_none(value) for value in (auroc(held_out), *auroc_interval([held_out]))],
@@ -289,11 +290,6 @@ def describe(run: Recorded, album: Album, progress: Progress | None = None) -> R
         other=_best_other(run, subject),
         photos=_photos(held_out, _Eyes(run, classifier, album), progress),
     )
-
-
-def _stranger_rates(run: Recorded) -> dict[str, tuple[int, int]]:
-    strangers = load_strangers(run.run_id)
-    return {} if strangers is None else stranger_rates(strangers)
 
 
 def _context_bars(context: Context) -> list[Bar]:

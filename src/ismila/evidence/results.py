@@ -43,6 +43,6 @@ def results_of(trained: Trained, seconds: float, config_yaml: str, digest: str) 
         config_yaml=config_yaml,
         digest=digest,
         protocol=trained.protocol,
-        summary=summary(reported(predictions), classifier.subject),
+        summary=summary(reported(predictions), classifier.subject, trained.strangers),
         plots=run_plots(trained.epochs, predictions),
     )

@@ -20,6 +20,7 @@ import pandas as pd
 from ismila.photos import UserError
 from ismila.photos.images import PhotoError, open_photo, read_header, why_not_opened
 from ismila.photos.labels import NOT, Row
+from ismila.photos.names import counted
 
 NEAR_DUPLICATE_BITS = 6
 """Perceptual hashes (64 bits) that differ in at most this many bits belong to near-duplicates."""
@@ -175,7 +176,7 @@ def require_both_labels(
         groups = rows.loc[rows["label"] == label, "group"]
         if len(groups) < MIN_PHOTOS:
             raise UserError(
-                f"data.root={root}: {len(groups)} usable photos {what}; "
+                f"data.root={root}: {counted(len(groups), 'usable photo')} {what}; "
                 f"put at least {MIN_PHOTOS} into {folders[label]}{remedy}"
             )
         if groups.nunique() < MIN_GROUPS:

@@ -40,6 +40,11 @@ def without_password(text: str) -> str:
     return _PASSWORD.sub(r"\1***", text)
 
 
+def counted(n: int, what: str) -> str:
+    """`1 photo`, `2 photos`."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
 def first_line(error: BaseException) -> str:
     """The beginning of what a library says went wrong, without the traceback that some add."""
     lines = str(error).splitlines() or [type(error).__name__]

@@ -10,7 +10,7 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 
 from ismila.photos import UserError
-from ismila.photos.names import as_text
+from ismila.photos.names import as_text, counted
 
 IGNORE_FILE = ".ismilaignore"
 OURS = ".ismila"
@@ -139,7 +139,7 @@ class Skipping:
 
     def _counted(self, rule: str) -> str:
         counts = ((self.folders[rule], "folder"), (self.photos[rule], "photo"))
-        return " and ".join(f"{n} {what}{'s' * (n != 1)}" for n, what in counts if n)
+        return " and ".join(counted(n, what) for n, what in counts if n)
 
     def _named(self, rule: str) -> str:
         return f"--exclude {' '.join(self.exclude)}" if rule == "--exclude" else rule

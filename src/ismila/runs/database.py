@@ -20,7 +20,7 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from ismila.photos import UserError
-from ismila.photos.names import first_line
+from ismila.photos.names import counted, first_line
 from ismila.photos.workplace import Workplace
 
 DATABASE = Path("mlruns/mlflow.db")
@@ -233,7 +233,7 @@ def _migrate(copy: Path, file: Path, found: _Found) -> None:
         _upgrade_db(engine)
     except Exception as error:  # alembic's, SQLAlchemy's, or whatever a migration raises
         why = (
-            f"its tables ({found.revision or 'half-made'}), which hold {found.runs} runs, "
+            f"its tables ({found.revision or 'half-made'}), which hold {counted(found.runs, 'run')}, "
             f"are none that MLflow {version('mlflow')} can upgrade ({first_line(error)}); "
             "install the MLflow that made them, bring back a copy"
         )

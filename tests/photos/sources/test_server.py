@@ -85,7 +85,7 @@ def test_what_a_scan_has_set_there_is_no_label(tmp_path, photos):
         own.keep(server.address, Mark(TAG, "mila"), {one: Carried("x.jpg", SET) for one in ids[:2]})
         own.keep(server.address, Mark(TAG, "mila"), {ids[2]: Carried("x.jpg", LET_GO)})
         said = add(tmp_path, "immich", server)
-        assert "left out: 1 photos that only ismila itself has marked there" in said.stderr
+        assert "left out: 1 photo that only ismila itself has marked there" in said.stderr
         assert dict(zip(records(tmp_path)["name"], records(tmp_path)["why"], strict=True)) == {
             "1.jpg": "album Mila",
             "2.jpg": "tag mila",
@@ -93,7 +93,7 @@ def test_what_a_scan_has_set_there_is_no_label(tmp_path, photos):
         uid = other.uid_of("0.jpg")
         other.labels["Mila"] = other.keywords["mila"] = {uid}
         own.keep(other.address, Mark(TAG, "mila"), {uid: Carried("x.jpg", SET)})
-        assert "left out: 1 photos" in add(tmp_path, "photoprism", other).stderr
+        assert "left out: 1 photo" in add(tmp_path, "photoprism", other).stderr
 
 
 def test_a_server_that_goes_away_in_the_middle_is_gone_on_with(tmp_path, photos):

@@ -156,7 +156,7 @@ def test_the_command_judges_and_compares(trained, tmp_path):
         "%", " %"
     )
     assert "Left out: 1 since the run has seen them." in said.stderr
-    assert "Found, but not tagged (1 photos)" in (tmp_path / "page.html").read_text()
+    assert "Found, but not tagged (1 photo)" in (tmp_path / "page.html").read_text()
     told = json.loads(call(trained, "ismila.cli", *words, "--json").stdout)
     assert told["untagged"][0]["path"] == "1.jpg" and told["rates"]["they agree"][:2] == [2, 3]
     for wrong in (("--html", "x"), ("--library", library, "--subject", "mila,rex")):

@@ -86,7 +86,7 @@ def test_a_library_is_scanned_once_and_killed_it_goes_on(trained, tmp_path):
     draw_photo(library / "2000/ü 0.jpg", 999, False)
     os.utime(library / "2000/ü 3.jpg", (1, 1))
     assert (
-        "1 photos judged now, 61 before"
+        "1 photo judged now, 61 before"
         in ismila(trained, "scan", library, "--state", tmp_path / "whole.sqlite").stdout
     )
 

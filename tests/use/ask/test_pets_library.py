@@ -211,7 +211,7 @@ def test_scan_and_compare_of_both(both_trained, tmp_path):
     said = call(both_trained, "ismila.cli", *words, *both)
     assert said.returncode == 0, said.stderr
     assert "3 photos judged now, 0 before" in said.stdout
-    assert f"{table}: 1 photos of mila, 1 photos of rex" in said.stdout
+    assert f"{table}: 1 photo of mila, 1 photo of rex" in said.stdout
     assert sorted(p.relative_to(found).as_posix() for p in found.rglob("*.jpg")) == [
         "mila/mila.jpg",
         "rex/rex.jpg",

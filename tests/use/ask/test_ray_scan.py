@@ -69,7 +69,7 @@ def test_a_scan_on_a_cluster_gives_the_plain_scans_table(asked, plain, ray_clust
     assert said.returncode == 1, "one photo could not be read"
     assert said.stdout.startswith("library: 25 photos judged now, 0 before\n"), said.stderr
     assert said.stderr.splitlines()[-2:] == [
-        "1 photos could not be read; --csv names each with the reason",
+        "1 photo could not be read; --csv names each with the reason",
         "passed over: 1 folder by .ismilaignore, 1 folder by @eaDir, 1 folder by hidden",
     ]
     assert_alike(rows_of(tmp_path / "ray.csv"), plain)

@@ -231,9 +231,9 @@ def test_the_command_scans_asks_and_says_how_to_train_again(trained, tmp_path):
     said = call(trained, "ismila.cli", *words, "--root", album, "--port", port)
     person.join()
     assert said.returncode == 0, said.stderr
-    assert "(1 photos; Ctrl-C ends it)" in said.stdout
+    assert "(1 photo; Ctrl-C ends it)" in said.stdout
     assert said.stdout.splitlines()[-1] == (
-        f"{album}: 1 photos joined (1 mila); train again: python -m ismila.train model=mobilenet "
+        f"{album}: 1 photo joined (1 mila); train again: python -m ismila.train model=mobilenet "
         f"data=pets subject=mila \"data.root='{album}'\""
     )
     assert (album / "mila/new.jpg").samefile(tmp_path / "library/new.jpg")

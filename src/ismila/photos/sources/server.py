@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from ismila.photos import UserError
 from ismila.photos.http import FetchError, printable
 from ismila.photos.images import PhotoError
-from ismila.photos.names import at_home
+from ismila.photos.names import at_home, counted
 from ismila.photos.servers import immich, photoprism
 from ismila.photos.servers.immich import Immich
 from ismila.photos.servers.marks import OwnMarks
@@ -133,7 +133,9 @@ def _said_by_people(
             seen.add(key)
             yield photo
     if left := len(guessed - seen):
-        source.notes.append(f"left out: {left} photos that only ismila itself has marked there")
+        source.notes.append(
+            f"left out: {counted(left, 'photo')} that only ismila itself has marked there"
+        )
 
 
 def _warnings(kind: str, url: str) -> list[str]:

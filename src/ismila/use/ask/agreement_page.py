@@ -10,6 +10,7 @@ from pathlib import Path
 from ismila.evidence.report import PAGE
 from ismila.photos import UserError
 from ismila.photos.images import PhotoError, jpeg_bytes, open_photo, write_aside
+from ismila.photos.names import counted
 from ismila.use.ask.agreement import Agreement, Compared, Rate
 
 SHOWN = 200
@@ -92,7 +93,7 @@ def _gallery(title: str, photos: Sequence[Compared], agreement: Agreement, root:
     more = f", the first {SHOWN} of them" if len(photos) > SHOWN else ""
     body = "".join(shown) if shown else '<p class="quiet">None.</p>'
     return (
-        f"<section><h2>{title} ({len(photos)} photos{more})</h2>"
+        f"<section><h2>{title} ({counted(len(photos), 'photo')}{more})</h2>"
         f'<div class="gallery large">{body}</div></section>'
     )
 

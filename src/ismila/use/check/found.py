@@ -19,7 +19,7 @@ from ismila.photos.album import Album
 from ismila.photos.boxes import EXPECTED, box_text, plain_box
 from ismila.photos.images import PhotoError
 from ismila.photos.labels import NOT, folder_kinds
-from ismila.photos.names import is_text, require_text
+from ismila.photos.names import counted, is_text, require_text
 from ismila.photos.reviewed import DROP, Answer, read_answers, write_answers
 from ismila.photos.sources import SourcePhoto
 from ismila.use.ask.judging import Judged, Scan
@@ -328,5 +328,7 @@ def in_words(joined: Counter[str], album: Album) -> str:
     """How many photos joined the album, in a line."""
     subject = album.subject
     kinds = {subject: subject, f"{NOT}{subject}": f"not {subject}"}
-    counted = ", ".join(f"{count} {kinds.get(place, place)}" for place, count in joined.items())
-    return f"{album.root}: {joined.total()} photos joined" + (f" ({counted})" if counted else "")
+    by_kind = ", ".join(f"{count} {kinds.get(place, place)}" for place, count in joined.items())
+    return f"{album.root}: {counted(joined.total(), 'photo')} joined" + (
+        f" ({by_kind})" if by_kind else ""
+    )

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Body, FastAPI, Request, Response
 from pydantic import BaseModel
 
+from ismila.photos.names import counted
 from ismila.use.check.review import Listing, Reviewed
 from ismila.use.check.thumbnails import LARGE_PX, THUMBNAIL_PX, NotListedError
 from ismila.use.web import Guard, add_page, error_response, run_server, say_errors
@@ -66,5 +67,5 @@ def _add_routes(app: FastAPI, review: Reviewed) -> None:
 
 def serve(review: Reviewed, port: int) -> int:
     """Serve the page on loopback until Ctrl-C. Raises UserError when the port is taken."""
-    run_server(make_app(review), HOST, port, f"{len(review.listing().photos)} photos")
+    run_server(make_app(review), HOST, port, counted(len(review.listing().photos), "photo"))
     return 0

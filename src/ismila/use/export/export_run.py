@@ -20,6 +20,7 @@ from ismila.learning.views import Viewer
 from ismila.learning.weights import NANODET
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec, PhotoError, Pixels, write_aside
+from ismila.photos.names import counted
 from ismila.runs.find import album_of, load_classifier, load_predictions, read_run
 from ismila.use.export.exported import ANIMALS, ExportedClassifier, ExportedFile
 from ismila.use.export.graph import graph_of, halve
@@ -172,7 +173,7 @@ def _check(
 ) -> str:
     """How far a subject's answers were compared, in words. Raises UserError when they differ."""
     images = _album_images(run_id, classifier.viewer, checks.root)
-    compared_on = f"{len(images)} photos of the album"
+    compared_on = f"{counted(len(images), 'photo')} of the album"
     if not len(images):
         images = _noise_images(classifier.spec)
         compared_on = f"{NOISE} images of noise (the album is gone; --root says where it is)"
