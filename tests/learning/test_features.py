@@ -9,8 +9,11 @@ import pytest
 from conftest import SMALL, call
 from recorded import in_processes
 
+from ismila.learning import features as features_module
 from ismila.learning.features import CHUNK, Features, Identity, OnnxBackbone, Store
+from ismila.learning.graphs import graph_session
 from ismila.learning.views import Viewer
+from ismila.learning.weights import BUNDLED
 from ismila.photos import images
 from ismila.photos.album import Album
 from ismila.photos.images import FAR_VIEW, ImageSpec, view_of
@@ -165,7 +168,7 @@ def test_a_bundled_graph_sees_a_few_images_at_a_time_and_says_the_same(monkeypat
     spec = ImageSpec(64)
     backbone = OnnxBackbone(spec)
     some = np.random.default_rng(0).integers(0, 256, (2 * CHUNK + 1, 64, 64, 3), np.uint8)
-    session = backbone._session
+    session = graph_session(BUNDLED.with_suffix(".onnx"), 0)
     seen = []
 
     class Watched:
@@ -173,7 +176,7 @@ def test_a_bundled_graph_sees_a_few_images_at_a_time_and_says_the_same(monkeypat
             seen.append(len(inputs["images"]))
             return session.run(outputs, inputs)
 
-    monkeypatch.setattr(backbone, "_session", Watched())
+    monkeypatch.setattr(features_module, "graph_session", lambda graph, threads: Watched())
     rows = backbone(some)
     assert seen == [CHUNK, CHUNK, 1]
     alone = np.concatenate([backbone(image[None]) for image in some])

@@ -1,7 +1,37 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from ismila.learning import animals, features, graphs
+from ismila.learning.animals import Detector
+from ismila.learning.architecture import GRAPHS, bundled_width
+from ismila.learning.features import OnnxBackbone
 from ismila.learning.graphs import graph_session
 from ismila.learning.weights import BOTH
+from ismila.photos.images import ImageSpec
 
 
-def test_a_graph_is_opened_once():
-    assert graph_session(BOTH, 0) is graph_session(BOTH, 0)
-    assert [one.name for one in graph_session(BOTH, 0).get_outputs()] == ["features", "grid"]
+def test_a_graph_is_opened_once_by_however_many_ask_at_once():
+    graphs._opened.cache_clear()
+    with ThreadPoolExecutor(4) as pool:
+        opened = set(pool.map(graph_session, [BOTH.with_suffix(".onnx")] * 4, [0] * 4))
+    assert len(opened) == 1
+    assert [one.name for one in opened.pop().get_outputs()] == ["features", "grid"]
+
+
+def test_who_asks_nothing_opens_none(monkeypatch):
+    """A run whose rows are cached needs names and widths alone."""
+
+    def opened(graph, threads):
+        raise AssertionError(graph)
+
+    monkeypatch.setattr(features, "graph_session", opened)
+    monkeypatch.setattr(animals, "graph_session", opened)
+    assert OnnxBackbone(ImageSpec(64), BOTH).shape == (2560,)
+    assert Detector().digest
+
+
+@pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)
+def test_the_width_is_what_the_graph_gives(graph):
+    session = graph_session(graph.with_suffix(".onnx"), 0)
+    assert session.get_outputs()[0].shape[1] == bundled_width(graph)

@@ -118,15 +118,16 @@ class Detector:
         self.recipe = f"{_graph_digest()} {size_px} {limits}"
         text = f"{self.recipe} {pixels_digest(self.spec)}"
         self.digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        self._session = graph_session(NANODET, threads)
+        self._threads = threads
 
     def __call__(self, images: Pixels) -> list[list[Animal]]:
         """`[N, S, S, 3]` uint8, whole photos squashed -> animals of each, best first."""
+        session = graph_session(NANODET, self._threads)
         found: list[list[Animal]] = []
         for at in range(0, len(images), CHUNK):
             chunk = images[at : at + CHUNK].transpose(0, 3, 1, 2)
             inputs = {"images": np.ascontiguousarray(chunk, np.float32)}
-            boxes, scores = self._session.run(["boxes", "scores"], inputs)
+            boxes, scores = session.run(["boxes", "scores"], inputs)
             found += [_animals(*one) for one in zip(boxes, scores, strict=True)]
         return found
 

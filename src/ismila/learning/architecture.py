@@ -13,6 +13,8 @@ from ismila.settings import TIMM, CNNSettings, FrozenSettings, ModelSettings
 
 GRAPHS = {"mobilenet": BUNDLED, "efficientnet_lite0": LITE0, "pair": BOTH}
 """Backbone -> its bundled weights; the graph lies beside them as ONNX."""
+WIDTH = 1280
+"""Channels of each bundled network's grid."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,5 +119,13 @@ def architecture_from(described: Mapping[str, object]) -> Architecture:
 @lru_cache
 def bundled_digest(graph: Path = BUNDLED) -> str:
     """Names the weights of a bundled graph in cache keys and in classifier.json."""
-    weights = (BUNDLED, LITE0) if graph == BOTH else (graph,)
-    return hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()[:16]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in _weights(graph))).hexdigest()[:16]
+
+
+def bundled_width(graph: Path) -> int:
+    """Features that a bundled graph gives for an image."""
+    return WIDTH * len(_weights(graph))
+
+
+def _weights(graph: Path) -> tuple[Path, ...]:
+    return (BUNDLED, LITE0) if graph == BOTH else (graph,)

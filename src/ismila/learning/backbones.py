@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ismila.learning.architecture import Architecture
+from ismila.learning.architecture import WIDTH, Architecture
 from ismila.learning.hub import HubBackbone, empty_backbone, fetch_backbone
 from ismila.learning.weights import BUNDLED, LITE0
 from ismila.photos.images import ImageSpec
@@ -53,7 +53,7 @@ class MobileNetV2(nn.Module):
     `[N, 3, H, W]` -> features `[N, 1280]` and the grid they are the mean of, `[N, 1280, H/32, W/32]`.
     """
 
-    width = 1280
+    width = WIDTH
 
     def __init__(self, keras: bool = True) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class EfficientNetLite0(nn.Module):
     TensorFlow's padding and epsilon as in `MobileNetV2`; the same shapes.
     """
 
-    width = 1280
+    width = WIDTH
     _SETTING = (
         (1, 16, 1, 1),
         (6, 24, 2, 2),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy.typing as npt
 
 from ismila.learning.decision import DecisionAnswers
 from ismila.learning.graphs import Bools, Floats, Ints
-from ismila.learning.heads import Penalty, fit_head, in_few_coordinates
+from ismila.learning.heads import Penalty, fit_head, in_few_coordinates, one_thread
+from ismila.photos.cores import cores
 
 FOLDS = 5
 
@@ -242,10 +244,11 @@ def splits(examples: Examples, seed: int) -> Iterator[tuple[int, Bools]]:
             yield number, rows
 
 
+@one_thread  # type: ignore[untyped-decorator]
 def out_of_fold(
     examples: Examples, penalty: Penalty, seed: int, n_features: int | None = None
 ) -> HeldOut:
-    """Answers for all rows, each from a head that was trained without the row's group.
+    """Answers for all rows, each from a head that was trained without the row's group; a core for each fold.
 
     Args:
         n_features: how many features there were before `in_few_coordinates`, where `examples` comes from there.
@@ -256,10 +259,15 @@ def out_of_fold(
     photos = examples.photos()
     logits = np.full(len(photos), np.nan, np.float32)
     fold = np.full(len(photos), -1, np.int64)
-    for number, rows in splits(examples, seed):
+
+    def answer(number: int, rows: Bools) -> None:
         head = fit_head(*examples[~rows].training(), penalty, n_features)
         asked = examples[rows]
         out = rows[photos]
         logits[out] = asked.by_photo(head(asked.x))
         fold[out] = number
+
+    with ThreadPoolExecutor(cores()) as pool:
+        for answered in [pool.submit(answer, *out) for out in splits(examples, seed)]:
+            answered.result()
     return HeldOut(logits, fold)

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ismila.learning.architecture import bundled_digest
+from ismila.learning.architecture import bundled_digest, bundled_width
 from ismila.learning.given import cut_name, image_meant
 from ismila.learning.graphs import Bools, Floats, Ints, graph_session
 from ismila.learning.views import Viewer, Views
@@ -468,8 +468,13 @@ class OnnxBackbone:
     def __init__(self, spec: ImageSpec, graph: Path = BUNDLED) -> None:
         self.spec = spec
         self.digest = bundled_digest(graph)
-        self._session = graph_session(graph.with_suffix(".onnx"), 0)
-        self.shape = (int(self._session.get_outputs()[0].shape[1]),)
+        self.shape = (bundled_width(graph),)
+        self._graph = graph.with_suffix(".onnx")
+
+    @property
+    def _session(self) -> Any:
+        # a run whose rows are all cached asks it nothing
+        return graph_session(self._graph, 0)
 
     def __call__(self, images: Pixels) -> Floats:
         """`[N, H, W, 3]` uint8 -> `[N, D]`; N at least 1."""

@@ -21,8 +21,9 @@ _session_lock = threading.Lock()
 
 
 def graph_session(graph: Path, threads: int) -> Any:
-    """A graph in onnxruntime, opened once; 0 threads are as many as this process may use."""
-    return _opened(graph, threads or cores())
+    """A graph in onnxruntime, opened once, by whom it is asked first; 0 threads are as many as this process may use."""
+    with _session_lock:
+        return _opened(graph, threads or cores())
 
 
 @lru_cache
@@ -35,5 +36,4 @@ def _opened(graph: Path, threads: int) -> Any:
     options.log_severity_level = 3
     # waiting threads leave their core to those that decode
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    with _session_lock:
-        return InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    return InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
