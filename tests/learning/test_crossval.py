@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from ismila.learning.crossval import Examples, group_folds, most_alike, out_of_fold, splits
-from ismila.learning.heads import Penalty
+from ismila.learning.heads import Penalty, fit_head, whitening_of
 
 PENALTY = Penalty(0.02, 5, True)
 
 
 def without_views(x, *columns):
-    """Examples whose images have no further views."""
-    return Examples(x, *columns, x[:0], np.zeros(0, np.int64))
+    """Examples whose images have no further views, and which are no units."""
+    return Examples(x, *columns, np.zeros(len(x)), x[:0], np.zeros(0, np.int64))
 
 
 def drawn(n_subject, n_things, n_pets=0, seed=0, per_group=1):
@@ -219,3 +219,41 @@ def test_nobody_is_asked_about_further_views(seen_twice):
     """A head may train on them, but the photos' answers are those of the images."""
     twisted = replace(seen_twice, also=seen_twice.also * np.nan)
     assert twisted.by_photo(np.arange(5, dtype=np.float32)).tolist() == [0, 2, 3, 4]
+
+
+def test_who_the_units_were_made_of_is_answered_as_one_who_was_never_seen():
+    """Without the leverage their answers lay near their mean, and three times as many others passed."""
+    rng = np.random.default_rng(0)
+    spread = rng.gamma(1, 1, 150)
+    strangers, others = (rng.normal(size=(n, 150)) * spread for n in (500, 5000))
+    hers = rng.normal(size=(12, 150)) * spread + spread * rng.normal(size=150) * 0.5
+    units = whitening_of(strangers, np.zeros(500, bool), 0.1)
+    x = units(np.concatenate([hers, strangers]))
+    stratum = np.array(["subject"] * 12 + ["pets/dog"] * 500, object)
+    group = np.array([f"g{at}" for at in range(512)], object)
+    every = np.ones(512, bool)
+    unaware = without_views(x, stratum, group, every, every, np.arange(512), every, every)
+    leverage = np.append(np.zeros(12), np.square(x[12:]).sum(1) / 500)
+    penalty = Penalty(0.2, None, True)
+    head = fit_head(x, unaware.is_subject, penalty)
+    asked = head(units(others))
+    assert leverage[12:].min() > 0 and leverage.max() < 1
+
+    def passing(examples):
+        """Of the others, where one of a hundred strangers passes out of fold."""
+        logits = out_of_fold(examples, penalty, 0).logits
+        return np.mean(asked > np.quantile(logits[12:], 0.99))
+
+    assert passing(replace(unaware, leverage=leverage)) == pytest.approx(0.01, abs=0.006)
+    assert passing(unaware) > 0.03
+
+
+def test_rows_that_made_no_units_are_answered_as_ever():
+    examples = drawn(20, 60)
+    head = fit_head(*examples.training(), PENALTY)
+    rows = np.arange(80) < 50
+    assert (examples.answered_without(rows, head) == head(examples.x)[rows]).all()
+    aware = replace(examples, leverage=np.where(np.arange(80) < 20, 0.0, 0.2))
+    answers = aware.answered_without(rows, head)
+    assert (answers[:20] == head(examples.x)[:20]).all()
+    assert (answers[20:] != head(examples.x)[20:50]).all()

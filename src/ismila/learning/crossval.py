@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ismila.learning.decision import DecisionAnswers
 from ismila.learning.graphs import Bools, Floats, Ints
-from ismila.learning.heads import Penalty, fit_head, in_few_coordinates, one_thread
+from ismila.learning.heads import LinearHead, Penalty, fit_head, in_few_coordinates, one_thread
 from ismila.photos.cores import cores
 
 FOLDS = 5
@@ -35,6 +35,7 @@ class Examples:
         photo: which photo the row is of; rows of one photo stand together.
         asked: the photo's answer rests on the row; False for what a person's box cut out, which trains only.
         labelled: the row may show what the photo's label says; False where a person said that another one does.
+        leverage: 0..1, how much the units of the penalty owe to the row itself; 0 where they owe it nothing.
         also: `[K, D]`: further views of some of the images, which train with them and are not asked about.
         also_of: `[K]`: which row each is a view of.
     """
@@ -47,6 +48,7 @@ class Examples:
     photo: Ints
     asked: Bools
     labelled: Bools
+    leverage: Floats
     also: Floats
     also_of: Ints
 
@@ -69,6 +71,7 @@ class Examples:
             self.photo[rows],
             self.asked[rows],
             self.labelled[rows],
+            self.leverage[rows],
             self.also[stays],
             also_of,
         )
@@ -85,6 +88,7 @@ class Examples:
             np.concatenate([self.photo, others.photo + after]),
             np.concatenate([self.asked, others.asked]),
             np.concatenate([self.labelled, others.labelled]),
+            np.concatenate([self.leverage, others.leverage]),
             np.concatenate([self.also, others.also]),
             np.concatenate([self.also_of, others.also_of + len(self)]),
         )
@@ -122,6 +126,20 @@ class Examples:
         """Answers of rows `[M]` -> of photos `[P]`: the highest of each."""
         asked = np.where(self.asked, logits, np.float32(-np.inf))
         return np.maximum.reduceat(asked, self.photos())
+
+    def answered_without(self, rows: Bools, head: LinearHead) -> Floats:
+        """Logits of the photos of some rows `[M]`, from a head that was fitted to the others.
+
+        The units of the penalty may have been made of these rows, too, and then hold their answers near the mean as
+        though they had trained. As in ridge regression an answer without the row itself differs from that mean by
+        1 / (1 - leverage) times as much (Hoaglin and Welsch 1978, https://doi.org/10.1080/00031305.1978.10479237).
+        """
+        logits = head(self.x)
+        made_units = self.leverage > 0
+        if made_units.any():
+            away = logits - logits[made_units].mean()
+            logits = logits + away * self.leverage / (1 - self.leverage)
+        return self[rows].by_photo(logits[rows])
 
 
 def views_among(rows: Bools | Ints, view_of: Ints, n: int) -> tuple[Bools, Ints]:
@@ -262,9 +280,8 @@ def out_of_fold(
 
     def answer(number: int, rows: Bools) -> None:
         head = fit_head(*examples[~rows].training(), penalty, n_features)
-        asked = examples[rows]
         out = rows[photos]
-        logits[out] = asked.by_photo(head(asked.x))
+        logits[out] = examples.answered_without(rows, head)
         fold[out] = number
 
     with ThreadPoolExecutor(cores()) as pool:

@@ -87,6 +87,7 @@ class AlbumRows:
             photo,
             images.asked,
             images.labelled,
+            np.zeros(len(x), np.float32),
             np.concatenate([x[:0], *(rows for _, rows in also)]),
             np.concatenate([every[:0], *(of for of, _ in also)]),
         )

@@ -22,8 +22,8 @@ from ismila.settings import FrozenSettings, RunSettings, SettingError
 
 STRANGERS_FPR = 0.0005
 """At the threshold at most this share of the strangers that train passes, out of fold: one or two of them."""
-STRANGERS_PRICE = 30
-"""A stranger of a thousand that passes weighs as much as three of a hundred of the subject's photos that do not."""
+STRANGERS_PRICE = 20
+"""A stranger of a thousand that passes weighs as much as two of a hundred of the subject's photos that do not."""
 CROSS_VALIDATED_BELOW = 30
 """With fewer photos of the subject a test fold would hold a handful: the figures come from cross-validation."""
 
@@ -91,7 +91,10 @@ class LinearRun:
     def _trained_strangers(self) -> Examples | None:
         if not self.space:
             return None
-        return self._in_space(self._known.examples(self.model.views))
+        known = self._in_space(self._known.examples(self.model.views))
+        # the units are the spread of these very rows, around their mean
+        leverage = np.square(known.x, dtype=np.float64).sum(1) / len(known)
+        return replace(known, leverage=leverage.astype(np.float32))
 
     def _in_space(self, examples: Examples) -> Examples:
         if not self.space:
@@ -232,8 +235,7 @@ def _fold(run: LinearRun, few: Examples, out: Bools) -> tuple[Decision, Floats, 
     of = np.zeros(len(run.rows), np.bool_)
     of[asked_about[chosen]] = True
     selection = selection_of(run.rows, of, decision.probabilities(inner.logits[chosen]))
-    asked = few[out]
-    return decision, asked.by_photo(head(asked.x)), selection
+    return decision, few.answered_without(out, head), selection
 
 
 def _with_held_out(fitted: Fitted, held_out: HeldOut, rows: AlbumRows) -> Fitted:

@@ -66,6 +66,7 @@ class Strangers:
             self.photo,
             everything,
             everything,
+            np.zeros(n, np.float32),
             np.concatenate([np.tile(self.x, (views - 1, 1)), self.far]),
             np.concatenate([np.tile(np.arange(n), views - 1), self.far_of]),
         )
