@@ -87,7 +87,9 @@ def main() -> None:
     ]
     warm = [w / i for w, i in zip(rows["warm"], rows["imports"], strict=True)]
     print(f"cold run / (imports + pass): median {statistics.median(cold):.2f}   (aim: at most 1.3)")
-    print(f"warm run / imports:          median {statistics.median(warm):.2f}   (aim: at most 1.15)")
+    print(
+        f"warm run / imports:          median {statistics.median(warm):.2f}   (aim: at most 1.15)"
+    )
     print(
         f"largest process: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MiB"
     )

@@ -229,10 +229,9 @@ def _run_table(trained: Trained) -> Table:
             table.add_row(title, f"{hits / n:.3f}", f"{hits}/{n}", f"{low:.3f} to {high:.3f}")
         else:
             table.add_row(title, "no photo", "0/0", "")
-    if trained.strangers is not None:
-        for name, (hits, n) in stranger_rates(trained.strangers).items():
-            kind = name.removeprefix("fpr_strangers").removeprefix("_")
-            title = f"strangers: {kind}" if kind else f"strangers taken for {subject}"
-            low, high = wilson(hits, n)
-            table.add_row(title, f"{hits / n:.4f}", f"{hits}/{n}", f"{low:.4f} to {high:.4f}")
+    for name, (hits, n) in stranger_rates(trained.strangers).items():
+        kind = name.removeprefix("fpr_strangers").removeprefix("_")
+        title = f"strangers: {kind}" if kind else f"strangers taken for {subject}"
+        low, high = wilson(hits, n)
+        table.add_row(title, f"{hits / n:.4f}", f"{hits}/{n}", f"{low:.4f} to {high:.4f}")
     return table

@@ -111,14 +111,15 @@ def stranger_figures(strangers: pd.DataFrame | None) -> dict[str, float]:
     Args:
         strangers: `kind, probability, threshold` of strangers that nothing was trained or chosen on.
     """
-    if strangers is None:
-        return {}
     counts = stranger_rates(strangers)
     return {f"test_{name}": hits / n for name, (hits, n) in counts.items() if n}
 
 
-def stranger_rates(strangers: pd.DataFrame) -> dict[str, tuple[int, int]]:
-    """(taken for the subject, n): `fpr_strangers` of all animals, `fpr_strangers_<kind>` of each kind."""
+def stranger_rates(strangers: pd.DataFrame | None) -> dict[str, tuple[int, int]]:
+    """(taken for the subject, n): `fpr_strangers` of all animals, `fpr_strangers_<kind>` of each kind; empty without
+    strangers."""
+    if strangers is None:
+        return {}
     taken = taken_for_subject(strangers)
     animals = (strangers["kind"] != "things").to_numpy()
     rates = {"fpr_strangers": (int(taken[animals].sum()), int(animals.sum()))}

@@ -19,9 +19,7 @@ def summary(reported: pd.DataFrame, subject: str, strangers: pd.DataFrame | None
         reported: the rows that `metrics.reported` gives.
         strangers: a run's answers for animals and things that came with the package, where it was asked about them.
     """
-    rate_of = rates(reported)
-    if strangers is not None:
-        rate_of |= stranger_rates(strangers)
+    rate_of = rates(reported) | stranger_rates(strangers)
     recognised, n = rate_of["recall"]
     counted = _counted(rate_of, subject)
     if not n:

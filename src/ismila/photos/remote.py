@@ -127,7 +127,7 @@ def asking(address: str) -> Iterator[None]:
             f"{address}: no rights ({first_line(error)}); give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
             "that may, or AWS_PROFILE; with data.cache=DIR nothing derived is written there"
         ) from error
-    except Exception as error:  # whatever the library behind it raises: botocore, aiohttp, paramiko
+    except Exception as error:  # whatever the library behind it raises: botocore, aiohttp
         if isinstance(error, OSError) or _is_of_a_library(error):
             raise UserError(
                 f"{address}: {first_line(error)}; are the address, AWS_ENDPOINT_URL and the usual AWS variables right?"

@@ -124,13 +124,13 @@ def bad_bodies():
 
 
 @pytest.mark.parametrize("where", ["/api/predict", "/model/champion/prediction"])
-def test_a_bad_upload_is_a_4xx_in_json_and_others_are_answered(served, where):
+def test_a_bad_upload_is_a_4xx_in_json_at_once_and_others_are_answered(served, where):
     folder, address = served
     bodies = {**bad_bodies(), "bomb": one_colour_png(30_000), "zeros": b"\0" * 200_000_000}
     for name, body in bodies.items():
         try:
             answer = requests.post(
-                address + where, data=body, headers={"Content-Type": "image/jpeg"}, timeout=20
+                address + where, data=body, headers={"Content-Type": "image/jpeg"}, timeout=5
             )
         except requests.ConnectionError:  # the answer was sent and the rest of the 200 MB refused
             assert name == "zeros"
