@@ -14,8 +14,9 @@ from ismila.learning.views import Viewer
 from ismila.photos import UserError
 from ismila.photos.addresses import album_at
 from ismila.photos.album import Album
+from ismila.photos.buckets import file_system, listing
 from ismila.photos.images import ImageSpec
-from ismila.photos.remote import Mirror, asking, file_system, listing
+from ismila.photos.remote import Mirror
 
 
 @pytest.fixture(scope="session")
@@ -210,9 +211,3 @@ def test_what_is_no_bucket_is_refused_and_leaves_nothing_behind(here, protocol):
         f"{protocol}://me:***@127.0.0.1/album: no bucket; give s3://BUCKET/ALBUM, or mount" in said
     )
     assert not (here / "data").exists()
-
-
-def test_no_rights_are_said_with_what_would_give_them():
-    said = r"s3://b/a: no rights \(Access Denied\); give AWS_ACCESS"
-    with pytest.raises(UserError, match=said), asking("s3://b/a"):
-        raise PermissionError("Access Denied")  # what s3fs makes of S3's 403

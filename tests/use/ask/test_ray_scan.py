@@ -13,8 +13,8 @@ from recorded import Ledger
 from use.export.untrained import bundled_classifier
 
 from ismila.photos import UserError
+from ismila.photos.buckets import file_system
 from ismila.photos.images import PhotoError
-from ismila.photos.remote import file_system
 from ismila.use.ask.listing import Found
 from ismila.use.ask.ray_scan import RayScan, fetch
 from ismila.use.ask.shards import Shards

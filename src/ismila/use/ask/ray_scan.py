@@ -26,11 +26,11 @@ from ismila.learning.features import BATCH, Progress, decode_ahead
 from ismila.learning.views import Views
 from ismila.photos import UserError
 from ismila.photos.addresses import is_address
+from ismila.photos.buckets import asking, file_system
 from ismila.photos.cores import cores
 from ismila.photos.images import PhotoError
 from ismila.photos.names import as_text, first_line
 from ismila.photos.ray_token import keep_to_ourselves
-from ismila.photos.remote import asking, file_system
 from ismila.photos.streams import errors_into
 from ismila.use.ask.judging import Judged, Scanned, judged_by, said_of
 from ismila.use.ask.listing import Found
