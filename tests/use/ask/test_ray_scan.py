@@ -15,6 +15,7 @@ from use.export.untrained import bundled_classifier
 from ismila.photos import UserError
 from ismila.photos.buckets import file_system
 from ismila.photos.images import PhotoError
+from ismila.photos.names import counted
 from ismila.use.ask.listing import Found
 from ismila.use.ask.ray_scan import RayScan, fetch
 from ismila.use.ask.shards import Shards
@@ -82,7 +83,7 @@ def test_a_scan_on_a_cluster_gives_the_plain_scans_table(asked, plain, ray_clust
     (folder / lost).unlink()
     again = scan(asked, *options, "--csv", tmp_path / "again.csv")
     photos = len(pd.read_parquet(folder / lost))
-    assert f"library: {photos} photos judged now, {25 - photos} before" in again.stdout
+    assert f"library: {counted(photos, 'photo')} judged now, {25 - photos} before" in again.stdout
     assert_alike(rows_of(tmp_path / "again.csv"), plain)
     after = shards_in(tmp_path / "state")
     assert {name for name in before if before[name] != after[name]} == {lost}
