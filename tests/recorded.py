@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ismila.learning.held_out import HeldOutClassifiers
 from ismila.runs.database import is_whole, workplaces
 from ismila.runs.record import RunDescription, RunResults, open_run, record
 
@@ -58,14 +59,24 @@ class Ledger:
                 predictions=table,
                 strangers=None,
                 classifier=classifier or NoClassifier(subject),
+                held_out=answering(table, classifier),
                 config_yaml="seed: 0\n",
                 digest=tags["album"],
                 protocol=protocol,
+                selection_is_clean=more.get("selection_is_clean", True),
                 summary=f"loss {loss}",
                 plots={},
             )
             record(run_id, more.get("epochs", []), results)
         return run_id
+
+
+def answering(predictions, classifier):
+    """One classifier for all that is reported; none where there is none."""
+    if classifier is None:
+        return HeldOutClassifiers({})
+    folds = [fold for fold in predictions["held_out_by"].unique() if fold not in ("", "val")]
+    return HeldOutClassifiers(dict.fromkeys(folds, classifier))
 
 
 def at_once(n, function, *args):

@@ -6,6 +6,7 @@ from PIL import Image
 from ismila.evidence import context
 from ismila.evidence.context import Context, context_of
 from ismila.learning.animals import Animal
+from ismila.learning.held_out import HeldOutClassifiers
 from ismila.learning.judgement import judgements
 from ismila.learning.views import Viewer
 from ismila.photos.album import Album
@@ -51,26 +52,36 @@ def album(tmp_path):
     return Album(tmp_path, "mila", tmp_path / ".ismila")
 
 
-def asked(album, classifier, monkeypatch):
+def context_by(album, classifiers, monkeypatch, held_out_by="test"):
     monkeypatch.setattr(context, "bundled_detector", Sees)
     paths = ["mila/a.png", "mila/b.png", "mila/dark.png", "mila/gone.png", "not_mila/c.png"]
     label = ["subject"] * 4 + ["things"]
     table = pd.DataFrame({"path": paths, "label": label, "threshold": 0.5})
-    return context_of(table, classifier, album)
+    table["held_out_by"] = held_out_by
+    return context_of(table, HeldOutClassifiers(classifiers), album)
 
 
 def test_who_looks_at_the_animal_needs_nothing_else(album, monkeypatch):
-    found = asked(album, Red("left"), monkeypatch)
+    found = context_by(album, {"test": Red("left")}, monkeypatch)
     assert found == Context(n=2, whole=2, animal=2, surroundings=0)
     assert found.kept_by_animal == 1
 
 
 def test_who_looks_at_the_sofa_finds_it_without_the_animal(album, monkeypatch):
-    found = asked(album, Red("right"), monkeypatch)
+    found = context_by(album, {"test": Red("right")}, monkeypatch)
     assert found == Context(n=2, whole=2, animal=0, surroundings=2)
 
 
 def test_without_a_photo_nothing_is_said(album, monkeypatch):
     monkeypatch.setattr(context, "bundled_detector", Sees)
-    empty = pd.DataFrame({"path": [], "label": [], "threshold": []})
-    assert np.isnan(context_of(empty, Red("left"), album).kept_by_animal)
+    empty = pd.DataFrame({"path": [], "label": [], "threshold": [], "held_out_by": []})
+    nobody = HeldOutClassifiers({})
+    assert np.isnan(context_of(empty, nobody, album).kept_by_animal)
+
+
+def test_each_photo_is_shown_to_the_classifier_that_was_not_trained_on_it(album, monkeypatch):
+    """The kept classifier was trained on both photos: its word on them is no evidence."""
+    folds = ["crossval 0", "crossval 1", "crossval 0", "crossval 0", "crossval 0"]
+    classifiers = {"crossval 0": Red("left"), "crossval 1": Red("right")}
+    found = context_by(album, classifiers, monkeypatch, folds)
+    assert found == Context(n=2, whole=2, animal=1, surroundings=1)

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from ismila.evidence.deletion import ORDERS, STEPS, Deletion, areas, deletion_curves, deletion_of
-from ismila.learning.classifier import Classifier
+from ismila.learning.held_out import HeldOutClassifiers
 from ismila.photos.album import Album
 
 SIDE_PX = 8
@@ -75,6 +75,6 @@ def test_a_grid_that_does_not_divide_the_image_covers_all_of_it():
 
 
 def test_without_a_photo_nothing_is_said(tmp_path):
-    nothing = pd.DataFrame({"path": ["pets/a.jpg"], "label": ["pets"]})
-    never_asked: Classifier = None  # type: ignore[assignment]
-    assert deletion_of(nothing, never_asked, Album(tmp_path, "mila", tmp_path)) == Deletion()
+    nothing = pd.DataFrame({"path": ["pets/a.jpg"], "label": ["pets"], "held_out_by": ["test"]})
+    nobody = HeldOutClassifiers({})
+    assert deletion_of(nothing, nobody, Album(tmp_path, "mila", tmp_path)) == Deletion()

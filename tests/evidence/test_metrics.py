@@ -9,8 +9,10 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, r
 from ismila.evidence.metrics import (
     auroc,
     auroc_interval,
-    balanced_error,
-    calibration,
+    calibration_bins,
+    calibration_error,
+    error_among,
+    error_by_chance,
     rates,
     reliability,
     reported,
@@ -198,11 +200,42 @@ def test_the_interval_of_the_auroc_knows_that_copies_are_no_evidence():
 
 
 def test_calibration_against_a_count_by_hand():
+    """Three photos of the subject count half of all together, two of things the other half."""
     p = [0.05, 0.05, 0.95, 0.95, 1.0]
     label = ["things", "subject", "subject", "subject", "things"]
-    error, bins = calibration(pd.DataFrame({"probability": p, "label": label}))
+    table = pd.DataFrame({"probability": p, "label": label})
+    bins = calibration_bins(table)
     assert bins["n"].tolist() == [2, 3]
-    assert error == pytest.approx(2 / 5 * abs(0.05 - 0.5) + 3 / 5 * abs(2.9 / 3 - 2 / 3))
+    assert bins["rate"].tolist() == pytest.approx([(1 / 6) / (5 / 12), (1 / 3) / (7 / 12)])
+    low = abs(5 / 12 * 0.05 - 1 / 6)
+    high = abs(1 / 3 * 0.95 + 1 / 4 - 1 / 3)
+    assert calibration_error(table) == pytest.approx(low + high)
+
+
+def of_prior(n, seed=0):
+    """Photos whose probabilities are true where one of two is the subject's, in an album with ten times as many others."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 2, 40 * n)
+    p = 1 / (1 + np.exp(-logits))
+    truth = rng.random(len(p)) < p
+    hers = p[truth][:n]
+    others = p[~truth][: 10 * n]
+    label = ["subject"] * len(hers) + ["things"] * len(others)
+    return pd.DataFrame({"label": label, "probability": np.r_[hers, others]})
+
+
+def test_the_calibration_error_is_that_of_the_stated_prior_not_of_the_albums_mix():
+    """Counted photo by photo, the old error of these true probabilities was .25."""
+    assert calibration_error(of_prior(4000)) < 0.02
+
+
+def test_what_chance_shows_on_few_photos_is_known():
+    errors = [calibration_error(of_prior(12, seed)) for seed in range(100)]
+    by_chance = np.mean([error_by_chance(of_prior(12, seed)) for seed in range(10)])
+    assert np.mean(errors) == pytest.approx(by_chance, rel=0.15)
+    assert by_chance > 0.08
+    assert error_by_chance(of_prior(4000), draws=10) < 0.02
+    assert np.isnan(error_by_chance(of_prior(12).query("label == 'things'")))
 
 
 def test_reliability_shows_the_kind_that_the_whole_hides():
@@ -218,12 +251,12 @@ def test_reliability_shows_the_kind_that_the_whole_hides():
     assert (by_kind["dog"].sure_and_wrong, by_kind["things"].sure_and_wrong) == (0, 0)
     assert by_kind["subject"].sure_and_wrong == 1 / 20
     assert by_kind["subject"].error is None
-    assert calibration(table)[0] < 0.05  # what the whole says of goats
+    assert calibration_error(table) < by_kind["goat"].error / 2  # what the whole says of goats
 
 
 def test_both_sides_weigh_alike_in_the_error_of_a_label():
     table = predictions_of(2, 200, 0)
     subject = table[table["label"] == "subject"].assign(probability=0.95)
     things = table[table["label"] == "things"].assign(probability=0.15)
-    assert balanced_error(subject, things) == pytest.approx(0.05 / 2 + 0.15 / 2)
-    assert balanced_error(subject, things.iloc[:0]) is None
+    assert error_among(subject, things) == pytest.approx(0.05 / 2 + 0.15 / 2)
+    assert error_among(subject, things.iloc[:0]) is None

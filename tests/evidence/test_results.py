@@ -5,7 +5,8 @@ import pytest
 from ismila.evidence.results import results_of
 from ismila.learning.architecture import Architecture
 from ismila.learning.classifier import Classifier
-from ismila.learning.decision import Decision
+from ismila.learning.decision import Calibration, Decision
+from ismila.learning.held_out import HeldOutClassifiers
 from ismila.learning.training import Trained
 from ismila.photos.images import ImageSpec
 
@@ -22,9 +23,19 @@ def trained(held_out_by="test"):
     table["threshold"] = 0.5
     table["held_out_by"] = held_out_by
     table["used"] = False
-    classifier = Classifier({}, Architecture(name="cnn"), ImageSpec(32), "mila", Decision(0.5, 2.0))
+    decision = Decision(0.5, Calibration(2.0, 0.25))
+    classifier = Classifier({}, Architecture(name="cnn"), ImageSpec(32), "mila", decision)
     epochs = [{"loss": 0.5, "accuracy": 0.7, "timestamp_ms": 1.0}]
-    return Trained(classifier, table, table, epochs, 0, "fold")
+    return Trained(
+        classifier=classifier,
+        held_out=HeldOutClassifiers({"test": classifier}),
+        predictions=table,
+        selection=table,
+        selection_is_clean=True,
+        epochs=epochs,
+        best_epoch=0,
+        protocol="fold",
+    )
 
 
 def test_a_run_keeps_figures_of_reported_and_of_choosing_rows_and_the_classifier_gets_them():
@@ -34,6 +45,7 @@ def test_a_run_keeps_figures_of_reported_and_of_choosing_rows_and_the_classifier
     assert results.figures["photos_per_second"] == 6
     assert results.figures["select_loss"] == pytest.approx(-np.log(0.9))
     assert results.figures["temperature"] == 2
+    assert results.figures["calibration_bias"] == 0.25
     assert run.classifier.scores["loss"] == 0.5
     assert "timestamp_ms" not in run.classifier.scores
     assert results.summary.startswith("Recognises 4 of 4")

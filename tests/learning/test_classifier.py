@@ -8,7 +8,7 @@ import torch
 from ismila.learning.architecture import GRAPHS, Architecture, bundled_digest
 from ismila.learning.backbones import make_network, weights_of
 from ismila.learning.classifier import Classifier
-from ismila.learning.decision import Decision
+from ismila.learning.decision import Calibration, Decision
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec
 
@@ -25,7 +25,7 @@ def untrained(name, hidden=0, spec=SPEC):
     for layer in network.head.modules():
         if isinstance(layer, torch.nn.Linear):
             torch.nn.init.normal_(layer.weight, std=0.1)
-    decision = Decision(threshold=0.7, temperature=1.7)
+    decision = Decision(0.7, Calibration(1.7, 0.4))
     return Classifier(weights_of(network), architecture, spec, "mila", decision)
 
 
@@ -44,7 +44,7 @@ def test_a_classifier_comes_back_from_disk_as_it_was(name, tmp_path):
     assert np.allclose(before.probabilities(noise()), after.probabilities(noise()), atol=1e-6)
     for field in ("decision", "scores", "run", "spec", "backbone", "subject"):
         assert getattr(after, field) == getattr(before, field)
-    assert (after.threshold, after.temperature) == (0.7, 1.7)
+    assert after.decision == Decision(0.7, Calibration(1.7, 0.4))
 
 
 def test_the_first_format_is_still_read(tmp_path):
@@ -65,9 +65,9 @@ def test_the_first_format_is_still_read(tmp_path):
     assert after.backbone.name == "pair"
     assert after.decision == before.decision
     assert np.allclose(before.probabilities(noise()), after.probabilities(noise()), atol=1e-6)
-    del described["temperature"]
+    del described["temperature"], described["bias"]
     path.write_text(json.dumps(described))
-    assert Classifier.load(tmp_path).temperature == 1
+    assert Classifier.load(tmp_path).decision == Decision(0.7)
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -209,7 +209,7 @@ def test_further_views_go_where_their_images_go(seen_twice):
 
 
 def test_few_coordinates_keep_what_lies_between_images_and_views(seen_twice):
-    few = seen_twice.in_few_coordinates()
+    few = seen_twice.on(seen_twice.few_coordinates())
     expected = seen_twice.x[:, None] - seen_twice.also[None]
     found = few.x[:, None] - few.also[None]
     assert np.allclose((found**2).sum(2), (expected**2).sum(2), rtol=1e-5)

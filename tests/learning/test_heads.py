@@ -4,7 +4,7 @@ from conftest import draw_photo
 from sklearn.linear_model import LogisticRegression
 
 from ismila.learning.features import OnnxBackbone
-from ismila.learning.heads import LinearHead, Penalty, fit_head, in_few_coordinates, whitening_of
+from ismila.learning.heads import LinearHead, Penalty, few_coordinates, fit_head, whitening_of
 from ismila.photos.images import ImageSpec, read_image
 
 PENALTY = Penalty(C=0.02, shrink=5, balanced=True)
@@ -56,12 +56,15 @@ def test_with_more_photos_than_features_it_is_solved_as_well():
 
 def test_few_coordinates_change_no_logit(real):
     x, is_subject = real
-    few = in_few_coordinates(x)
+    coordinates = few_coordinates(x)
+    few = coordinates(x)
     assert few.shape[1] <= len(x)
     head = fit_head(x, is_subject, PENALTY)
     cheap = fit_head(few, is_subject, PENALTY, n_features=x.shape[1])
     difference = (few @ cheap.weight + cheap.bias) - (x @ head.weight + head.bias)
     assert np.abs(difference).max() < 1e-8
+    unfolded = coordinates.unfold(cheap)
+    assert np.abs((x @ unfolded.weight + unfolded.bias) - (x @ head.weight + head.bias)).max() < 1e-8
 
 
 def test_one_photo_a_side_gives_a_head():

@@ -62,12 +62,11 @@ def test_the_reported_answers_of_cross_validation_choose_no_decision(tmp_path):
     from ismila.learning.crossval import splits
     from ismila.learning.linear import _fold
 
-    few = run.rows.examples(run.features, 1).in_few_coordinates()
-    [(_, out), *_] = list(splits(few, 0))
-    decision, logits, _ = _fold(run, few, out)
-    twisted_few = twisted.examples(run.features, 1).in_few_coordinates()
-    again, logits_again, _ = _fold(
-        LinearRun(twisted, run.features, run.model, run.settings), twisted_few, out
-    )
-    assert np.allclose(logits, logits_again, atol=1e-5)
-    assert again.threshold == pytest.approx(decision.threshold, abs=1e-5)
+    examples = run.rows.examples(run.features, 1)
+    coordinates = examples.few_coordinates()
+    [(_, out), *_] = list(splits(examples, 0))
+    fold = _fold(run, examples.on(coordinates), out)
+    twisted_few = twisted.examples(run.features, 1).on(coordinates)
+    again = _fold(LinearRun(twisted, run.features, run.model, run.settings), twisted_few, out)
+    assert np.allclose(fold.logits, again.logits, atol=1e-5)
+    assert again.decision.threshold == pytest.approx(fold.decision.threshold, abs=1e-5)

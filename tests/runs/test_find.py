@@ -23,9 +23,9 @@ from ismila.runs.find import (
 )
 
 
-def run_of(name, loss=0.1, album="a", seed="0", protocol="fold"):
+def run_of(name, loss=0.1, album="a", seed="0", protocol="fold", selection="clean"):
     figures = {"select_auroc": 1.0, "select_loss": loss}
-    tags = {"album": album, "protocol": protocol} if protocol else {"album": album}
+    tags = {"album": album, "protocol": protocol, "selection": selection}
     return Recorded(name, tags, {"seed": seed}, figures)
 
 
@@ -41,6 +41,8 @@ def test_of_two_runs_that_rank_perfectly_the_surer_one_is_best():
         (run_of("demo", 0.0, album="demo"), "on another album"),
         (run_of("lucky", 0.0, seed="1"), "with another seed than 0"),
         (run_of("few", 0.0, protocol="crossval"), "not measured by fold"),
+        (run_of("tuned", 0.0, selection="chosen-on"), "whose select_loss is of photos that chose its"),
+        (run_of("older", 0.0, selection=""), "of a version that calibrated for another prior"),
     ],
 )
 def test_best_crosses_neither_albums_nor_seeds_nor_protocols(other, reason):
@@ -61,12 +63,12 @@ def test_nothing_is_said_when_nothing_was_left_out():
 
 
 def test_a_run_whose_loss_was_measured_otherwise_comes_last():
-    older = run_of("older", 0.0, protocol="")
+    older = run_of("older", 0.0, selection="")
     without = Recorded("without", {"album": "a", "protocol": "fold"}, {"seed": "0"}, {})
     assert best_of([run_of("new", 0.9), older, without]).run.run_id == "new"
-    assert best_of([run_of("o2", 0.2, protocol=""), older]).run.run_id == "older"
+    assert best_of([run_of("o2", 0.2, selection=""), older]).run.run_id == "older"
     assert older.selection == {}
-    assert older.protocol == "fold"
+    assert without.protocol == "fold"
 
 
 def test_runs_are_found_by_best_latest_id_prefix_and_alias(ledger):

@@ -20,6 +20,7 @@ from recorded import NoClassifier, predictions_of
 
 from ismila.cli.main import main
 from ismila.cli.ui import NO_JOBS
+from ismila.learning.held_out import HeldOutClassifiers
 from ismila.photos import UserError
 from ismila.runs import outbox
 from ismila.runs.outbox import UNSENT, waits
@@ -122,6 +123,8 @@ RESULTS = RunResults(
     config_yaml="seed: 0\n",
     digest="a" * 16,
     protocol="fold",
+    held_out=HeldOutClassifiers({}),
+    selection_is_clean=True,
     summary="in a sentence",
     plots={},
 )

@@ -16,6 +16,7 @@ from ismila.evidence.metrics import is_subject
 from ismila.learning.animals import Animal, bundled_detector
 from ismila.learning.classifier import Classifier
 from ismila.learning.features import Progress
+from ismila.learning.held_out import HeldOutClassifiers
 from ismila.learning.views import Viewer
 from ismila.photos.album import Album
 from ismila.photos.images import PhotoError, open_photo
@@ -46,23 +47,25 @@ class Context:
 
 
 def context_of(
-    held_out: pd.DataFrame,
-    classifier: Classifier,
+    reported: pd.DataFrame,
+    classifiers: HeldOutClassifiers,
     album: Album,
     progress: Progress | None = None,
 ) -> Context:
-    """Ask about the subject's held-out photos in three ways, with the classifier that the run keeps.
+    """Predict the subject's reported photos in three ways, each with the classifier that was not trained on it.
 
     Args:
-        held_out: reported rows: `path, label, threshold`.
+        reported: rows with `path, label, threshold, held_out_by`.
     """
-    rows = held_out[is_subject(held_out)]
-    asked: Iterable[tuple[str, float]] = zip(rows["path"], rows["threshold"], strict=True)
+    rows = reported[is_subject(reported)]
+    photos: Iterable[tuple[str, float, str]] = zip(
+        rows["path"], rows["threshold"], rows["held_out_by"], strict=True
+    )
     if progress and len(rows):
-        asked = progress(asked, len(rows), "Greying out")
+        photos = progress(photos, len(rows), "Greying out")
     counts = [0, 0, 0, 0]
-    for path, threshold in asked:
-        taken = _taken(classifier, album, str(path), float(threshold))
+    for path, threshold, held_out_by in photos:
+        taken = _taken(classifiers[held_out_by], album, str(path), float(threshold))
         counts = [count + one for count, one in zip(counts, taken, strict=True)]
     n, whole, animal, surroundings = counts
     return Context(n=n, whole=whole, animal=animal, surroundings=surroundings)
@@ -78,7 +81,7 @@ def _taken(classifier: Classifier, album: Album, path: str, threshold: float) ->
     animals = finder.animals(photo)
     if not animals:
         return [False] * 4
-    animal = _asked_about(classifier, photo, animals)
+    animal = _deciding_animal(classifier, photo, animals)
     alone = Image.new("RGB", photo.size, GREY)
     place = _pixels(animal, photo)
     alone.paste(photo.crop(place), place[:2])
@@ -90,7 +93,7 @@ def _taken(classifier: Classifier, album: Album, path: str, threshold: float) ->
     return [True, *(one.probability >= threshold for one in classifier.judge(views))]
 
 
-def _asked_about(classifier: Classifier, photo: Image.Image, animals: list[Animal]) -> Animal:
+def _deciding_animal(classifier: Classifier, photo: Image.Image, animals: list[Animal]) -> Animal:
     """The animal that decides, or the surest one where the whole photo is asked."""
     if classifier.viewer.detector is None:
         return animals[0]

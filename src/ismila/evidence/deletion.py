@@ -19,15 +19,15 @@ import pandas as pd
 
 from ismila.evidence.explain import Explainer, greyed
 from ismila.evidence.metrics import is_subject
-from ismila.learning.classifier import Classifier
 from ismila.learning.features import Progress
 from ismila.learning.graphs import Floats
+from ismila.learning.held_out import HeldOutClassifiers
 from ismila.photos.album import Album
 from ismila.photos.images import PhotoError, Pixels
 
 STEPS = 8
 PHOTOS = 12
-"""As many of her held-out photos, evenly spread, are asked about: 276 images, some seconds."""
+"""As many of the subject's reported photos, evenly spread, are greyed out: 276 images, some seconds."""
 ORDERS = ("map", "random", "reverse")
 
 
@@ -36,7 +36,7 @@ class Deletion:
     """What becomes of the probability.
 
     Attributes:
-        n: held-out photos of the subject that were asked about.
+        n: reported photos of the subject that were greyed out.
         faster: those in which the map's order has a smaller area than the random one.
         curves: order -> mean probability with 0, 1/8, ... 1 of the cells greyed out; empty without
             a photo.
@@ -50,26 +50,28 @@ class Deletion:
 
 
 def deletion_of(
-    held_out: pd.DataFrame,
-    classifier: Classifier,
+    reported: pd.DataFrame,
+    classifiers: HeldOutClassifiers,
     album: Album,
     progress: Progress | None = None,
 ) -> Deletion:
-    """Ask about the subject's held-out photos with the classifier that the run keeps.
+    """Grey out the subject's reported photos, each for the classifier that was not trained on it.
 
     Args:
-        held_out: reported rows: `path, label`.
+        reported: rows with `path, label, held_out_by`.
     """
-    paths = held_out.loc[is_subject(held_out), "path"].tolist()
-    few = min(len(paths), PHOTOS)
-    asked: Iterable[int] = np.linspace(0, len(paths) - 1, few).round().astype(int).tolist()
+    rows = reported[is_subject(reported)]
+    few = min(len(rows), PHOTOS)
+    chosen: Iterable[int] = np.linspace(0, len(rows) - 1, few).round().astype(int).tolist()
     if progress and few:
-        asked = progress(asked, few, "Greying out cells")
-    explainer = Explainer.without_photos(classifier)
+        chosen = progress(chosen, few, "Greying out cells")
     photos = []
-    for number in asked:
+    for number in chosen:
+        path, held_out_by = rows[["path", "held_out_by"]].iloc[number]
+        classifier = classifiers[held_out_by]
+        explainer = Explainer.without_photos(classifier)
         try:
-            image = explainer.asked_about(classifier.viewer.read(album.root / paths[number]))
+            image = explainer.deciding_image(classifier.viewer.read(album.root / path))
         except PhotoError:
             continue
         added = explainer.contributions(image)

@@ -32,9 +32,9 @@ from ismila.runs import find
 from ismila.runs.find import Recorded
 
 HOTTEST = 0.2
+"""Share of the picture that the occlusion test hides: its hottest fifth."""
 HIDDEN = 8
 """Cells along a side that are hidden one by one."""
-"""Share of the picture that the occlusion test hides: its hottest fifth."""
 GREY = 128
 CONTROLS = 4
 NEAREST = 5
@@ -110,8 +110,8 @@ class Explainer:
         nothing = pd.DataFrame({"path": [], "sha256": [], "kind": []})
         return cls(classifier, nothing, np.zeros((0, 1), np.float32))
 
-    def asked_about(self, views: Views) -> Pixels:
-        """The image that a photo's answer comes from."""
+    def deciding_image(self, views: Views) -> Pixels:
+        """The image that a photo's probability comes from: of the likeliest animal, or the whole."""
         image: Pixels = views.images[self.classifier.judge([views])[0].image]
         return image
 
@@ -168,9 +168,7 @@ class Explainer:
         for at, mask in enumerate(hidden):
             row, column = divmod(at, HIDDEN)
             mask[edges[row] : edges[row + 1], edges[column] : edges[column + 1]] = True
-        asked = np.stack([image, *(greyed(image, mask) for mask in hidden)])
-        p = self.classifier.probabilities(asked).astype(np.float64)
-        logits = np.log(p) - np.log1p(-p)
+        logits = self.classifier.logits(np.stack([image, *(greyed(image, mask) for mask in hidden)]))
         lost: Floats = (logits[0] - logits[1:]).astype(np.float32).reshape(HIDDEN, HIDDEN)
         return lost
 
@@ -218,16 +216,18 @@ def _moved(region: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.bool_]]:
 
 
 def open_explainer(
-    run: Recorded, classifier: Classifier, album: Album, encode: bool = True
+    training: pd.DataFrame, classifier: Classifier, album: Album, encode: bool = True
 ) -> Explainer:
-    """An explainer with the photos that the run's classifier was trained on, as far as they are
-    still in the album.
+    """An explainer with the photos that a classifier was trained on, as far as they are still in the
+    album.
 
     Args:
+        training: rows `path, sha256, kind` of these photos: `used_rows` for the classifier that a run
+            keeps, `held_out.training_rows` for one that answered for reported photos.
         encode: compute and keep the features that are not cached; False: do without these photos,
             read no photo and write nothing.
     """
-    rows = _used(run)
+    rows = training
     features = Features(album.derived, classifier.viewer, _encoder(classifier))
     if encode:
         gone = features.fill(album.photos(rows))
@@ -237,7 +237,8 @@ def open_explainer(
     return _explainer(classifier, rows, features)
 
 
-def _used(run: Recorded) -> pd.DataFrame:
+def used_rows(run: Recorded) -> pd.DataFrame:
+    """The photos that the classifier which a run keeps was trained on."""
     predictions = find.load_predictions(run.run_id)
     return predictions[predictions["used"].astype(bool)].reset_index(drop=True)
 
@@ -290,14 +291,14 @@ def explanations(
     """
     classifier = find.load_classifier(run.run_id)
     album = find.album_of(run, root)
-    explainer = open_explainer(run, classifier, album)
+    explainer = open_explainer(used_rows(run), classifier, album)
     for photo in photos:
         try:
             views = classifier.viewer.read(photo)
         except PhotoError as error:
             yield Unreadable(photo, str(error))
             continue
-        explanation = explainer.explain(explainer.asked_about(views))
+        explanation = explainer.explain(explainer.deciding_image(views))
         picture = to / picture_name(photo, run.run_id)
         try:
             write_aside(picture, jpeg_bytes(draw(explanation, explainer, album), 88))

@@ -11,6 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ismila.learning.decision import prior_weights
+from ismila.learning.graphs import Doubles, Objects
+
+BINS = 10
+"""Of probability, for the calibration error."""
 Z_95 = 1.959963984540054
 SMALLEST = 1e-7
 """float32 holds no probability nearer to 1: without a bound a sure mistake would cost infinitely
@@ -51,33 +56,31 @@ def selection_figures(selection: pd.DataFrame) -> dict[str, float]:
     """`select_loss`, the one figure that orders runs, and `select_auroc` beside it; empty when a
     side is missing.
 
-    `select_loss` is the mean negative log likelihood of the calibrated probabilities. It is a
-    proper scoring rule (Gneiting and Raftery 2007, https://doi.org/10.1198/016214506000001437):
-    lowest for the probabilities that are true, and still falling when the ranking is already
-    perfect, where the AUROC stands still at 1. And a sure mistake costs more than many unsure ones:
-    that is what an animal detector makes on animals. Therefore the sides weigh alike however many
-    photos they have: the subject 1/2, things 1/4, other animals 1/4, or 1/2 for the one of these
-    that is there.
+    `select_loss` is the mean negative log likelihood of the calibrated probabilities, under the prior
+    that they are calibrated for (`learning.decision.prior_weights`). It is a proper scoring rule
+    (Gneiting and Raftery 2007, https://doi.org/10.1198/016214506000001437): lowest for the
+    probabilities that are true, and still falling when the ranking is already perfect, where the
+    AUROC stands still at 1. And a sure mistake costs more than many unsure ones: that is what an
+    animal detector makes on animals.
 
     Args:
         selection: `label, kind, probability` of answers a run may be chosen by, other animals
-            included: the validation fold or the inner folds of a cross-validation, never rows that
-            are reported.
+            included: the validation fold or the inner folds of a cross-validation.
     """
-    sides = [selection.loc[selection["label"] == name] for name in ("things", "pets")]
-    others = [side for side in sides if len(side)]
-    subject = selection.loc[selection["label"] == "subject"]
-    if not len(subject) or not others:
+    weight = prior_weights(_label(selection))
+    if not weight.any():
         return {}
-    loss = (_surprise(subject) + float(np.mean([_surprise(side) for side in others]))) / 2
-    return {"select_loss": loss, "select_auroc": auroc(selection)}
+    p = selection["probability"].to_numpy(np.float64)
+    of_truth = np.where(is_subject(selection), p, 1 - p).clip(SMALLEST, 1 - SMALLEST)
+    return {
+        "select_loss": float(-(weight @ np.log(of_truth))),
+        "select_auroc": auroc(selection),
+    }
 
 
-def _surprise(rows: pd.DataFrame) -> float:
-    """Mean negative log likelihood of what the rows really show."""
-    p = rows["probability"].to_numpy(np.float64)
-    of_truth = np.where(is_subject(rows), p, 1 - p)
-    return float(-np.log(of_truth.clip(SMALLEST, 1 - SMALLEST)).mean())
+def _label(predictions: pd.DataFrame) -> Objects:
+    label: Objects = predictions["label"].to_numpy(dtype=object)
+    return label
 
 
 def reported_figures(predictions: pd.DataFrame) -> dict[str, float]:
@@ -85,7 +88,8 @@ def reported_figures(predictions: pd.DataFrame) -> dict[str, float]:
 
     A figure without a photo to measure it on is left out. `test_balanced_accuracy` is the mean of
     recall and true-negative rate: with five negatives a positive, plain accuracy flatters "not
-    Mila" to everything. `test_ece` is the expected calibration error.
+    Mila" to everything. `test_ece` is the expected calibration error under the stated prior, and
+    `test_ece_by_chance` what perfectly calibrated probabilities would show on as few photos.
     """
     test = reported(predictions)
     if not len(test):
@@ -95,7 +99,8 @@ def reported_figures(predictions: pd.DataFrame) -> dict[str, float]:
     figures = {
         "test_auroc": auroc(test),
         "test_accuracy": float((taken == truth).mean()),
-        "test_ece": calibration(test)[0],
+        "test_ece": calibration_error(test),
+        "test_ece_by_chance": error_by_chance(test),
     }
     if truth.any() and not truth.all():
         recall = float(taken[truth].mean())
@@ -233,24 +238,76 @@ def _weighted_aurocs(
     return np.asarray(aurocs, dtype=np.float64)
 
 
-def calibration(predictions: pd.DataFrame, bins: int = 10) -> tuple[float, pd.DataFrame]:
-    """Expected calibration error (Guo et al. 2017, https://arxiv.org/abs/1706.04599) and its bins.
+def calibration_error(predictions: pd.DataFrame) -> float:
+    """Expected calibration error (Guo et al. 2017, https://arxiv.org/abs/1706.04599) under the stated prior.
 
-    Returns:
-        The error in 0..1 (NaN without a photo), and `probability` (mean), `rate` (of the subject),
-        `n` of each bin that is not empty.
+    How far the probabilities of a bin are from how often its photos show the subject, on average over ten bins, 0..1.
+    NaN when a side is missing.
+    """
+    weight = prior_weights(_label(predictions))
+    if not weight.any():
+        return float("nan")
+    p = predictions["probability"].to_numpy(np.float64)
+    off = _off_by_bin(p, is_subject(predictions), weight)
+    return float(np.abs(off).sum())
+
+
+def error_by_chance(predictions: pd.DataFrame, draws: int = 200) -> float:
+    """The calibration error that the same probabilities would show on average if each were exactly true.
+
+    A dozen photos of the subject scatter around any probability, and every bin counts its distance as positive: an
+    error is read against this, not against 0 (Bröcker and Smith 2007, https://doi.org/10.1175/WAF993.1). As many photos
+    of the subject and of others are drawn as there are. NaN when a side is missing.
+    """
+    weight = prior_weights(_label(predictions))
+    if not weight.any():
+        return float("nan")
+    p = predictions["probability"].to_numpy(np.float64)
+    n_subject = int(is_subject(predictions).sum())
+    n_others = len(p) - n_subject
+    # of photos whose probabilities are true, the subject's have p as often as p says so, the others as often as 1 - p
+    of_subject = weight * p / (weight @ p)
+    of_others = weight * (1 - p) / (weight @ (1 - p))
+    truth = np.arange(len(p)) < n_subject
+    drawn_weight = np.where(truth, 0.5 / n_subject, 0.5 / n_others)
+    rng = np.random.default_rng(0)
+    errors = []
+    for _ in range(draws):
+        drawn = [rng.choice(p, n_subject, p=of_subject), rng.choice(p, n_others, p=of_others)]
+        off = _off_by_bin(np.concatenate(drawn), truth, drawn_weight)
+        errors.append(np.abs(off).sum())
+    return float(np.mean(errors))
+
+
+def _off_by_bin(
+    p: Doubles, truth: npt.NDArray[np.bool_], weight: Doubles, bins: int = BINS
+) -> Doubles:
+    """`[bins]`: how much probability a bin has more than subject, as a share of all."""
+    return np.asarray(np.bincount(_bin_of(p, bins), weight * (p - truth), bins), np.float64)
+
+
+def _bin_of(p: Doubles, bins: int = BINS) -> npt.NDArray[np.int64]:
+    return np.minimum((p * bins).astype(np.int64), bins - 1)
+
+
+def calibration_bins(predictions: pd.DataFrame) -> pd.DataFrame:
+    """`probability` (mean), `rate` (of the subject) and `n` of each bin that is not empty, under the prior.
+
+    No rows when a side is missing.
     """
     p = predictions["probability"].to_numpy(np.float64)
-    number = np.minimum((p * bins).astype(int), bins - 1)
-    truth = is_subject(predictions).astype(float)
-    rows = pd.DataFrame({"bin": number, "probability": p, "rate": truth})
-    table = rows.groupby("bin").agg(
-        probability=("probability", "mean"), rate=("rate", "mean"), n=("rate", "size")
+    weight = prior_weights(_label(predictions))
+    number = _bin_of(p)
+    share = np.bincount(number, weight, BINS)
+    table = pd.DataFrame(
+        {
+            "probability": np.bincount(number, weight * p, BINS),
+            "rate": np.bincount(number, weight * is_subject(predictions), BINS),
+            "n": np.bincount(number, minlength=BINS),
+        }
     )
-    if not len(rows):
-        return float("nan"), table.reset_index(drop=True)
-    distance = (table["probability"] - table["rate"]).abs()
-    return float((distance * table["n"]).sum() / len(rows)), table.reset_index(drop=True)
+    table[["probability", "rate"]] = table[["probability", "rate"]].div(share, axis=0)
+    return table[share > 0].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -303,18 +360,11 @@ def _reliability(kind: str, rows: pd.DataFrame, subject: pd.DataFrame) -> Reliab
         taken=float(taken_for_subject(rows).mean()),
         sure=sure,
         sure_and_wrong=float((p <= 1 - SURE).mean()) if label == "subject" else sure,
-        error=None if label == "subject" else balanced_error(subject, rows),
+        error=None if label == "subject" else error_among(subject, rows),
     )
 
 
-def balanced_error(subject: pd.DataFrame, others: pd.DataFrame, bins: int = 10) -> float | None:
-    """Expected calibration error of two sides that weigh alike however many photos they have; None
-    without one."""
-    if not len(subject) or not len(others):
-        return None
-    table = pd.concat([subject, others])
-    p = table["probability"].to_numpy(np.float64)
-    truth = np.r_[np.ones(len(subject)), np.zeros(len(others))]
-    weight = np.where(truth == 1, 0.5 / len(subject), 0.5 / len(others))
-    number = np.minimum((p * bins).astype(int), bins - 1)
-    return float(np.abs(np.bincount(number, weight * (p - truth), bins)).sum())
+def error_among(subject: pd.DataFrame, others: pd.DataFrame) -> float | None:
+    """Calibration error among the subject's photos and some others, both sides weighing alike; None without one."""
+    error = calibration_error(pd.concat([subject, others]))
+    return error if np.isfinite(error) else None

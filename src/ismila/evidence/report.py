@@ -6,7 +6,6 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
@@ -23,8 +22,10 @@ from ismila.evidence.metrics import (
     Reliability,
     auroc,
     auroc_interval,
-    balanced_error,
-    calibration,
+    calibration_bins,
+    calibration_error,
+    error_among,
+    error_by_chance,
     is_subject,
     rates,
     reliability,
@@ -36,6 +37,7 @@ from ismila.evidence.metrics import (
 from ismila.evidence.summary import FEW, few, summary
 from ismila.learning.classifier import Classifier
 from ismila.learning.features import Progress
+from ismila.learning.held_out import HeldOutClassifiers, training_rows
 from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.images import PhotoError, jpeg_bytes, open_photo, write_aside
@@ -45,6 +47,7 @@ from ismila.runs.find import (
     best_of,
     finished_runs,
     load_classifier,
+    load_held_out,
     load_predictions,
     load_strangers,
     read_epochs,
@@ -78,19 +81,23 @@ class Calibration:
     """How far probabilities can be believed.
 
     Attributes:
-        error: over all reported photos; None without one.
-        among: the same among the subject's photos and those of one other label, both sides weighing
+        error: over all reported photos, under the prior that probabilities are meant for; None
+            without the subject or without others.
+        by_chance: what perfectly calibrated probabilities would show on as few photos.
+        among: the error among the subject's photos and those of one other label, both sides weighing
             alike.
         bins: `probability, rate, n`.
         kinds: what `metrics.reliability` gives.
-        temperature: what the classifier divides its logits by.
+        temperature, bias: of the kept classifier.
     """
 
     error: float | None
+    by_chance: float | None
     among: dict[str, float | None]
     bins: list[dict[str, float]]
     kinds: list[Reliability]
     temperature: float
+    bias: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,27 +275,30 @@ def page_of(report: Report) -> str:
 
 def describe(run: Recorded, album: Album, progress: Progress | None = None) -> Report:
     """All that the page shows, as plain values."""
-    held_out = reported(load_predictions(run.run_id))
+    predictions = load_predictions(run.run_id)
+    held_out = reported(predictions)
     classifier = load_classifier(run.run_id)
+    classifiers = load_held_out(run, classifier)
+    shown = held_out if classifiers else held_out[:0]
     subject = classifier.subject
     strangers = load_strangers(run.run_id)
     tags = {name: run.tags.get(name, "") for name in ("model", "data", "album", "refit")}
     return Report(
         subject=subject,
-        run={"id": run.run_id, **tags, "protocol": run.protocol},
+        run={"id": run.run_id, **tags, "protocol": run.protocol, "selection": run.selection_kind},
         summary=summary(held_out, subject, strangers),
         few=few(held_out, subject, strangers),
         few_below=FEW,
         thresholds=sorted({round(float(at), 5) for at in held_out["threshold"]}),
         kept_threshold=float(classifier.threshold),
         bars=_bars(rates(held_out) | stranger_rates(strangers)),
-        context=_context_bars(context_of(held_out, classifier, album, progress)),
-        deletion=deletion_of(held_out, classifier, album, progress),
+        context=_context_bars(context_of(shown, classifiers, album, progress)),
+        deletion=deletion_of(shown, classifiers, album, progress),
         auroc=[_or_none(value) for value in (auroc(held_out), *auroc_interval([held_out]))],
         calibration=_calibration(held_out, classifier),
         epochs=read_epochs(run.run_id),
         other=_best_other(run, subject),
-        photos=_photos(held_out, _Eyes(run, classifier, album), progress),
+        photos=_photos(held_out, _Eyes(predictions, classifiers, album), progress),
     )
 
 
@@ -312,12 +322,14 @@ def _bars(counts: Mapping[str, tuple[int, int]]) -> list[Bar]:
 
 
 def _calibration(held_out: pd.DataFrame, classifier: Classifier) -> Calibration:
-    error, bins = calibration(held_out)
+    bins = calibration_bins(held_out)
     subject = held_out[is_subject(held_out)]
+    calibration = classifier.decision.calibration
     return Calibration(
-        error=_or_none(error),
+        error=_or_none(calibration_error(held_out)),
+        by_chance=_or_none(error_by_chance(held_out)),
         among={
-            label: balanced_error(subject, held_out[held_out["label"] == label])
+            label: error_among(subject, held_out[held_out["label"] == label])
             for label in ("things", "pets")
         },
         bins=[
@@ -325,7 +337,8 @@ def _calibration(held_out: pd.DataFrame, classifier: Classifier) -> Calibration:
             for p, rate, n in zip(bins["probability"], bins["rate"], bins["n"], strict=True)
         ],
         kinds=reliability(held_out),
-        temperature=float(classifier.temperature),
+        temperature=calibration.temperature,
+        bias=calibration.bias,
     )
 
 
@@ -361,16 +374,26 @@ def _best_other(run: Recorded, subject: str) -> Other | None:
 
 @dataclass(frozen=True)
 class _Eyes:
-    """What looks at a run's photos."""
+    """What looks at a run's reported photos.
 
-    run: Recorded
-    classifier: Classifier
+    Attributes:
+        predictions: of all the run's photos.
+        explainers: by `held_out_by`; each is opened for the first mistake that it explains, since it
+            reads the features of all its training photos.
+    """
+
+    predictions: pd.DataFrame
+    classifiers: HeldOutClassifiers
     album: Album
+    explainers: dict[str, Explainer] = field(default_factory=dict)
 
-    @cached_property
-    def explainer(self) -> Explainer:
-        """Opened for the first mistake: it reads the features of all training photos."""
-        return open_explainer(self.run, self.classifier, self.album)
+    def explainer(self, held_out_by: str) -> Explainer:
+        """Explains the answers for the photos that this held out, by what was trained without them."""
+        if held_out_by not in self.explainers:
+            training = training_rows(self.predictions, held_out_by)
+            classifier = self.classifiers[held_out_by]
+            self.explainers[held_out_by] = open_explainer(training, classifier, self.album)
+        return self.explainers[held_out_by]
 
 
 def _photos(held_out: pd.DataFrame, eyes: _Eyes, progress: Progress | None) -> list[Shown]:
@@ -398,16 +421,17 @@ def _shown(row: pd.Series, eyes: _Eyes, explained: bool) -> Shown:
     except PhotoError as error:
         return replace(shown, problem=str(error))
     shown = replace(shown, src=_data_uri(photo))
-    if not explained:
+    if not explained or not eyes.classifiers:
         return shown
+    explainer = eyes.explainer(str(row["held_out_by"]))
     # at the size that the run saw it: an animal in a thumbnail has too few pixels
-    views = eyes.classifier.viewer.read(eyes.album.root / shown.path)
-    explanation = eyes.explainer.explain(eyes.explainer.asked_about(views))
+    views = explainer.classifier.viewer.read(eyes.album.root / shown.path)
+    explanation = explainer.explain(explainer.deciding_image(views))
     heat = draw_overlay(explanation)
     return replace(
         shown,
         heat=_data_uri(heat if views.animals else heat.resize(photo.size)),
-        words=explanation.words(eyes.classifier.subject),
+        words=explanation.words(explainer.classifier.subject),
         nearest=[_near(one, eyes.album) for one in explanation.nearest[:NEIGHBOURS]],
     )
 

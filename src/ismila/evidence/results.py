@@ -27,7 +27,8 @@ def results_of(trained: Trained, seconds: float, config_yaml: str, digest: str) 
     figures |= stranger_figures(trained.strangers)
     figures |= {
         "threshold": classifier.threshold,
-        "temperature": classifier.temperature,
+        "temperature": classifier.decision.calibration.temperature,
+        "calibration_bias": classifier.decision.calibration.bias,
         "best_epoch": float(trained.best_epoch),
         "train_seconds": seconds,
         "photos_per_second": len(predictions) / seconds,
@@ -40,9 +41,11 @@ def results_of(trained: Trained, seconds: float, config_yaml: str, digest: str) 
         predictions=predictions,
         strangers=trained.strangers,
         classifier=classifier,
+        held_out=trained.held_out,
         config_yaml=config_yaml,
         digest=digest,
         protocol=trained.protocol,
+        selection_is_clean=trained.selection_is_clean,
         summary=summary(reported(predictions), classifier.subject, trained.strangers),
         plots=run_plots(trained.epochs, predictions),
     )

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from ismila.learning.animals import Animal, bundled_detector
-from ismila.learning.crossval import Objects, most_alike
+from ismila.learning.crossval import most_alike
 from ismila.learning.features import Features, OnnxBackbone, Progress
 from ismila.learning.given import given_boxes
-from ismila.learning.graphs import Bools, Floats, Ints
+from ismila.learning.graphs import Bools, Floats, Ints, Objects
 from ismila.learning.views import Viewer
 from ismila.learning.weights import BOTH
 from ismila.photos.album import Album

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,9 +26,9 @@ from ismila.photos.images import ImageSpec, Pixels, write_aside
 if TYPE_CHECKING:
     from ismila.learning.backbones import Network
 
-FORMAT = 2
-READ = (1, 2)
-"""Formats that are understood; the first had threshold and temperature beside each other on top."""
+FORMAT = 3
+READ = (1, 2, 3)
+"""Formats that are understood: the first had threshold and temperature on top, before the third no bias."""
 WEIGHT = "head.0.weight"
 BIAS = "head.0.bias"
 
@@ -60,11 +60,6 @@ class Classifier:
     def threshold(self) -> float:
         """A photo is the subject from this probability on."""
         return self.decision.threshold
-
-    @property
-    def temperature(self) -> float:
-        """What the logits are divided by."""
-        return self.decision.temperature
 
     @cached_property
     def network(self) -> Network:
@@ -98,6 +93,10 @@ class Classifier:
         if not len(images):
             return np.zeros(0, np.float32)
         return in_batches(lambda batch: self.answer(self.features(batch)), images)
+
+    def logits(self, images: Pixels) -> Floats:
+        """`[N, size_px, size_px, 3]` uint8 -> `[N]`: those that are calibrated, finite however sure it is."""
+        return in_batches(lambda batch: self._logits(self.features(batch)), images)
 
     def answer(self, features: Floats) -> Floats:
         """`[N, D]`, what `features` gives -> `[N]` probability of the subject."""
@@ -137,7 +136,7 @@ class Classifier:
             "subject": self.subject,
             "image": self.spec.as_dict(),
             "backbone": self.backbone.as_dict(),
-            "decision": asdict(self.decision),
+            "decision": self.decision.as_dict(),
             "detector": self.detector,
             "scores": self.scores,
             "run": self.run,
@@ -160,7 +159,7 @@ class Classifier:
                 architecture_from(described["backbone"]),
                 ImageSpec(**described["image"]),
                 described["subject"],
-                _decision(described),
+                Decision.from_dict(described.get("decision", described)),
                 str(described.get("detector", "")),
                 described["scores"],
                 described["run"],
@@ -176,8 +175,3 @@ class Classifier:
                 f"{folder}: not a classifier ({error}); name a folder that `train` wrote"
             ) from error
         return loaded
-
-
-def _decision(described: Mapping[str, Any]) -> Decision:
-    kept = described.get("decision", described)
-    return Decision(float(kept["threshold"]), float(kept.get("temperature", 1.0)))

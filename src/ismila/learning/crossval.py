@@ -6,18 +6,24 @@ import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ismila.learning.decision import DecisionAnswers
-from ismila.learning.graphs import Bools, Floats, Ints
-from ismila.learning.heads import LinearHead, Penalty, fit_head, in_few_coordinates, one_thread
+from ismila.learning.decision import DecisionExamples
+from ismila.learning.graphs import Bools, Floats, Ints, Objects
+from ismila.learning.heads import (
+    Coordinates,
+    LinearHead,
+    Penalty,
+    few_coordinates,
+    fit_head,
+    one_thread,
+)
 from ismila.photos.cores import cores
 
 FOLDS = 5
-
-Objects = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,12 @@ class Examples:
     def is_subject(self) -> Bools:
         """`[M]`."""
         return np.asarray(self.stratum == "subject")
+
+    @property
+    def label(self) -> Objects:
+        """`[M]`, `subject`, `things` or `pets`."""
+        is_animal = ~np.isin(self.stratum, ("subject", "things"))
+        return np.where(is_animal, "pets", self.stratum).astype(object)
 
     def __getitem__(self, rows: Bools | Ints) -> Examples:
         stays, also_of = views_among(rows, self.also_of, len(self))
@@ -113,10 +125,16 @@ class Examples:
         number = np.concatenate([np.flatnonzero(rows), self.also_of[views]])
         return x, self.is_subject[number]
 
-    def in_few_coordinates(self) -> Examples:
-        """The same differences between rows in as few coordinates as there are rows, so that heads cost less."""
-        few = in_few_coordinates(np.concatenate([self.x, self.also]))
-        return replace(self, x=few[: len(self)], also=few[len(self) :])
+    def few_coordinates(self) -> Coordinates:
+        """As many as there are rows and views, with the same differences between them, so that heads cost less."""
+        coordinates: Coordinates = few_coordinates(np.concatenate([self.x, self.also]))
+        return coordinates
+
+    def on(self, coordinates: Coordinates) -> Examples:
+        """The same examples with their rows and views in other coordinates."""
+        x: npt.NDArray[Any] = coordinates(self.x)
+        also: npt.NDArray[Any] = coordinates(self.also)
+        return replace(self, x=x, also=also)
 
     def photos(self) -> Ints:
         """`[P]`: of each photo its first row."""
@@ -221,12 +239,12 @@ class HeldOut:
     def __getitem__(self, photos: slice) -> HeldOut:
         return HeldOut(self.logits[photos], self.fold[photos])
 
-    def for_decision(self, examples: Examples) -> DecisionAnswers:
-        """The answers as what a decision may be chosen on: `examples` must hold no row that is reported."""
+    def for_decision(self, examples: Examples) -> DecisionExamples:
+        """The logits as what a decision may be chosen on: `examples` must hold no row that is reported."""
         known = self.known
         first = examples.photos()[known]
-        return DecisionAnswers(
-            self.logits[known], examples.is_subject[first], examples.in_variant[first]
+        return DecisionExamples(
+            self.logits[known], examples.label[first], examples.in_variant[first]
         )
 
 
@@ -269,11 +287,11 @@ def out_of_fold(
     """Answers for all rows, each from a head that was trained without the row's group; a core for each fold.
 
     Args:
-        n_features: how many features there were before `in_few_coordinates`, where `examples` comes from there.
+        n_features: how many features there were, where `examples` are in few coordinates already.
     """
     if n_features is None:
         n_features = examples.x.shape[1]
-        examples = examples.in_few_coordinates()
+        examples = examples.on(examples.few_coordinates())
     photos = examples.photos()
     logits = np.full(len(photos), np.nan, np.float32)
     fold = np.full(len(photos), -1, np.int64)

@@ -22,9 +22,9 @@ from torch.utils.data import (
     SequentialSampler,
 )
 
-from ismila.learning.crossval import Examples, Objects
+from ismila.learning.crossval import Examples
 from ismila.learning.features import Features, Key
-from ismila.learning.graphs import Bools, Floats
+from ismila.learning.graphs import Bools, Floats, Objects
 from ismila.photos.images import FAR_VIEW
 from ismila.settings import DataSettings
 
@@ -55,6 +55,12 @@ class AlbumRows:
     def is_subject(self) -> Bools:
         """`[N]`."""
         return (self.table["label"] == "subject").to_numpy()
+
+    @property
+    def label(self) -> Objects:
+        """`[N]`, `subject`, `things` or `pets`."""
+        label: Objects = self.table["label"].to_numpy(dtype=object)
+        return label
 
     def is_in(self, *folds: str) -> Bools:
         """`[N]`: rows of these folds."""

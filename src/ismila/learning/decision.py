@@ -1,22 +1,63 @@
-"""From logits to a verdict: temperature and threshold, chosen on answers that nothing is reported on."""
+"""From logits to a verdict: calibration and threshold, chosen on held-out photos that nothing is reported on.
+
+One prior is meant wherever a probability is fitted, chosen or measured: **a photo shows the subject as often as not,
+and otherwise a thing as often as another animal** (`prior_weights`). An album's own mix would be another choice. It is
+an accident of what somebody collected (ten photos more of things, and every probability falls), it differs from that of
+the library that is searched later, and an album that holds the subject alone has none.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from ismila.learning.graphs import Bools, Doubles, Floats
+from ismila.learning.graphs import Bools, Doubles, Floats, Objects
 
 UNSURE = 0.4
 """A probability less than this (in logits) from the threshold is called unsure: 0.40 to 0.60 around 0.5."""
 LOW_TENTH = 0.1
-CALIBRATED_FROM = 10
-"""With fewer photos of either side than this the temperature stays 1: a handful says nothing about how sure to be."""
 NEAREST = 1e-7
 """A probability is at least so far from 0 and from 1: single precision holds none nearer to 1."""
-LOG_TEMPERATURES = (-4.0, 4.0)
+SIDES = ("subject", "things", "pets")
+EXACT = {"xatol": 1e-6, "fatol": 1e-9}
+"""Where the fit of a calibration stops: probabilities are the same on every machine to six digits."""
+
+
+def prior_weights(label: Objects) -> Doubles:
+    """What each photo counts under the prior, `[N]`, in all 1: the subject 1/2, things 1/4, other animals 1/4.
+
+    Where there are only things, or only animals, these count 1/2. All 0 without the subject or without others.
+
+    Args:
+        label: `[N]`, `subject`, `things` or `pets`.
+    """
+    of_side = {side: label == side for side in SIDES}
+    others = [side for side in SIDES[1:] if of_side[side].any()]
+    weights = np.zeros(len(label))
+    if not of_side["subject"].any() or not others:
+        return weights
+    weights[of_side["subject"]] = 0.5 / of_side["subject"].sum()
+    for side in others:
+        weights[of_side[side]] = 0.5 / len(others) / of_side[side].sum()
+    return weights
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns a head's logits into the logits of probabilities: `logits / temperature + bias`.
+
+    The identity says that nothing is known of how sure to be.
+    """
+
+    temperature: float = 1.0
+    bias: float = 0.0
+
+    def __call__(self, logits: Floats) -> Floats:
+        """`[N]` -> `[N]`."""
+        return np.asarray(logits / np.float32(self.temperature) + np.float32(self.bias), np.float32)
 
 
 @dataclass(frozen=True)
@@ -25,33 +66,47 @@ class Decision:
 
     Attributes:
         threshold: a photo is the subject from this probability on.
-        temperature: what the logits are divided by.
     """
 
     threshold: float = 0.5
-    temperature: float = 1.0
+    calibration: Calibration = Calibration()
 
     def probabilities(self, logits: Floats) -> Floats:
-        """`[N]` -> `[N]` in 0..1."""
-        return sigmoid(logits / np.float32(self.temperature))
+        """`[N]` -> `[N]` in 0..1, under the prior."""
+        return sigmoid(self.calibration(logits))
+
+    def as_dict(self) -> dict[str, float]:
+        """What `from_dict` reads."""
+        return {"threshold": self.threshold, **asdict(self.calibration)}
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, float]) -> Decision:
+        """A decision as a file has it; older ones have no bias, the oldest no temperature."""
+        calibration = Calibration(float(kept.get("temperature", 1)), float(kept.get("bias", 0)))
+        return cls(float(kept["threshold"]), calibration)
 
 
 @dataclass(frozen=True)
-class DecisionAnswers:
-    """Answers that a decision may be chosen on: of photos that their head did not see, and that are reported nowhere.
+class DecisionExamples:
+    """Logits that a decision may be chosen on: of photos that their head did not see, and that are reported nowhere.
 
     A type of its own, so that reported answers cannot be handed in by mistake.
 
     Attributes:
         logits: `[N]`.
-        is_subject: `[N]`.
-        in_variant: `[N]`; the threshold rests on photos like those that the variant trains on. The temperature rests on
+        label: `[N]`, `subject`, `things` or `pets`.
+        in_variant: `[N]`; the threshold rests on photos like those that the variant trains on. The calibration rests on
             all: told apart from things alone, the subject would look certain on every dog.
     """
 
     logits: Floats
-    is_subject: Bools
+    label: Objects
     in_variant: Bools
+
+    @property
+    def is_subject(self) -> Bools:
+        """`[N]`."""
+        return np.asarray(self.label == "subject")
 
 
 @dataclass(frozen=True)
@@ -60,7 +115,7 @@ class ThresholdRule:
 
     Attributes:
         false_positive_rate: at most this share of the negatives passes.
-        play: how far from 0, in logits, it may lie half-way between the sides.
+        play: how far from 0, in calibrated logits, it may lie half-way between the sides.
         easy: the negatives are easy (things alone), so not below 0: their logits are low, and a threshold among them
             would take every animal for the subject.
         price: among thousands of negatives some may look just like her: more than the rate pass where each share of
@@ -73,13 +128,15 @@ class ThresholdRule:
     price: float = 0.0
 
 
-def decide(answers: DecisionAnswers, rule: ThresholdRule) -> Decision:
-    """Temperature and threshold; 0.5 and 1 where there is no answer to choose them on."""
-    temperature = temperature_of(answers.logits, answers.is_subject)
-    in_variant = answers.in_variant
-    at = choose_threshold(answers.logits[in_variant], answers.is_subject[in_variant], rule)
-    threshold = sigmoid(np.array([at / temperature], np.float32))[0]
-    return Decision(float(threshold), temperature)
+def decide(examples: DecisionExamples, rule: ThresholdRule) -> Decision:
+    """Calibration, and the threshold in calibrated logits; the identity and 0.5 where there is nothing to choose them
+    on."""
+    calibration = calibrate(examples.logits, examples.label)
+    of_variant = examples.in_variant
+    logits = calibration(examples.logits[of_variant])
+    at = choose_threshold(logits, examples.is_subject[of_variant], rule)
+    threshold = sigmoid(np.array([at], np.float32))[0]
+    return Decision(float(threshold), calibration)
 
 
 def sigmoid(logits: Floats) -> Floats:
@@ -149,27 +206,37 @@ def _half_way(of_subject: Doubles, highest_negative: float) -> float:
     return float(np.quantile(of_subject, LOW_TENTH, method="lower") + highest_negative) / 2
 
 
-def temperature_of(logits: Floats, is_subject: Bools) -> float:
-    """What held-out logits `[N]` have to be divided by for their probabilities to be likeliest.
+def calibrate(logits: Floats, label: Objects) -> Calibration:
+    """The slope and bias under which held-out logits `[N]` are likeliest, by the prior.
 
-    Temperature scaling (Guo et al. 2017, https://arxiv.org/abs/1706.04599): it changes no order and no verdict. The
-    targets are not 0 and 1 but Platt's (1999), (n + 1) / (n + 2) for n photos of a side: photos that are told apart
-    perfectly would ask for a temperature of 0, and n of them do not show as much. 1 with fewer than ten of a side.
+    Platt scaling (Platt 1999, https://www.cs.colorado.edu/~mozer/Teaching/syllabi/6622/papers/Platt1999.pdf) with his
+    targets, (n + 1) / (n + 2) for n photos of a side: photos that are told apart perfectly would ask for an infinite
+    slope, and n of them do not show as much. scikit-learn's Platt keeps no distance from extremes where photos are few.
+    Here ln(slope) and bias have a normal prior around 0 with a spread of 1, against as many photos as the weights are
+    worth: with 3 photos of the subject little moves, with 30 the prior no longer matters. The identity without a side.
+
+    Args:
+        label: as `prior_weights`.
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import minimize
 
+    weight = prior_weights(label)
+    if not weight.any():
+        return Calibration()
+    is_subject = label == "subject"
     n_subject = int(is_subject.sum())
-    n_others = len(is_subject) - n_subject
-    if min(n_subject, n_others) < CALIBRATED_FROM:
-        return 1.0
-    target = np.where(is_subject, (n_subject + 1) / (n_subject + 2), 1 / (n_others + 2))
+    target = np.where(is_subject, (n_subject + 1) / (n_subject + 2), 1 / (len(label) - n_subject + 2))
     x = np.asarray(logits, dtype=np.float64)
+    worth = 1 / np.square(weight).sum()  # Kish's effective number
 
-    def loss(log_temperature: float) -> float:
-        tempered = x / np.exp(log_temperature)
-        return float((np.logaddexp(0, tempered) - target * tempered).mean())
+    def loss(parameters: Doubles) -> float:
+        log_slope, bias = parameters
+        calibrated = np.exp(log_slope) * x + bias
+        surprise = np.logaddexp(0, calibrated) - target * calibrated
+        return float(worth * (weight @ surprise) + (log_slope**2 + bias**2) / 2)
 
-    return float(np.exp(minimize_scalar(loss, bounds=LOG_TEMPERATURES, method="bounded").x))
+    log_slope, bias = minimize(loss, np.zeros(2), method="Nelder-Mead", options=EXACT).x
+    return Calibration(float(np.exp(-log_slope)), float(bias))
 
 
 def verdict_of(probability: float, threshold: float, subject: str) -> str:

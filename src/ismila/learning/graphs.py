@@ -16,6 +16,7 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
+Objects = npt.NDArray[np.object_]
 
 _session_lock = threading.Lock()
 

@@ -69,7 +69,7 @@ def fit_head(
     Args:
         x: `[N, D]`.
         is_subject: `[N]`, both values occur.
-        n_features: what the mean variance is taken over, where `x` comes from `in_few_coordinates`.
+        n_features: what the mean variance is taken over, where `x` is in `few_coordinates`.
     """
     if penalty.shrink is None:
         return _solve(x, is_subject, penalty)
@@ -97,19 +97,29 @@ def _solve(x: Floats | Doubles, is_subject: Bools, penalty: Penalty) -> LinearHe
 
 
 @dataclass(frozen=True)
-class Whitening:
-    """`[N, D]` -> `[N, R]`: less the negatives' mean, on axes `[D, R]` of about the same spread."""
+class Coordinates:
+    """`[N, D]` -> `[N, R]`: less a mean, on some axes.
+
+    Attributes:
+        mean: `[D]`.
+        axes: `[D, R]`; None: those of the features themselves.
+    """
 
     mean: Doubles
-    axes: Doubles
+    axes: Doubles | None
 
     def __call__(self, x: Floats) -> Doubles:
-        return np.asarray((x - self.mean) @ self.axes)
+        away = x - self.mean
+        return np.asarray(away if self.axes is None else away @ self.axes)
 
     def unfold(self, head: LinearHead) -> LinearHead:
-        """The head on features that says what a head says on whitened rows."""
-        on_features = self.axes @ head.weight
+        """The head on features whose logits are those of a head on coordinates."""
+        on_features = head.weight if self.axes is None else self.axes @ head.weight
         return LinearHead(on_features, float(head.bias - on_features @ self.mean))
+
+
+class Whitening(Coordinates):
+    """Coordinates less the negatives' mean, in which they have about the same spread in every direction."""
 
 
 def whitening_of(
@@ -143,13 +153,15 @@ def whitening_of(
 
 
 @one_thread  # type: ignore[untyped-decorator]
-def in_few_coordinates(x: Floats) -> Doubles:
-    """`[N, D]` -> `[N, R]`, R at most N: the same photos with the same differences.
+def few_coordinates(x: Floats) -> Coordinates:
+    """Coordinates `[N, R]` of rows `[N, D]`, R at most N, with the same differences between rows.
 
-    A penalty that is the same in every direction cannot tell the two apart, so the heads say the same, but cost less.
+    A penalty that is the same in every direction cannot tell the two apart: heads have the same logits, but cost less.
     """
-    coordinates: Doubles = _coordinates(x - x.mean(0, dtype=np.float64))[0]
-    return coordinates
+    mean = x.mean(0, dtype=np.float64)
+    away = x - mean
+    back = _coordinates(away)[1]
+    return Coordinates(mean, None if back is None else away.T @ back)
 
 
 def _coordinates(away: Doubles) -> tuple[Doubles, Doubles | None]:

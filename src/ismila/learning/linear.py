@@ -13,7 +13,15 @@ from ismila.learning.dataset import AlbumRows, ExampleRows
 from ismila.learning.decision import Decision, ThresholdRule, decide
 from ismila.learning.features import Features
 from ismila.learning.graphs import Bools, Floats
-from ismila.learning.heads import LinearHead, Penalty, Whitening, fit_head, whitening_of
+from ismila.learning.heads import (
+    Coordinates,
+    LinearHead,
+    Penalty,
+    Whitening,
+    fit_head,
+    whitening_of,
+)
+from ismila.learning.held_out import FoldNetwork
 from ismila.learning.individuals import differences_of
 from ismila.learning.networks import Fitted, solve_head
 from ismila.learning.outcome import Answers, Kept, Outcome, selection_of
@@ -123,9 +131,18 @@ class LinearRun:
         """Train by the protocol that the number of photos asks for."""
         return _cross_validated(self) if is_few(self.rows) else _by_folds(self)
 
+    def plain(self, head: LinearHead) -> LinearHead:
+        """The head on plain features with the logits of a head in the run's units."""
+        return self.space.unfold(head) if self.space else head
+
+    def out_of_fold(self, examples: Examples) -> tuple[Examples, HeldOut]:
+        """Some of the album's rows with the strangers, and an answer for each without its group."""
+        inside = self.with_strangers(examples)
+        return inside, out_of_fold(inside, self.penalty, self.settings.seed)
+
     def kept(self, head: LinearHead, decision: Decision) -> Kept:
         """What a run keeps of its head: one on plain features, and what that says of held-out strangers."""
-        plain = self.space.unfold(head) if self.space else head
+        plain = self.plain(head)
         if self.strangers is None:
             return Kept(head_weights(plain), decision, None)
         unseen = self.strangers.half(held_out=True)
@@ -157,7 +174,11 @@ def threshold_rule(settings: RunSettings) -> ThresholdRule:
 
 
 def _by_folds(run: LinearRun) -> Outcome:
-    """Fit to `train`, decide on answers out of fold within `train` and `val`; `test` is asked and nothing else."""
+    """Fit to `train`, decide on answers out of fold within `train` and `val`; `test` is evaluated and nothing else.
+
+    The run is chosen by `val`, calibrated on answers out of fold within `train` alone: calibrated on its own photos, it
+    would look better than it is.
+    """
     rows = run.rows
     trained_on = rows.trains & rows.is_in("train")
     of_val = rows.is_in("val")
@@ -165,17 +186,26 @@ def _by_folds(run: LinearRun) -> Outcome:
     head, fitted = run.solved(
         run.with_strangers(run.of(trained_on)), replace(validation, trains=validation.in_variant)
     )
-    inside = run.with_strangers(run.of(~rows.is_in("test")))
-    out = out_of_fold(inside, run.penalty, run.settings.seed)
+    inside, out = run.out_of_fold(run.of(~rows.is_in("test")))
     decision = decide(out.for_decision(inside), run.rule)
     logits = run.answers(head)
+    within_train, out_of_train = run.out_of_fold(run.of(rows.is_in("train")))
+    without_val = decide(out_of_train.for_decision(within_train), run.rule)
+    selection = selection_of(rows, of_val, without_val.probabilities(logits[of_val]))
+    test = FoldNetwork(head_weights(run.plain(head)), decision)
     used = trained_on
     if run.settings.refit:
         used = rows.trains
         head = fit_head(*run.with_strangers(run.examples).training(), run.penalty)
-    answers = Answers.by_folds(rows, logits, decision, used)
-    selection = selection_of(rows, of_val, answers.probability[of_val])
-    return Outcome(run.kept(head, decision), answers, selection, fitted, "fold")
+    return Outcome(
+        run.kept(head, decision),
+        {"test": test},
+        Answers.by_folds(rows, logits, decision, used),
+        selection,
+        selection_is_clean=True,
+        fitted=fitted,
+        protocol="fold",
+    )
 
 
 def _cross_validated(run: LinearRun) -> Outcome:
@@ -184,24 +214,29 @@ def _cross_validated(run: LinearRun) -> Outcome:
 
     The decision of a fold is chosen on answers out of fold within the others (nested cross-validation: Varma and Simon
     2006, https://doi.org/10.1186/1471-2105-7-91): chosen on the reported answers themselves, it would flatter them.
+    Every photo is reported, so that none is left for choosing between runs: `selection` is of the same photos.
     """
     rows = run.rows
     nobody = np.zeros(len(rows), np.bool_)
     head, fitted = run.solved(run.with_strangers(run.of(rows.trains)), run.of(nobody))
-    few = run.with_strangers(run.examples).in_few_coordinates()
+    examples = run.with_strangers(run.examples)
+    coordinates = examples.few_coordinates()
+    few = examples.on(coordinates)
     n = len(few.photos())
     held_out = HeldOut(np.full(n, np.nan, np.float32), np.full(n, -1, np.int64))
     probability = np.zeros(n, np.float32)
     threshold = np.zeros(n, np.float32)
+    networks: dict[str, FoldNetwork] = {}
     selections = []
     for number, out in splits(few, run.settings.seed):
-        decision, logits, selection = _fold(run, few, out)
+        fold = _fold(run, few, out)
         photos = np.unique(few.photo[out])
-        held_out.logits[photos] = logits
+        held_out.logits[photos] = fold.logits
         held_out.fold[photos] = number
-        probability[photos] = decision.probabilities(logits)
-        threshold[photos] = decision.threshold
-        selections.append(selection)
+        probability[photos] = fold.decision.probabilities(fold.logits)
+        threshold[photos] = fold.decision.threshold
+        networks[f"crossval {number}"] = fold.network(run, coordinates)
+        selections.append(fold.selection)
     decision = decide(held_out.for_decision(few), run.rule)
     # the album's photos come first
     held_out = held_out[: len(rows)]
@@ -216,26 +251,49 @@ def _cross_validated(run: LinearRun) -> Outcome:
     )
     return Outcome(
         run.kept(head, decision),
+        networks,
         Answers(probability, threshold, held_out_by, rows.trains),
         selection,
-        _with_held_out(fitted, held_out, rows),
-        "crossval",
+        selection_is_clean=False,
+        fitted=_with_held_out(fitted, held_out, rows),
+        protocol="crossval",
     )
 
 
-def _fold(run: LinearRun, few: Examples, out: Bools) -> tuple[Decision, Floats, pd.DataFrame]:
-    """Without the rows `out [M]`: a decision, the logits of their photos, and what the decision was chosen on."""
+@dataclass(frozen=True)
+class _Fold:
+    """One fold of a cross-validation.
+
+    Attributes:
+        head: on few coordinates, fitted without the fold's rows.
+        decision: chosen without them, too.
+        logits: of the fold's photos.
+        selection: what the decision was chosen on.
+    """
+
+    head: LinearHead
+    decision: Decision
+    logits: Floats
+    selection: pd.DataFrame
+
+    def network(self, run: LinearRun, coordinates: Coordinates) -> FoldNetwork:
+        """What is kept of it, to look at its photos again."""
+        return FoldNetwork(head_weights(run.plain(coordinates.unfold(self.head))), self.decision)
+
+
+def _fold(run: LinearRun, few: Examples, out: Bools) -> _Fold:
+    """Fit and decide without the rows `out [M]`, and answer for their photos."""
     n_features = run.features.encoder.shape[0]
     inside = few[~out]
     inner = out_of_fold(inside, run.penalty, run.settings.seed, n_features)
     decision = decide(inner.for_decision(inside), run.rule)
     head = fit_head(*inside.training(), run.penalty, n_features)
-    asked_about = inside.photo[inside.photos()]
-    chosen = inner.known & (asked_about < len(run.rows))  # a run is chosen by photos of its album
+    evaluated = inside.photo[inside.photos()]
+    chosen = inner.known & (evaluated < len(run.rows))  # a run is chosen by photos of its album
     of = np.zeros(len(run.rows), np.bool_)
-    of[asked_about[chosen]] = True
+    of[evaluated[chosen]] = True
     selection = selection_of(run.rows, of, decision.probabilities(inner.logits[chosen]))
-    return decision, few.answered_without(out, head), selection
+    return _Fold(head, decision, few.answered_without(out, head), selection)
 
 
 def _with_held_out(fitted: Fitted, held_out: HeldOut, rows: AlbumRows) -> Fitted:

@@ -13,6 +13,7 @@ import pandas as pd
 from ismila.learning.dataset import CLOSEUPS_ABOVE, AlbumRows, is_closeup
 from ismila.learning.decision import Decision
 from ismila.learning.graphs import Bools, Floats
+from ismila.learning.held_out import FoldNetwork
 from ismila.learning.networks import Fitted
 
 
@@ -61,13 +62,17 @@ class Outcome:
     """What a protocol gives.
 
     Attributes:
+        held_out: by `held_out_by`, the networks that the reported answers come from.
         selection: answers that a run may be chosen by: `path, group, label, kind, probability`.
+        selection_is_clean: nothing that makes these answers was chosen on their photos.
         protocol: `fold` (fitted to the training fold, reported on the test fold) or `crossval`.
     """
 
     kept: Kept
+    held_out: Mapping[str, FoldNetwork]
     answers: Answers
     selection: pd.DataFrame
+    selection_is_clean: bool
     fitted: Fitted
     protocol: str
 

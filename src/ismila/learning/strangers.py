@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ismila.learning.crossval import Examples, Objects, views_among
-from ismila.learning.graphs import Bools, Floats, Ints
+from ismila.learning.crossval import Examples, views_among
+from ismila.learning.graphs import Bools, Floats, Ints, Objects
 from ismila.learning.weights import STRANGERS, shipped
 from ismila.photos.images import FAR_PX
 

@@ -14,6 +14,7 @@ from ismila.learning.dataset import AlbumRows, album_rows
 from ismila.learning.encoders import device_of, encoder_of, seen_from_afar, viewer_of, views_of
 from ismila.learning.features import Features, Identity, Progress
 from ismila.learning.given import given_boxes
+from ismila.learning.held_out import HeldOutClassifiers
 from ismila.learning.linear import LinearRun, is_few
 from ismila.learning.outcome import Outcome, predictions_of
 from ismila.learning.tuned import TunedRun
@@ -32,12 +33,16 @@ class Trained:
         selection: answers that a run may be chosen by: `path, group, label, kind, probability`.
         epochs: `loss, accuracy, val_loss, val_accuracy` of each.
         protocol: `fold` or `crossval`.
+        held_out: the classifiers that the reported answers come from.
+        selection_is_clean: nothing that makes these answers was chosen on their photos.
         strangers: answers for strangers that nothing was trained or chosen on: `kind, probability, threshold`.
     """
 
     classifier: Classifier
+    held_out: HeldOutClassifiers
     predictions: pd.DataFrame
     selection: pd.DataFrame
+    selection_is_clean: bool
     epochs: list[dict[str, float]]
     best_epoch: int
     protocol: str
@@ -63,14 +68,17 @@ def train(
         outcome = LinearRun(rows, features[0], model, settings).outcome()
     else:
         outcome = TunedRun(rows, features, architecture_of(model), settings).outcome()
+    classifier = _classifier(outcome, settings)
     return Trained(
-        _classifier(outcome, settings),
-        predictions_of(rows, outcome.answers),
-        outcome.selection,
-        outcome.fitted.epochs,
-        outcome.fitted.best_epoch,
-        outcome.protocol,
-        outcome.kept.strangers,
+        classifier=classifier,
+        held_out=HeldOutClassifiers.beside(classifier, outcome.held_out),
+        predictions=predictions_of(rows, outcome.answers),
+        selection=outcome.selection,
+        selection_is_clean=outcome.selection_is_clean,
+        epochs=outcome.fitted.epochs,
+        best_epoch=outcome.fitted.best_epoch,
+        protocol=outcome.protocol,
+        strangers=outcome.kept.strangers,
     )
 
 

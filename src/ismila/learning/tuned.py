@@ -10,11 +10,12 @@ import torch
 from ismila.learning.architecture import Architecture
 from ismila.learning.backbones import Network, load_weights, make_network, weights_of
 from ismila.learning.dataset import AlbumRows, CachedRows, batches
-from ismila.learning.decision import DecisionAnswers, decide
+from ismila.learning.decision import DecisionExamples, decide
 from ismila.learning.encoders import views_of
 from ismila.learning.features import Features
 from ismila.learning.graphs import Bools, Floats
 from ismila.learning.heads import Penalty
+from ismila.learning.held_out import FoldNetwork
 from ismila.learning.linear import head_weights, threshold_rule
 from ismila.learning.networks import Fitted, Optimisation, fit_network, solve_head
 from ismila.learning.outcome import Answers, Kept, Outcome, selection_of
@@ -44,7 +45,11 @@ class TunedRun:
         return self.inputs[0]
 
     def outcome(self) -> Outcome:
-        """Fit to `train`, choose epoch and decision on `val`; `test` is asked and nothing else."""
+        """Fit to `train`, choose epoch and decision on `val`; `test` is evaluated and nothing else.
+
+        `val` is small: a part of it for the epoch, one for the decision and one for choosing between runs would be a
+        handful of photos each. So the run is chosen by photos that its own choices were made on, which is recorded.
+        """
         rows = self.rows
         trained_on = rows.trains & rows.is_in("train")
         validated_on = rows.in_variant & rows.is_in("val")
@@ -54,8 +59,9 @@ class TunedRun:
             fitted = _one_after_the_other(fitted, self._finetune(network, trained_on, validated_on))
         logits = _ask(network, CachedRows(self.inputs[-1], rows.table))
         of_val = rows.is_in("val")
-        seen = DecisionAnswers(logits[of_val], rows.is_subject[of_val], rows.in_variant[of_val])
-        decision = decide(seen, threshold_rule(self.settings))
+        validation = DecisionExamples(logits[of_val], rows.label[of_val], rows.in_variant[of_val])
+        decision = decide(validation, threshold_rule(self.settings))
+        test = FoldNetwork(weights_of(network), decision)
         used = trained_on
         if self.settings.refit:
             used = rows.trains
@@ -64,7 +70,15 @@ class TunedRun:
         answers = Answers.by_folds(rows, logits, decision, used)
         selection = selection_of(rows, of_val, answers.probability[of_val])
         kept = Kept(weights_of(network), decision)
-        return Outcome(kept, answers, selection, fitted, "fold")
+        return Outcome(
+            kept,
+            {"test": test},
+            answers,
+            selection,
+            selection_is_clean=False,
+            fitted=fitted,
+            protocol="fold",
+        )
 
     def _fit(self, network: Network, train: Bools, val: Bools, epochs: int | None = None) -> Fitted:
         table = self.rows.table

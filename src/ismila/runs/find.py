@@ -26,9 +26,16 @@ from ismila.runs.store import answering, connect, tracking_uri, working
 
 if TYPE_CHECKING:
     from ismila.learning.classifier import Classifier
+    from ismila.learning.held_out import HeldOutClassifiers
 
 TRAINED = "attributes.status = 'FINISHED' and tags.model != ''"
 """MLflow's filter for runs that trained something; a sweep's parent run did not."""
+HELD_OUT = "held_out.safetensors"
+"""The artifact with the classifiers that reported answers come from."""
+SELECTION = "selection"
+"""The tag that says how far `select_loss` can be trusted, one of the next two."""
+CLEAN = "clean"
+CHOSEN_ON = "chosen-on"
 EPOCH_FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 MOST_RUNS = 5000
 
@@ -59,13 +66,19 @@ class Recorded:
         return self.tags.get("protocol", "fold")
 
     @property
+    def selection_kind(self) -> str:
+        """Whether anything that made its `select_loss` was chosen on the photos that it is measured on, `CLEAN` or
+        `CHOSEN_ON`; empty for a run of before this was recorded."""
+        return self.tags.get(SELECTION, "")
+
+    @property
     def selection(self) -> dict[str, float]:
         """The figures that it may be chosen by.
 
-        None for a run without the tag `protocol`: it took `select_loss` from other photos with
-        other weights, and one name must not stand for two measures.
+        None for a run without the tag `selection`: its probabilities were calibrated for another prior,
+        and one name must not stand for two measures.
         """
-        if "protocol" not in self.tags:
+        if not self.selection_kind:
             return {}
         return {name: v for name, v in self.metrics.items() if name.startswith("select_")}
 
@@ -136,7 +149,16 @@ def _incomparable(run: Recorded, newest: Recorded) -> str:
         return f"with another seed than {newest.seed}"
     if run.protocol != newest.protocol:
         return f"not measured by {newest.protocol}"
+    if run.selection_kind != newest.selection_kind:
+        return INCOMPARABLE_SELECTION[run.selection_kind]
     return ""
+
+
+INCOMPARABLE_SELECTION = {
+    CLEAN: "whose select_loss is of photos that chose nothing",
+    CHOSEN_ON: "whose select_loss is of photos that chose its epoch or its calibration",
+    "": "of a version that calibrated for another prior",
+}
 
 
 def choose_run(which: str, subject: str, uri: str | None = None) -> Chosen:
@@ -313,6 +335,25 @@ def load_classifier(run_id: str) -> Classifier:
 
     with artifact_of(run_id, "classifier") as folder:
         return Classifier.load(folder)
+
+
+def load_held_out(run: Recorded, kept: Classifier) -> HeldOutClassifiers:
+    """The classifiers that a run's reported answers come from; none where an older run kept none.
+
+    Args:
+        kept: the run's classifier.
+
+    Raises:
+        UserError: MLflow does not hand them out.
+    """
+    from ismila.learning.held_out import TEST, HeldOutClassifiers
+
+    if run.selection_kind:
+        with artifact_of(run.run_id, HELD_OUT) as file:
+            return HeldOutClassifiers.load(file, kept)
+    # an older run's own classifier answered for its test fold, unless it was trained once more on all photos
+    is_held_out = run.protocol == "fold" and not run.tags.get("refit")
+    return HeldOutClassifiers({TEST: kept} if is_held_out else {})
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from ismila.photos import UserError
 from ismila.photos.addresses import place_of
 from ismila.photos.names import first_line, without_password
 from ismila.photos.workplace import Workplace
+from ismila.runs.find import CHOSEN_ON, CLEAN, HELD_OUT, SELECTION
 from ismila.runs.outbox import ARTIFACTS, Parcel, keep, pack, send, waits
 from ismila.runs.store import (
     answering,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ismila.learning.classifier import Classifier
+    from ismila.learning.held_out import HeldOutClassifiers
 
 SOURCE = {MLFLOW_SOURCE_NAME: "ismila.train"}
 PACKAGE = Path(__file__).parents[1]
@@ -123,15 +125,19 @@ class RunResults:
         strangers: `kind, probability, threshold` of strangers that nothing was trained or chosen on.
         digest: of the album.
         protocol: how the figures were measured, `fold` or `crossval`; kept as a tag.
+        selection_is_clean: nothing was chosen on the photos of `select_loss`; kept as a tag.
+        held_out: the classifiers that the reported answers come from.
         summary: the run in a sentence; MLflow's UI shows it.
     """
 
     figures: Mapping[str, float]
     predictions: pd.DataFrame
     classifier: Classifier
+    held_out: HeldOutClassifiers
     config_yaml: str
     digest: str
     protocol: str
+    selection_is_clean: bool
     summary: str
     plots: Mapping[str, Figure]
     strangers: pd.DataFrame | None = None
@@ -265,7 +271,11 @@ def _parcel(run_id: str, epochs: Sequence[Mapping[str, float]], results: RunResu
         subject=results.classifier.subject,
         uri=tracking_uri(),
         figures=[*of_epochs, *((name, value, now, 0) for name, value in results.figures.items())],
-        tags={"protocol": results.protocol, MLFLOW_RUN_NOTE: results.summary},
+        tags={
+            "protocol": results.protocol,
+            SELECTION: CLEAN if results.selection_is_clean else CHOSEN_ON,
+            MLFLOW_RUN_NOTE: results.summary,
+        },
         digest=results.digest,
     )
 
@@ -275,6 +285,7 @@ def _write_artifacts(folder: Path, results: RunResults) -> None:
     if results.strangers is not None:
         results.strangers.to_parquet(folder / "strangers.parquet", index=False)
     results.classifier.save(folder / "classifier")
+    results.held_out.save(folder / HELD_OUT, results.classifier)
     config_yaml = without_password(results.config_yaml)
     (folder / "config.yaml").write_text(config_yaml, encoding="utf-8")
     (folder / "plots").mkdir()

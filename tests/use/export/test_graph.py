@@ -7,7 +7,7 @@ import torch
 from untrained import bundled_classifier, bundled_pair, classifier_of, images_of
 
 from ismila.evidence.explain import Explainer
-from ismila.learning.decision import Decision
+from ismila.learning.decision import Calibration, Decision
 from ismila.use.export.exported import ExportedClassifier, ExportedFile
 from ismila.use.export.graph import graph_of, halve
 
@@ -18,24 +18,25 @@ def bundled():
 
 
 @pytest.mark.parametrize(
-    ("name", "size_px", "hidden", "temperature"),
+    ("name", "size_px", "hidden", "calibration"),
     [
-        ("cnn", 64, 0, 1.0),
-        ("mobilenet", 64, 0, 1.0),
-        ("mobilenet", 64, 16, 2.5),
-        ("bundled", 96, 0, 2.5),
+        ("cnn", 64, 0, Calibration()),
+        ("mobilenet", 64, 0, Calibration()),
+        ("mobilenet", 64, 16, Calibration(2.5, -0.3)),
+        ("bundled", 96, 0, Calibration(2.5, 0.7)),
     ],
 )
-def test_the_graph_says_what_torch_says(bundled, name, size_px, hidden, temperature):
+def test_the_graph_says_what_torch_says(bundled, name, size_px, hidden, calibration):
     classifier = bundled if name == "bundled" else classifier_of(name, size_px, hidden)
     classifier = copy.copy(classifier)
-    classifier.decision = Decision(classifier.threshold, temperature)
+    classifier.decision = Decision(classifier.threshold, calibration)
     images = images_of(classifier)
     exported = ExportedClassifier(
         ExportedFile(graph_of(classifier).SerializeToString(), "rex.onnx")
     )
     with torch.inference_mode():
-        expected = torch.sigmoid(classifier.network(torch.from_numpy(images)) / temperature).numpy()
+        logits = classifier.network(torch.from_numpy(images)) / calibration.temperature
+        expected = torch.sigmoid(logits + calibration.bias).numpy()
     assert np.ptp(expected) > 0.01
     np.testing.assert_allclose(exported.probabilities(images), expected, atol=1e-4)
     assert exported.encoder.tells_heat == (hidden == 0)

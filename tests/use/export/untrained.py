@@ -9,7 +9,7 @@ from PIL import Image
 from ismila.learning.architecture import Architecture, bundled_digest
 from ismila.learning.backbones import make_network, weights_of
 from ismila.learning.classifier import Classifier
-from ismila.learning.decision import Decision
+from ismila.learning.decision import Calibration, Decision
 from ismila.photos.images import ImageSpec
 
 
@@ -46,7 +46,7 @@ def bundled_pair(detector=""):
     """Of two pets, mila the opposite of rex, with a threshold and a temperature of its own."""
     rex = bundled_classifier(detector)
     heads = {name: -array for name, array in rex.weights.items() if name.startswith("head.")}
-    decision = Decision(threshold=0.4, temperature=1.5)
+    decision = Decision(0.4, Calibration(1.5, 0.3))
     mila = replace(
         rex, subject="mila", weights={**rex.weights, **heads}, decision=decision, run="12abcdef"
     )

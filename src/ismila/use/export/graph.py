@@ -177,13 +177,17 @@ def _write_by_torch(
 def _add_answers(model: onnx.ModelProto, classifiers: Sequence[Classifier]) -> None:
     """Logits -> probability; grid -> heat."""
     graph = model.graph
-    temperatures = np.array([[one.temperature for one in classifiers]], np.float32)
+    calibrations = [one.decision.calibration for one in classifiers]
+    temperatures = np.array([[one.temperature for one in calibrations]], np.float32)
+    biases = np.array([[one.bias for one in calibrations]], np.float32)
     graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "second_axis"))
     graph.initializer.append(numpy_helper.from_array(temperatures, "temperatures"))
+    graph.initializer.append(numpy_helper.from_array(biases, "biases"))
     logits = [_logit(number) for number in range(len(classifiers))]
     graph.node.append(helper.make_node("Concat", logits, ["logits"], axis=1))
     graph.node.append(helper.make_node("Div", ["logits", "temperatures"], ["tempered"]))
-    graph.node.append(helper.make_node("Sigmoid", ["tempered"], ["of_subjects"]))
+    graph.node.append(helper.make_node("Add", ["tempered", "biases"], ["calibrated"]))
+    graph.node.append(helper.make_node("Sigmoid", ["calibrated"], ["of_subjects"]))
     features = next(output for output in graph.output if output.name == "features")
     probability = _answer(model, "of_subjects", "probability", len(classifiers))
     outputs: list[ValueInfoProto] = [probability, *_add_heat(model, classifiers), features]

@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from pathlib import Path
 
-from ismila.evidence.explain import Explainer, open_explainer
+from ismila.evidence.explain import Explainer, open_explainer, used_rows
 from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.images import Pixels, write_aside
@@ -53,7 +53,9 @@ class RunModel:
         with _importing:
             try:
                 album = self.album()
-                self._explainer = open_explainer(self.run, self.classifier, album, encode=False)
+                self._explainer = open_explainer(
+                    used_rows(self.run), self.classifier, album, encode=False
+                )
                 self._photos = album.root
             except (UserError, OSError):  # the album has gone
                 self._explainer = Explainer.without_photos(self.classifier)
