@@ -213,7 +213,7 @@ def test_calibration_against_a_count_by_hand():
 
 
 def of_prior(n, seed=0):
-    """Photos whose probabilities are true where one of two is the subject's, in an album with ten times as many others."""
+    """Photos whose probabilities are true where one of two is the subject's, in an album of far more others."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 2, 40 * n)
     p = 1 / (1 + np.exp(-logits))

@@ -11,9 +11,17 @@ from conftest import call
 from recorded import predictions_of
 
 from ismila.evidence.deletion import PHOTOS
-from ismila.evidence.report import describe, page_of, taken_among
+from ismila.evidence.report import _notes, describe, page_of, taken_among
+from ismila.learning.held_out import HeldOutClassifiers
 from ismila.photos.album import Album
-from ismila.runs.find import choose_run, find_run, load_classifier, load_predictions, read_run
+from ismila.runs.find import (
+    Recorded,
+    choose_run,
+    find_run,
+    load_classifier,
+    load_predictions,
+    read_run,
+)
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +215,22 @@ def test_what_was_not_measured_is_said_and_no_axes_stand_empty(
         assert ("roc" in charts) == ("reliability" in charts) == both
         assert ("histogram" in charts) == (sum(counts) > 0)
         assert page.locator(".chart:not(:has(.main-svg))").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("protocol", "selection", "says"),
+    [
+        ("fold", "clean", []),
+        ("fold", "chosen-on", ["select_loss, which is flattered"]),
+        ("crossval", "chosen-on", ["chosen by figures of the same photos"]),
+    ],
+)
+def test_the_page_says_what_was_chosen_on_which_photos(protocol, selection, says):
+    run = Recorded("a", {"protocol": protocol, "selection": selection}, {}, {})
+    notes = _notes(run, HeldOutClassifiers({"test": None}))
+    assert len(notes) == len(says)
+    assert all(part in note for part, note in zip(says, notes, strict=True))
+    assert "older version" in _notes(run, HeldOutClassifiers({}))[-1]
 
 
 @pytest.mark.slow

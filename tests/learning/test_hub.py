@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,19 @@ def test_it_is_explained_by_hiding_and_is_not_exported(enough, folder):
     assert heat.any()
     with pytest.raises(Exception, match="is not exported"):
         graph_of(trained.classifier)
+
+
+def test_heat_of_a_photo_that_is_surely_the_subject_is_finite(enough, folder):
+    """In single precision 1 - p was 0, and its logarithm made all heat NaN."""
+    classifier = train_on(enough, *SMALL, f"model.backbone='local-dir:{folder}'").classifier
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    by_layer = dict(classifier.weights)
+    by_layer["head.0.bias"] = by_layer["head.0.bias"] + 60
+    sure = replace(classifier, weights=by_layer)
+    assert sure.probabilities(image[None])[0] == 1
+    heat = Explainer.without_photos(sure).contributions(image)
+    expected = Explainer.without_photos(classifier).contributions(image)
+    assert np.allclose(heat, expected, atol=1e-4)
 
 
 def test_a_network_gets_the_colours_that_it_was_trained_with(tmp_path):

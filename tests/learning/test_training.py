@@ -91,11 +91,36 @@ def test_labels_of_the_test_fold_choose_nothing(own):
     assert after.selection["probability"].equals(before.selection["probability"])
 
 
+def test_labels_of_the_validation_fold_calibrate_nothing_that_a_run_is_chosen_by(own):
+    """`select_loss` is measured there: what makes its probabilities must not know the labels."""
+    before = train_on(own, *QUICK["mobilenet"], "data=pets")
+    table = before.predictions
+    lines = ["path,label,closeup,note"]
+    for row in table[table["fold"] == "val"].itertuples():
+        lines.append(f"{row.path},{'not_mila' if row.label == 'subject' else 'mila'},,")
+    (own / "labels.csv").write_text("\n".join(lines))
+    after = train_on(own, *QUICK["mobilenet"], "data=pets")
+    assert after.classifier.decision != before.classifier.decision
+    both = before.selection.merge(after.selection, on="path")
+    assert (both["label_x"] != both["label_y"]).any()
+    assert np.array_equal(both["probability_x"], both["probability_y"])
+
+
+@pytest.mark.parametrize(
+    ("network", "is_clean"), [("mobilenet", True), ("cnn", False), ("hidden", False)]
+)
+def test_whether_a_runs_choices_were_made_on_what_it_is_chosen_by_is_known(
+    enough, network, is_clean
+):
+    assert train_on(enough, *QUICK[network], "data=pets").selection_is_clean == is_clean
+
+
 def test_with_few_photos_the_figures_are_cross_validated_and_all_of_them_train(tmp_path):
     root = draw_sides(tmp_path, 9, 30, 10)
     trained = train_on(root, *QUICK["mobilenet"], "data=pets")
     table = trained.predictions
     assert trained.protocol == "crossval"
+    assert not trained.selection_is_clean
     assert table["held_out_by"].str.fullmatch("crossval [0-4]").all()
     assert table["used"].all()
     assert table.groupby("group")["held_out_by"].nunique().max() == 1

@@ -42,6 +42,7 @@ from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.images import PhotoError, jpeg_bytes, open_photo, write_aside
 from ismila.runs.find import (
+    CHOSEN_ON,
     Recorded,
     album_of,
     best_of,
@@ -84,6 +85,7 @@ class Calibration:
         error: over all reported photos, under the prior that probabilities are meant for; None
             without the subject or without others.
         by_chance: what perfectly calibrated probabilities would show on as few photos.
+        prior: what probabilities are meant for, in words.
         among: the error among the subject's photos and those of one other label, both sides weighing
             alike.
         bins: `probability, rate, n`.
@@ -93,6 +95,7 @@ class Calibration:
 
     error: float | None
     by_chance: float | None
+    prior: str
     among: dict[str, float | None]
     bins: list[dict[str, float]]
     kinds: list[Reliability]
@@ -169,10 +172,12 @@ class Report:
         deletion: her photos greyed out cell by cell.
         auroc: with the ends of its 95 % interval; None without a photo on one side.
         taken: where the reports of several subjects are written together.
+        notes: what was chosen on which photos, in sentences.
     """
 
     subject: str
     run: dict[str, str]
+    notes: list[str]
     summary: str
     few: str
     few_below: int
@@ -285,7 +290,8 @@ def describe(run: Recorded, album: Album, progress: Progress | None = None) -> R
     tags = {name: run.tags.get(name, "") for name in ("model", "data", "album", "refit")}
     return Report(
         subject=subject,
-        run={"id": run.run_id, **tags, "protocol": run.protocol, "selection": run.selection_kind},
+        run={"id": run.run_id, **tags, "protocol": run.protocol},
+        notes=_notes(run, classifiers),
         summary=summary(held_out, subject, strangers),
         few=few(held_out, subject, strangers),
         few_below=FEW,
@@ -300,6 +306,36 @@ def describe(run: Recorded, album: Album, progress: Progress | None = None) -> R
         other=_best_other(run, subject),
         photos=_photos(held_out, _Eyes(predictions, classifiers, album), progress),
     )
+
+
+PRIOR = (
+    "A probability holds where a photo shows {subject} as often as not, and otherwise a thing as often as another "
+    "animal. The album's own mix is not meant: it says how many photos of what somebody collected, and in a library "
+    "another one holds. Where {subject} is rarer, fewer of the photos at a probability are {subject}."
+)
+
+
+def _notes(run: Recorded, classifiers: HeldOutClassifiers) -> list[str]:
+    """What was chosen on which photos, so that nobody reads more into a figure than there is."""
+    notes = []
+    if run.protocol == "crossval":
+        notes.append(
+            "Cross-validated: each photo was predicted by a head, and judged by a threshold, that its group had no "
+            "part in. The best run is chosen by figures of the same photos, so the best of many runs looks a little "
+            "better than it is."
+        )
+    elif run.selection_kind == CHOSEN_ON:
+        notes.append(
+            "Nothing was chosen on the test photos. The validation photos chose this network's epoch, its calibration "
+            "and its threshold, and give its select_loss, which is flattered by that: the best run is not chosen "
+            "between it and runs whose validation photos chose nothing."
+        )
+    if not classifiers:
+        notes.append(
+            "This run is of an older version, which did not keep the heads that its reported answers come from: what "
+            "they look at is left out here. Train again to see it."
+        )
+    return notes
 
 
 def _context_bars(context: Context) -> list[Bar]:
@@ -328,6 +364,7 @@ def _calibration(held_out: pd.DataFrame, classifier: Classifier) -> Calibration:
     return Calibration(
         error=_or_none(calibration_error(held_out)),
         by_chance=_or_none(error_by_chance(held_out)),
+        prior=PRIOR.format(subject=classifier.subject),
         among={
             label: error_among(subject, held_out[held_out["label"] == label])
             for label in ("things", "pets")

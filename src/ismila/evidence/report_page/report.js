@@ -23,6 +23,7 @@ find("run").textContent = `run ${report.run.id.slice(0, 8)} · ${report.run.mode
   + (report.run.protocol === "crossval" ? " · cross-validated" : "")
   + (report.run.refit ? " · retrained on all photos afterwards" : "");
 find("summary").textContent = report.summary;
+find("notes").textContent = report.notes.join(" ");
 find("few").textContent = report.few;
 find("few").hidden = !report.few;
 for (const span of document.querySelectorAll(".subject")) span.textContent = report.subject;
@@ -314,7 +315,7 @@ function showErrors() {
 find("filter").addEventListener("change", showErrors);
 
 // --- can a probability be believed? ---
-const { error, among, temperature } = report.calibration;
+const { error, among, temperature, bias } = report.calibration;
 const kindName = (row) => ({ subject: report.subject, things: "things" })[row.label] ?? row.kind;
 const whole = (value) => `${Math.round(100 * value)} %`;
 const share = (row, value) => (row.n < report.few_below ? `${Math.round(value * row.n)} of ${row.n}` : whole(value));
@@ -337,7 +338,7 @@ function showBelieved() {
     report.calibration.kinds.map((row) => [kindName(row), row.n, whole(row.probability), share(row, row.taken),
       share(row, row.sure_and_wrong), row.error === null ? "" : whole(row.error)])));
   find("believed-how").textContent = `Mean: of the probabilities. Taken: for ${report.subject}. Certain: at least 90 %, for ${report.subject} at most 10 %. Off by: expected calibration `
-    + `error among these photos and those of ${report.subject}, both weighing alike.`;
+    + `error among these photos and those of ${report.subject}, both weighing alike. ${report.calibration.prior}`;
 }
 showBelieved();
 
@@ -349,8 +350,9 @@ if (area !== null) {
     : ` (95 % interval ${low.toFixed(3)} to ${high.toFixed(3)}, bootstrap over groups of near-duplicates)`));
 }
 if (error !== null) {
-  sentences.push(`Expected calibration error ${error.toFixed(3)} on ${photos.length} photos: a probability is off by as much, on average`
-    + (temperature === 1 ? "" : ` (calibrated with temperature ${temperature.toFixed(2)})`));
+  sentences.push(`Expected calibration error ${error.toFixed(3)} on ${photos.length} photos: a probability is off by as much, on average; `
+    + `perfectly calibrated ones would show ${report.calibration.by_chance.toFixed(3)} on so few`
+    + ` (logits are divided by ${temperature.toFixed(2)}, plus ${bias.toFixed(2)})`);
 }
 if (!Object.values(report.epochs).some((y) => y.length > 1)) {
   find("training").remove();
