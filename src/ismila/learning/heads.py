@@ -21,9 +21,10 @@ one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 NEWTON_UP_TO = 1500
 """Rows or features, whichever there are fewer of."""
-LARGE_TOLERANCE = 1e-5
 TOLERANCE = 1e-9
-"""Of the gradient, where the solver stops: logits then agree with any other exact solver's to about 1e-7."""
+"""Of the gradient, where Newton's steps stop: logits then agree with any other exact solver's to about 1e-7."""
+LARGE_TOLERANCE = 1e-6
+"""The same for L-BFGS: on 4,365 rows the largest logit was .005 from where it ends at last, with 1e-5 it was .05."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,10 @@ class LinearHead:
 def fit_head(
     x: Floats, is_subject: Bools, penalty: Penalty, n_features: int | None = None
 ) -> LinearHead:
-    """Logistic regression on whitened features, solved to the optimum.
+    """Logistic regression on whitened features.
 
-    scikit-learn's Newton steps on whitened coordinates: about eight of them reach the optimum to machine precision,
-    whatever the seed, so that nothing needs to decide when to stop.
+    By scikit-learn, whatever the seed: about eight Newton steps, to machine precision, or L-BFGS where there are more than
+    `NEWTON_UP_TO` rows and features, to `LARGE_TOLERANCE`.
 
     Args:
         x: `[N, D]`.

@@ -148,7 +148,7 @@ class Recogniser(_Asked):
 
 
 class SolvedHead(_Asked):
-    """A frozen backbone's linear head: the first batch, which is all of them, is solved to the optimum.
+    """A frozen backbone's linear head: the first batch, which is all of them, is solved by `fit_head`.
 
     Lightning says loss and accuracy of where the solver arrived; it decides nothing. Every process of a distributed run
     solves the same rows and arrives at the same head.
