@@ -275,7 +275,7 @@ def describe(run: Recorded, album: Album, progress: Progress | None = None) -> R
     return Report(
         subject=subject,
         run={"id": run.run_id, **tags, "protocol": run.protocol},
-        summary=summary(held_out, subject, strangers),
+        summary=summary(held_out, subject, strangers, run.params.get("data.strangers") == "True"),
         few=few(held_out, subject, strangers),
         few_below=FEW,
         thresholds=sorted({round(float(at), 5) for at in held_out["threshold"]}),
