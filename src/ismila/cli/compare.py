@@ -102,13 +102,16 @@ def print_agreement(agreement: Agreement, as_json: bool = False) -> None:
     from ismila.use.ask.agreement_page import left_out
 
     if as_json:
-        print(json.dumps({**asdict(agreement), "rates": {
-            words: [rate.hits, rate.n, *rate.interval] for words, rate in agreement.rates().items()
+        counts = {name: value for name, value in asdict(agreement).items() if name != "occasions"}
+        print(json.dumps({**counts, "rates": {
+            words: [rate.hits, rate.n, rate.low, rate.high, rate.groups]
+            for words, rate in agreement.rates().items()
         }}))  # fmt: skip
         return
     for words, rate in agreement.rates().items():
-        low, high = rate.interval
-        share = f"{rate.hits / rate.n:.1%} ({low:.1%} to {high:.1%})" if rate.n else "no photo"
+        interval = f"({rate.low:.1%} to {rate.high:.1%})"
+        days = f", of {counted(rate.groups, 'occasion')}" if rate.groups < rate.n else ""
+        share = f"{rate.value:.1%} {interval}{days}" if rate.n else "no photo"
         print(f"{agreement.subject}: {words}: {rate.hits} of {rate.n}, {share}")
     say(left_out(agreement))
 

@@ -1,7 +1,7 @@
 """How sure a rate is: its 95 % interval by groups, since the photos of one occasion are no independent evidence.
 
-Photos of a burst are mostly right or wrong together. An interval that counts them one by one is too narrow: Wilson's over
-photos covers .73 instead of .95 with bursts of four. Here a rate counts as if measured on an effective number of
+Photos of a burst are mostly right or wrong together. An interval that counts them one by one is too narrow: Wilson's
+over photos covers .71 instead of .95 with bursts of four. Here a rate counts as if measured on an effective number of
 photos (Kish 1965, "Survey Sampling"), between the number of groups and that of photos, by how alike the photos of a
 group turned out; that number goes into Wilson's formula.
 """
@@ -22,9 +22,9 @@ Z_95 = 1.959963984540054
 DOUBT_GROUPS = 3.0
 """How alike a group's photos are is estimated as if so many more groups had been seen, each wholly right or wholly
 wrong. With few groups, or few mistakes, the estimate is noise, and then groups should count; where all photos are right
-(or all wrong) nothing else is known. With 0, 1, 2, 3, 4 an interval over six groups of uneven size covers .89, .92, .94,
-.95, .95, over twenty .91, .93, .94, .94, .94 (tests/evidence/test_intervals.py); more only widens it where the photos of
-a group have nothing in common (.98 with 3, of twenty)."""
+(or all wrong) nothing else is known. With 0, 1, 2, 3, 4 an interval over six groups of uneven size covers .89, .92,
+.94, .95, .95, over twenty .91, .93, .94, .94, .94 (tests/evidence/test_intervals.py); more only widens it where the
+photos of a group have nothing in common (.98 with 3, of twenty)."""
 
 
 @dataclass(frozen=True)

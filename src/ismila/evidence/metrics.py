@@ -16,7 +16,7 @@ SMALLEST = 1e-7
 """float32 holds no probability nearer to 1: without a bound a sure mistake would cost infinitely
 much."""
 FAR_BELOW = 0.1
-"""`subject_share` below which `test_recall_far` counts a photo; one in which no animal was found has none, and counts."""
+"""`subject_share` below which `test_recall_far` counts a photo; where no animal was found it has none, and counts."""
 SURE = 0.9
 """From this probability on a photo looks certain to a person; below 1 - SURE it certainly looks
 like none."""
@@ -152,8 +152,8 @@ def _rates_of_parts(
 
 def groups_of(table: pd.DataFrame) -> npt.NDArray[np.object_]:
     """The group of each row, `[N]`; in a table without groups each is one of its own."""
-    names = table["group"] if "group" in table else pd.Series(range(len(table)))
-    return names.to_numpy(dtype=object)
+    names: list[object] = list(table["group"]) if "group" in table else list(range(len(table)))
+    return np.array(names, dtype=object)
 
 
 def parts_of(predictions: pd.DataFrame) -> dict[str, pd.Series[bool]]:
