@@ -163,7 +163,7 @@ def measured(
 
 
 def strangers_taken(strangers: pd.DataFrame) -> pd.DataFrame:
-    """As `taken`, of the animals among them, each an occasion of its own; they come in the same order from every run."""
+    """As `taken`, of the animals among them, each an occasion of its own; every run has them in the same order."""
     animals = (strangers["kind"] != "things").to_numpy()
     number = np.flatnonzero(animals)
     return pd.DataFrame(

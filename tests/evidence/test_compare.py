@@ -138,7 +138,9 @@ def test_a_change_counts_groups_and_is_never_certain(runs):
             table["probability"] = (np.arange(48) % 24 < taken // 2).astype(float)
             table["group"] = [f"g{at // copies}" for at in range(48)]
             tables.append(table)
-        pair = [replace(runs[at], predictions=table) for at, table in zip((0, 4), tables, strict=True)]
+        pair = [
+            replace(runs[at], predictions=table) for at, table in zip((0, 4), tables, strict=True)
+        ]
         return compare_runs(pair).set_index("data").loc["pets"]
 
     alone, bursts = read(1), read(4)

@@ -124,6 +124,8 @@ def test_a_weight_is_what_a_photo_counts():
     groups = np.arange(4)
     twice = mean_interval(values, np.full(4, 2.0), groups)
     assert twice == pytest.approx(mean_interval(values, np.ones(4), groups))
+    rounded = mean_interval(values, np.array([0.1, 0.3, 0.7, 1 / 3]), groups)
+    assert 0 < rounded[0] < rounded[1] <= 1  # sums of squares that differ by their rounding alone
     uneven = mean_interval(values, np.array([9.0, 1.0, 1.0, 1.0]), groups)
     assert np.diff(uneven)[0] > np.diff(twice)[0]
 
@@ -162,7 +164,11 @@ def changes(n_groups, down, up, alike, rng):
     groups = np.repeat(np.arange(n_groups), 4)
     is_alike = (rng.random(n_groups) < alike)[groups]
     drawn = np.where(is_alike, rng.random(n_groups)[groups], rng.random(len(groups)))
-    return (drawn < down).astype(float), ((down <= drawn) & (drawn < down + up)).astype(float), groups
+    return (
+        (drawn < down).astype(float),
+        ((down <= drawn) & (drawn < down + up)).astype(float),
+        groups,
+    )
 
 
 def bootstrap(lost, won, groups):

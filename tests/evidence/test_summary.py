@@ -125,9 +125,7 @@ MADE_UP = {
 
 
 def verdict_on(table, asked, on_strangers=False):
-    found = {
-        name: rate for name, rate in (rates(table) | stranger_rates(asked)).items() if rate.n
-    }
+    found = {name: rate for name, rate in (rates(table) | stranger_rates(asked)).items() if rate.n}
     return verdict_of(found, "mila", on_strangers)
 
 

@@ -137,9 +137,9 @@ def _effective_number(
     total = float(weights.sum())
     alone = float((weights**2).sum())
     together = float((of_group**2).sum())
-    if together == alone:  # each photo is a group
-        return total**2 / alone
     with_pairs = int((np.bincount(number) > 1).sum())
+    if not with_pairs:
+        return total**2 / alone
     doubt = DOUBT_GROUPS * (together - alone) / with_pairs * spreads[1]
     sums = np.bincount(number, weights * deviations)
     seen = float((sums**2).sum() - ((weights * deviations) ** 2).sum())

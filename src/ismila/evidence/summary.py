@@ -105,7 +105,9 @@ def verdict_of(found: Mapping[str, Rate], subject: str, trained_on_strangers: bo
         words = f": too few {_photos_or_occasions(recall)} of {subject} to say how well it knows {subject}"
         return Verdict(Grade.FEW, words, more)
     if not _clears(animals):
-        words = ": too few other animals, or too many mistakes, to call it more than an animal detector"
+        words = (
+            ": too few other animals, or too many mistakes, to call it more than an animal detector"
+        )
         return Verdict(Grade.FEW, words, _against_animals(found, trained_on_strangers))
     if things is not None and not _is_low(things):
         words = f": too few things, or too many mistakes, to say that it knows {subject}"
