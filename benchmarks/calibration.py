@@ -2,8 +2,8 @@
 
     python benchmarks/calibration.py --subject mila      # in the folder that holds mlruns/
 
-A line a network and variant: the calibration error of each seed's test photos on average, what chance alone would show on so
-few, and the same of all seeds' photos together (docs/head.md). Runs of before are judged by the same prior.
+A line a network and variant: the calibration error of each seed's reported photos on average, what chance alone would
+show on so few, and the same of all seeds' photos together (docs/head.md). Older runs are judged by the same prior.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ nothing shared.
     .venv/bin/python benchmarks/check_compare.py [--mlruns mlruns] [--subject mila]
 
 Reads the tracking database with sqlite3 and each run's predictions.parquet, takes every mean from
-scikit-learn and the Wilson intervals from scipy, and prints the largest difference. Exit code 1
-when it is above 1e-9.
+scikit-learn, counts pairs of photos for the intervals by groups, and prints the largest difference. Exit
+code 1 when it is above 1e-9.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
+from scipy.stats import norm
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -129,10 +129,9 @@ def read_runs(database: Path, subject: str) -> list[Run]:
 
 
 def expected(runs: list[Run]) -> dict[str, float]:
-    """Means over runs of each figure, and Wilson's intervals by scipy where one photo is one
-    trial."""
+    """Means over runs of each figure, and intervals by groups of the rates."""
     told: dict[str, list[float]] = defaultdict(list)
-    trials: dict[str, set[str]] = defaultdict(set)
+    trials: dict[str, list[pd.DataFrame]] = defaultdict(list)
     for *_, table, params in runs:
         val = table[table["held_out_by"] == "val"]
         test = reported(table)
@@ -156,18 +155,47 @@ def expected(runs: list[Run]) -> dict[str, float]:
             for k in test.loc[parts["test_fpr_pets"], "kind"]
         }
         for name, part in parts.items():
-            trials[name] |= set(test.loc[part, "path"])
+            answers = test.loc[part, ["path", "group"]].assign(hit=taken[part].astype(float))
+            trials[name].append(answers.assign(weight=1 / max(len(answers), 1)))
             if (
                 name != "test_recall" and part.any()
             ):  # specificity, that is recall of "not": 1 - false positive rate
                 told[name].append(1 - recall_score(~truth[part], ~taken[part]))
     means = {name: float(np.mean(values)) for name, values in told.items()}
-    for name, photos in trials.items():
-        hits = means[name] * len(photos)
-        if abs(hits - round(hits)) < 1e-6:  # scipy takes whole counts
-            interval = binomtest(round(hits), len(photos)).proportion_ci(method="wilson")
-            means |= {f"{name}_low": float(interval.low), f"{name}_high": float(interval.high)}
+    for name, tables in trials.items():
+        if name in means:
+            low, high = interval(pd.concat(tables))
+            means |= {f"{name}_low": low, f"{name}_high": high}
     return means
+
+
+def interval(answers: pd.DataFrame) -> tuple[float, float]:
+    """95 % by Wilson, for the number of independent photos that these are worth; pair by pair."""
+    photos = []  # weight, share of hits and group of each
+    for _, of_one in answers.groupby("path"):
+        weight = of_one["weight"].sum()
+        share = (of_one["hit"] * of_one["weight"]).sum() / weight
+        photos.append((weight, share, of_one["group"].iloc[0]))
+    total = sum(weight for weight, *_ in photos)
+    rate = sum(weight * share for weight, share, _ in photos) / total
+    expected = seen = 0.0  # of all pairs of photos in a group
+    with_pairs = set()
+    for one, (weight, share, group) in enumerate(photos):
+        for other, (weight2, share2, group2) in enumerate(photos):
+            if one != other and group == group2:
+                expected += weight * weight2
+                seen += weight * (share - rate) * weight2 * (share2 - rate)
+                with_pairs.add(group)
+    alone = sum(weight**2 for weight, *_ in photos)
+    alike = 0.0
+    if with_pairs:
+        smoothed = (rate * len(photos) + 1) / (len(photos) + 2)
+        doubt = 3 * expected / len(with_pairs) * smoothed * (1 - smoothed)
+        alike = (seen + doubt) / (expected * rate * (1 - rate) + doubt)
+    n = total**2 / (alone + min(max(alike, 0), 1) * expected)
+    square = norm.ppf(0.975) ** 2 / n  # (rate - x)^2 = square x (1 - x)
+    ends = np.roots([1 + square, -2 * rate - square, rate**2]).real
+    return max(float(min(ends)), 0.0), min(float(max(ends)), 1.0)
 
 
 def reported(table: pd.DataFrame) -> pd.DataFrame:

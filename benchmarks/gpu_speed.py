@@ -135,14 +135,15 @@ def training(album: Album, rows: object, name: str, overrides: tuple[str, ...]) 
         start = time.perf_counter()
         trained = train(album, rows, wanted)
         taken = time.perf_counter() - start
-        rate = len(trained.epochs) * int((rows["fold"] == "train").sum()) / taken
-        base = base or rate
+        speed = len(trained.epochs) * int((rows["fold"] == "train").sum()) / taken
+        base = base or speed
         said = {
-            key: f"{hits}/{n}" for key, (hits, n) in rates(reported(trained.predictions)).items()
+            key: f"{rate.hits}/{rate.n}"
+            for key, rate in rates(reported(trained.predictions)).items()
         }
         few = {key: said[key] for key in ("recall", "fpr_things", "fpr_pets")}
         print(
-            f"{name:<12} {trainer:<16} {rate:9.0f} photos/s {rate / base:6.2f}  {json.dumps(few)}"
+            f"{name:<12} {trainer:<16} {speed:9.0f} photos/s {speed / base:6.2f}  {json.dumps(few)}"
         )
 
 

@@ -5,7 +5,8 @@
 FOLDER holds a folder of photos for each animal. Photos that follow each other by name are often of one occasion, so
 that whole thirds of neighbours are held out. The subject's other photos train, with what the variant adds; nothing
 else of FOLDER does. What is said of the held-out third, of the other animals, and of the held-out half of the
-strangers, at the threshold that the run chose.
+strangers, at the threshold that the run chose. The 95 % intervals count each such block of neighbours as one occasion,
+and a photo that several heads are asked about once.
 
 How photos of one animal differ was learned from the very animals of shared/individuals. With --halves every second
 animal says so for the others, which are asked about among themselves: nobody is asked about who said anything. With
@@ -24,12 +25,14 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+import pandas as pd
 from detector_recall import of_height, pasted
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
 import ismila
-from ismila.evidence.metrics import stranger_rates, wilson
+from ismila.evidence.intervals import mean_interval
+from ismila.evidence.metrics import taken_for_subject
 from ismila.learning import linear
 from ismila.learning.classifier import Classifier
 from ismila.learning.training import train
@@ -58,13 +61,13 @@ def main() -> None:
     asked_for = ["found", "others taken", "strangers taken"]
     if args.onto:
         asked_for += [f"found at 1/{away} of the height" for away in AWAY]
-    sums = np.zeros((len(asked_for), 2), int)
+    answers = []
     with tempfile.TemporaryDirectory() as scratch:
         for at, asked in enumerate(parts):
             with learned_from(parts[1 - at], args) if args.halves else nullcontext():
-                sums += of_each(asked, Path(scratch), args)
-    for what, (hits, n) in zip(asked_for, sums, strict=True):
-        print(told(what, int(hits), int(n)))
+                answers += of_each(asked, Path(scratch), args)
+    for at, what in enumerate(asked_for):
+        print(told(what, pd.concat(of_all[at] for of_all in answers)))
 
 
 def parser_of(doc: str) -> argparse.ArgumentParser:
@@ -84,10 +87,15 @@ def parts_of(args: argparse.Namespace) -> list[dict[str, list[Path]]]:
     return [dict(animals[at::2]) for at in range(2)] if args.halves else [dict(animals)]
 
 
-def told(what: str, hits: int, n: int) -> str:
-    """A share with its interval."""
-    low, high = wilson(hits, n)
-    return f"{what}: {hits}/{n} = {hits / n:.4f} ({low:.4f} to {high:.4f})"
+def told(what: str, answers: pd.DataFrame) -> str:
+    """A share with its interval, of `photo, group, taken`."""
+    photos = answers.groupby("photo").agg(
+        share=("taken", "mean"), heads=("taken", "size"), group=("group", "first")
+    )
+    values = photos["share"].to_numpy(float)
+    low, high = mean_interval(values, photos["heads"].to_numpy(float), photos["group"].to_numpy())
+    hits = int(answers["taken"].sum())
+    return f"{what}: {hits}/{len(answers)} = {hits / len(answers):.4f} ({low:.4f} to {high:.4f})"
 
 
 def in_block(photos: list[Path], block: int) -> np.ndarray:
@@ -109,15 +117,18 @@ def learned_from(animals: dict[str, list[Path]], args: argparse.Namespace):
     return patch.object(linear, "differences_of", lambda made_by: found)
 
 
-def of_each(animals: dict[str, list[Path]], scratch: Path, args: argparse.Namespace) -> np.ndarray:
-    """The sums of `measured` over the animals and blocks."""
-    sums = 0
+def of_each(
+    animals: dict[str, list[Path]], scratch: Path, args: argparse.Namespace
+) -> list[list[pd.DataFrame]]:
+    """What `measured` gives of each animal and block."""
+    answers = []
     for name, photos in animals.items():
         for block in range(args.blocks):
-            counts = measured(name, animals, in_block(photos, block), scratch, args)
-            sums = sums + counts
-            print(name, block, *(f"{hits}/{n}" for hits, n in counts), flush=True)
-    return sums
+            tables = measured(name, animals, in_block(photos, block), scratch, args)
+            answers.append(tables)
+            counts = (f"{table['taken'].sum()}/{len(table)}" for table in tables)
+            print(name, block, *counts, flush=True)
+    return answers
 
 
 def measured(
@@ -126,8 +137,9 @@ def measured(
     held_out: np.ndarray,
     scratch: Path,
     args: argparse.Namespace,
-) -> np.ndarray:
-    """(taken for the animal, n) of its held-out photos, of the other animals', of strangers, of its own from afar."""
+) -> list[pd.DataFrame]:
+    """Which of its held-out photos, of the other animals', of strangers, of its own from afar are taken for the animal:
+    `photo, group, taken`."""
     photos = np.array(animals[name], object)
     root = scratch / f"{name} without {np.flatnonzero(held_out)[0]}"
     link_into(root / name, list(photos[~held_out]))
@@ -136,30 +148,50 @@ def measured(
     classifier = trained.classifier
     others = [path for other, paths in animals.items() if other != name for path in paths]
     own = list(photos[held_out])
-    strangers = stranger_rates(trained.strangers)["fpr_strangers"]
-    counts = [taken(classifier, own), taken(classifier, others), strangers]
+    group = {
+        path: f"{other} {block}"
+        for other, paths in animals.items()
+        for block in range(BLOCKS)
+        for path in np.array(paths, object)[in_block(paths, block)]
+    }
+    tables = [taken(classifier, own, group), taken(classifier, others, group)]
+    tables.append(strangers_taken(trained.strangers))
     if args.onto:
         things = sorted(args.onto.glob("*.jpg"))
-        counts += [taken(classifier, own, (away, things)) for away in AWAY]
-    return np.array(counts)
+        tables += [taken(classifier, own, group, (away, things)) for away in AWAY]
+    return tables
+
+
+def strangers_taken(strangers: pd.DataFrame) -> pd.DataFrame:
+    """As `taken`, of the animals among them, each an occasion of its own; every run has them in the same order."""
+    animals = (strangers["kind"] != "things").to_numpy()
+    number = np.flatnonzero(animals)
+    return pd.DataFrame(
+        {"photo": number, "group": number, "taken": taken_for_subject(strangers)[animals]}
+    )
 
 
 def taken(
-    classifier: Classifier, paths: list[Path], afar: tuple[int, list[Path]] | None = None
-) -> tuple[int, int]:
-    """How many photos are taken for the animal, and how many were asked about.
+    classifier: Classifier,
+    paths: list[Path],
+    group: dict[Path, str],
+    afar: tuple[int, list[Path]] | None = None,
+) -> pd.DataFrame:
+    """Which photos are taken for the animal: `photo, group, taken`.
 
     Args:
+        group: the block of neighbours that each photo is of.
         afar: lay each into one of these pictures, at such a part of its height.
     """
-    hits = 0
+    answers = []
     for path in paths:
         photo = open_photo(path, classifier.viewer.decoded_px)
         if afar:
             photo = laid_into(photo, path, *afar)
         judged = classifier.judge([classifier.viewer.views(photo)])[0]
-        hits += judged.probability >= classifier.threshold
-    return hits, len(paths)
+        is_taken = judged.probability >= classifier.threshold
+        answers.append((str(path), group[path], bool(is_taken)))
+    return pd.DataFrame(answers, columns=["photo", "group", "taken"])
 
 
 def laid_into(photo: Image.Image, path: Path, away: int, things: list[Path]) -> Image.Image:

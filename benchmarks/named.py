@@ -17,7 +17,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
-import numpy as np
+import pandas as pd
 from individuals import in_block, learned_from, link_into, parser_of, parts_of, told, trained_on
 
 from ismila.learning import linear
@@ -36,8 +36,7 @@ def main() -> None:
     args = parser.parse_args()
     register()
     albums = parts_of(args)
-    sums = np.zeros(len(WHAT), int)
-    n = 0
+    answers = []
     for number, album in enumerate(albums):
         knowing = nullcontext()
         if args.halves:
@@ -46,21 +45,19 @@ def main() -> None:
             knowing = patch.object(linear, "differences_of", lambda made_by: None)
         with tempfile.TemporaryDirectory() as scratch, knowing:
             for block in range(args.blocks):
-                counts, asked = named(album, block, Path(scratch), args)
-                shares = (
-                    f"{what} {hits}/{asked}," for what, hits in zip(WHAT, counts, strict=True)
-                )
+                table = named(album, block, Path(scratch), args)
+                answers.append(table)
+                shares = (f"{what} {table[what].sum()}/{len(table)}," for what in WHAT)
                 print(f"{len(album)} animals, block {block}:", *shares, flush=True)
-                sums += counts
-                n += asked
-    for what, hits in zip(WHAT, sums, strict=True):
-        print(told(what, int(hits), n))
+    table = pd.concat(answers)
+    for what in WHAT:
+        print(told(what, table.assign(taken=table[what])))
 
 
 def named(
     animals: dict[str, list[Path]], block: int, scratch: Path, args: argparse.Namespace
-) -> tuple[np.ndarray, int]:
-    """How often each of `WHAT` is so of one third of each animal's photos; the others trained the runs."""
+) -> pd.DataFrame:
+    """`photo, group` of one third of each animal's photos, and which of `WHAT` is so; the others trained the runs."""
     root = scratch / f"without {block}"
     held_out: list[tuple[str, Path]] = []
     for name, photos in animals.items():
@@ -75,11 +72,12 @@ def named(
         for name in animals
     }
     pets = Pets(classifiers, dict.fromkeys(classifiers, "not recorded"))
-    counts = np.zeros(len(WHAT), int)
+    answers = []
     for name, photo in held_out:
         names = pets.judge([pets.read(photo)])[0].names
-        counts += [name in names, bool(set(names) - {name}), not names]
-    return counts, len(held_out)
+        so = (name in names, bool(set(names) - {name}), not names)
+        answers.append((str(photo), f"{name} {block}", *so))
+    return pd.DataFrame(answers, columns=["photo", "group", *WHAT])
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def run(config: DictConfig) -> float:
         trained.classifier.run = run_id
         seconds = time.perf_counter() - started
         config_yaml = OmegaConf.to_yaml(config)
-        results = results_of(trained, seconds, config_yaml, digest)
+        results = results_of(trained, seconds, config_yaml, digest, settings.data.strangers)
         refused = record(run_id, trained.epochs, results)
     if parent:  # each seed would be the newest in its turn: a sweep crowns once, at its end
         print_job(trained, description.name, results.summary, seconds)

@@ -74,6 +74,7 @@ def test_a_run_in_a_table(capsys):
             "probability": np.array([0.9, 0.1, 0.8, 0.7]),
             "threshold": 0.5,
             "held_out_by": ["test", "test", "test", ""],
+            "group": ["m", "burst", "burst", "n"],
         }
     )
     cnn = Architecture(name="cnn")
@@ -83,7 +84,8 @@ def test_a_run_in_a_table(capsys):
     training.print_run(trained, "Recognises [her] well.", 1.25, champion=True)
     shown = capsys.readouterr().out
     assert "run 01234567: is it mila?" in shown
-    assert "test: things taken for mila" in shown and "1/2" in shown
+    [things] = [line for line in shown.splitlines() if "test: things taken for mila" in line]
+    assert things.replace("│", " ").split()[5:] == ["0.500", "1/2", "1", "0.069", "to", "0.931"]
     assert "Recognises [her] well." in shown
     assert "best epoch 1 of 1, 4 photos, 1.2 s" in shown
     assert "models:/mila@champion" in shown

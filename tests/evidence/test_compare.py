@@ -10,8 +10,9 @@ from recorded import predictions_of
 from sklearn.metrics import recall_score, roc_auc_score
 
 from ismila.evidence.compare import RunFigures, compare_runs, figures_of
-from ismila.evidence.metrics import reported, wilson
-from ismila.runs.find import finished_runs
+from ismila.evidence.intervals import mean_interval, rate_of
+from ismila.evidence.metrics import reported
+from ismila.runs.find import Recorded, finished_runs
 
 
 def run_of(data, seed, shift):
@@ -98,15 +99,58 @@ def test_all_right_on_a_few_photos_is_not_certainty(runs):
     assert row["test_recall_low"] < 0.9
 
 
-def test_every_rate_has_wilsons_interval_and_an_auroc_one_over_groups(runs):
+def test_every_rate_has_an_interval_by_groups_and_so_has_an_auroc(runs):
     row = compare_runs(runs[:1]).iloc[0]
     dogs = reported(runs[0].predictions).query("kind == 'dog'")
-    assert (row["test_fpr_dog_low"], row["test_fpr_dog_high"]) == pytest.approx(
-        wilson((dogs["probability"] >= 0.5).sum(), len(dogs))
-    )
+    rate = rate_of(dogs["probability"] >= 0.5, dogs["group"])
+    assert rate.groups < rate.n
+    for name in ("test_fpr_dog", "test_fpr_pets"):
+        assert (row[f"{name}_low"], row[f"{name}_high"]) == pytest.approx((rate.low, rate.high))
     assert (
         row["test_auroc_low"] < row["test_auroc"] < row["test_auroc_high"]
     )  # one run, and still an interval
+
+
+def test_a_photo_that_two_seeds_hold_out_counts_once_and_groups_are_those_of_the_album(runs):
+    one = replace(runs[0], predictions=runs[0].predictions.assign(held_out_by="test"))
+    copies = [replace(one, seed=seed) for seed in range(5)]
+    alone = compare_runs([one]).iloc[0]
+    row = compare_runs(copies).iloc[0]
+    for name in ("test_recall_low", "test_recall_high", "test_accuracy_low", "test_fpr_pets_high"):
+        assert row[name] == pytest.approx(alone[name])
+    # halves of one album, each seed its own
+    subject = one.predictions.query("label == 'subject'")
+    parts = [subject.iloc[:4], subject.iloc[2:]]
+    both = [replace(one, seed=seed, predictions=part) for seed, part in enumerate(parts)]
+    row = compare_runs(both).iloc[0]
+    hit = (subject["probability"] >= 0.5).to_numpy(float)
+    weight = (np.arange(20) < 4) / 4 + (np.arange(20) >= 2) / 18
+    expected = mean_interval(hit, weight, subject["group"].to_numpy())
+    assert (row["test_recall_low"], row["test_recall_high"]) == pytest.approx(expected)
+
+
+def test_a_change_counts_groups_and_is_never_certain(runs):
+    def read(copies):
+        """base takes 24 dogs for the subject, pets 6 of them, in groups of `copies` photos."""
+        tables = []
+        for taken in (24, 6):
+            table = predictions_of(0, 0, 48)
+            table["probability"] = (np.arange(48) % 24 < taken // 2).astype(float)
+            table["group"] = [f"g{at // copies}" for at in range(48)]
+            tables.append(table)
+        pair = [
+            replace(runs[at], predictions=table) for at, table in zip((0, 4), tables, strict=True)
+        ]
+        return compare_runs(pair).set_index("data").loc["pets"]
+
+    alone, bursts = read(1), read(4)
+    assert alone["d_test_fpr_pets"] == bursts["d_test_fpr_pets"] == -18 / 48
+    assert alone["d_test_fpr_pets_high"] < bursts["d_test_fpr_pets_high"] < 0
+    assert "too few occasions to say (6, of 48 photos)" in read(8)["reading"]
+    same = compare_runs([runs[0], replace(runs[0], data="pets")]).set_index("data").loc["pets"]
+    assert same["d_test_fpr_pets"] == 0
+    assert same["d_test_fpr_pets_low"] < 0 < same["d_test_fpr_pets_high"]
+    assert "false positives on animals unchanged, " in same["reading"]
 
 
 def test_too_few_photos_are_said_instead_of_a_difference(runs):
@@ -134,6 +178,76 @@ def test_runs_with_other_settings_have_rows_of_their_own(runs):
     assert table.loc[1, "reading"].startswith(
         "base hidden=128 against base: false positives on animals unchanged"
     )
+
+
+TRAINER = {
+    "trainer.accelerator": "cpu",
+    "trainer.devices": "1",
+    "trainer.strategy": "auto",
+    "trainer.precision": "None",
+    "trainer.max_epochs": "None",
+    "trainer.limit_train_batches": "None",
+}
+HIDDEN = {"model.hidden": "128", "model.finetune_blocks": "0", "model.epochs": "40"}
+SMOKE = {"trainer.max_epochs": "2", "trainer.limit_train_batches": "2"}
+
+
+def recorded(name, data="base", **params):
+    tags = {"model": "mobilenet", "data": data, "album": "a", "protocol": "fold"}
+    return Recorded(name, tags, {"seed": "0", **TRAINER, **HIDDEN, **params}, {})
+
+
+@pytest.fixture
+def settings_in(monkeypatch):
+    """The settings that a table of runs names, the newest run first."""
+    table = predictions_of(12, 12, 12)
+    monkeypatch.setattr("ismila.evidence.compare.load_predictions", lambda run: table)
+
+    def settings(*runs):
+        return {run.run_id: run.settings for run in figures_of(runs)[0]}
+
+    return settings
+
+
+def test_a_smoke_run_does_not_stand_for_a_full_one(settings_in):
+    smoke = recorded("smoke", **SMOKE)
+    assert settings_in(smoke, recorded("full")) == {
+        "smoke": "max_epochs=2 limit_train_batches=2",
+        "full": "",
+    }
+    # also where most runs are such, and in what a row is compared with
+    runs = [smoke, recorded("again", **SMOKE), recorded("pets", "pets", **SMOKE), recorded("full")]
+    assert settings_in(*runs)["full"] == ""
+    table = compare_runs(figures_of(runs)[0])
+    named = "max_epochs=2 limit_train_batches=2"
+    assert table["settings"].tolist() == ["", named, named]
+    assert "against base max_epochs=2 limit_train_batches=2: " in table["reading"].iloc[2]
+    assert table["reading"].iloc[1] == ""  # it is not compared with the full one
+
+
+@pytest.mark.parametrize(
+    ("params", "shown"),
+    [
+        ({"trainer.precision": "bf16-mixed"}, "precision=bf16-mixed"),
+        ({"trainer.strategy": "ddp", "trainer.devices": "2"}, "devices=2 strategy=ddp"),
+        ({"trainer.max_epochs": "3"}, "max_epochs=3"),
+        ({"trainer.max_epochs": "40"}, ""),  # as many as the model has
+        ({"trainer.accelerator": "gpu"}, ""),
+        ({"data.gap_s": "600"}, "gap_s=600"),  # whatever a later version can set
+        ({"model.lr": "0.1"}, "lr=0.1"),
+        ({"data.root": "elsewhere", "tracking.uri": "x", "seed": "3"}, ""),
+    ],
+)
+def test_what_changes_a_result_is_a_setting(settings_in, params, shown):
+    runs = [recorded("other", **params), recorded("usual"), recorded("older")]
+    assert settings_in(*runs) == {"other": shown, "usual": "", "older": ""}
+
+
+def test_nothing_cuts_a_solved_head_short(settings_in):
+    solved = {"model.hidden": "0", **SMOKE, "trainer.strategy": "ddp", "trainer.devices": "2"}
+    runs = [recorded("smoke", **solved)]
+    runs += [recorded(name, **{"model.hidden": "0"}) for name in ("full", "older")]
+    assert settings_in(*runs)["smoke"] == ""
 
 
 @pytest.mark.slow

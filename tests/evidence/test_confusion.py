@@ -1,7 +1,8 @@
 import pandas as pd
 import pytest
 
-from ismila.evidence.confusion import taken_for_whom
+from ismila.evidence.confusion import rates_of_subjects, taken_for_whom
+from ismila.evidence.intervals import wilson
 from ismila.photos import UserError
 
 
@@ -27,6 +28,17 @@ def test_each_column_counts_what_one_run_takes_for_its_subject():
     assert list(table["rex"]) == [2, 0, 1, 0]
     assert list(table["mila"]) == [1, 1, 0, 0]
     assert list(table["rex_n"]) == list(table["mila_n"]) == [2, 2, 2, 1]
+
+
+def test_the_intervals_count_groups():
+    mila = predictions("mila", [0.9] * 7).assign(group=["one", "one", *"abcde"])
+    mila = mila.assign(held_out_by=["test"] * 4 + [""] * 3)
+    row = taken_for_whom({"mila": mila, "rex": predictions("rex", [0.9] * 7)}).iloc[0]
+    assert (row["mila_low"], row["mila_high"]) == pytest.approx(wilson(1, 1))
+    assert (row["rex_low"], row["rex_high"]) == pytest.approx(wilson(1, 2))
+    rates = rates_of_subjects({"mila": mila, "rex": predictions("rex", [0.9] * 7)})
+    assert rates["mila"]["mila"].groups == 1
+    assert rates["dog"]["mila"].n == 0
 
 
 def test_only_reported_photos_count_each_by_its_own_threshold():

@@ -6,6 +6,7 @@ import pytest
 from recorded import predictions_of
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, roc_auc_score
 
+from ismila.evidence.intervals import wilson
 from ismila.evidence.metrics import (
     auroc,
     auroc_interval,
@@ -19,15 +20,8 @@ from ismila.evidence.metrics import (
     reported_figures,
     selection_figures,
     stranger_figures,
-    wilson,
+    stranger_rates,
 )
-
-
-def test_wilson_against_published_values():
-    low, high = wilson(81, 263)  # Newcombe 1998, table I
-    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
-    assert wilson(0, 0) == (0.0, 1.0)
-    assert wilson(0, 20)[0] == 0
 
 
 def predictions():
@@ -50,8 +44,12 @@ def test_only_what_test_or_crossval_held_out_is_reported():
     assert reported(table)["held_out_by"].tolist() == ["test"] + ["crossval 4"] * 3
 
 
+def counts(table, threshold=None):
+    return {name: (rate.hits, rate.n) for name, rate in rates(table, threshold).items()}
+
+
 def test_rates_count_photos():
-    assert rates(reported(predictions())) == {
+    assert counts(reported(predictions())) == {
         "recall": (1, 2),
         "recall_closeups": (1, 1),
         "fpr_things": (1, 2),
@@ -61,17 +59,46 @@ def test_rates_count_photos():
     }
 
 
-def test_far_is_counted_where_the_share_is_known():
-    rows = [
-        ("subject", "mila", 0.05, 0.9),
-        ("subject", "mila", 0.05, 0.1),
-        ("subject", "mila", 0.5, 0.1),
-    ]
-    rows += [("subject", "mila", np.nan, 0.9), ("things", "things", np.nan, 0.9)]
-    table = pd.DataFrame(rows, columns=["label", "kind", "subject_share", "probability"])
-    table = table.assign(closeup=False, threshold=0.5)
-    assert rates(table)["recall_far"] == (1, 2)
-    assert "recall_far" not in rates(table.drop(columns="subject_share"))
+def test_their_intervals_count_groups():
+    table = predictions_of(20, 0, 0).assign(probability=0.9)
+    bursts = table.assign(group=[f"g{at // 4}" for at in range(20)])
+    alone = rates(table)["recall"]
+    assert rates(table.drop(columns="group"))["recall"] == alone
+    assert (alone.n, alone.groups) == (20, 20)
+    assert rates(bursts)["recall"].groups == 5
+    assert rates(bursts)["recall"].low == pytest.approx(wilson(1, 5)[0])
+    assert reported_figures(bursts)["test_recall"] == 1
+
+
+def test_a_stranger_is_a_group_of_its_own():
+    kinds = ["dog", "dog", "cat", "things"]
+    table = pd.DataFrame({"kind": kinds, "probability": [0.9, 0.1, 0.1, 0.9], "threshold": 0.5})
+    rate = stranger_rates(table)["fpr_strangers"]
+    assert (rate.hits, rate.n, rate.groups) == (1, 3, 3)
+    assert (rate.low, rate.high) == wilson(1 / 3, 3)
+    assert stranger_rates(None) == {}
+
+
+FAR = [
+    # label, closeup, subject_share, probability
+    ("subject", False, 0.05, 0.9),
+    ("subject", False, 0.05, 0.9),
+    ("subject", False, np.nan, 0.1),  # no animal was found in it
+    ("subject", False, np.nan, 0.1),
+    ("subject", False, 0.5, 0.1),
+    ("subject", True, np.nan, 0.9),  # none was found, since she fills it: labels.csv says so
+    ("things", False, np.nan, 0.9),
+]
+
+
+def test_far_is_also_where_no_animal_was_found():
+    table = pd.DataFrame(FAR, columns=["label", "closeup", "subject_share", "probability"])
+    table = table.assign(kind=table["label"], threshold=0.5)
+    assert counts(table)["recall_far"] == (2, 4)  # not 2 of 2
+    assert counts(table)["recall_closeups"] == (1, 1)
+    assert "recall_far" not in rates(table.drop(columns="subject_share"))  # an older run's
+    assert counts(table.assign(subject_share=0.9))["recall_far"] == (0, 0)
+    assert reported_figures(table.assign(held_out_by="test"))["test_recall_far"] == 0.5
 
 
 def test_strangers_are_counted_by_kind():
@@ -88,13 +115,13 @@ def test_strangers_are_counted_by_kind():
 
 def test_each_row_is_judged_by_its_own_threshold():
     table = reported(predictions()).assign(threshold=[0.95, 0.1, 0.7, 0.05, 0.8, 0.2])
-    assert rates(table)["recall"] == (1, 2)
-    assert [rates(table)[f"fpr_{name}"] for name in ("things", "dog", "cat")] == [
+    assert counts(table)["recall"] == (1, 2)
+    assert [counts(table)[f"fpr_{name}"] for name in ("things", "dog", "cat")] == [
         (1, 2),
         (0, 1),
         (1, 1),
     ]
-    assert rates(table, threshold=0.5) == rates(reported(predictions()))
+    assert counts(table, threshold=0.5) == counts(reported(predictions()))
     assert reported_figures(table.assign(held_out_by="crossval 0"))["test_accuracy"] == 3 / 6
 
 

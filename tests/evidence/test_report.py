@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import mlflow
 import numpy as np
@@ -11,6 +12,7 @@ from conftest import call
 from recorded import predictions_of
 
 from ismila.evidence.deletion import PHOTOS
+from ismila.evidence.intervals import rate_of
 from ismila.evidence.report import _notes, describe, page_of, taken_among
 from ismila.learning.held_out import HeldOutClassifiers
 from ismila.photos.album import Album
@@ -140,8 +142,8 @@ def test_who_is_taken_for_whom_by_the_runs_of_several_subjects(both_trained, mon
     taken = taken_among({name: find_run("best", name) for name in ("mila", "rex")})
     assert taken.subjects == ["mila", "rex"]
     assert list(taken.rows)[:2] == ["mila", "rex"]
-    (hits, n), (by_rex, n_of_rex) = taken.rows["mila"]
-    assert hits == n == n_of_rex > by_rex
+    by_mila, by_rex = taken.rows["mila"]
+    assert by_mila.hits == by_mila.n == by_rex.n > by_rex.hits
 
 
 @needs_chromium
@@ -149,18 +151,20 @@ def test_who_is_taken_for_whom_by_the_runs_of_several_subjects(both_trained, mon
 def test_a_page_shows_who_is_taken_for_whom_where_several_are_reported(
     page_path, browser, tmp_path
 ):
-    taken = {
-        "subjects": ["mila", "rex"],
-        "rows": {"mila": [[9, 9], [1, 9]], "rex": [[0, 0], [3, 4]]},
+    rows = {"mila": [(9, 9), (1, 9)], "rex": [(0, 0), (3, 4)]}
+    rates = {
+        name: [asdict(rate_of(np.arange(n) < hits)) for hits, n in of_each]
+        for name, of_each in rows.items()
     }
+    taken = {"subjects": ["mila", "rex"], "rows": rates}
     content = page_path.read_text().replace('"taken": null', f'"taken": {json.dumps(taken)}', 1)
     (tmp_path / "page.html").write_text(content)
     with opened(browser, tmp_path / "page.html") as page:
         rows = page.locator("#taken tr").all_inner_texts()
         assert [row.split("\t") for row in rows] == [
             ["a photo shows", "taken for mila", "taken for rex"],
-            ["mila", "9 of 9 (100.0 %)", "1 of 9 (11.1 %)"],
-            ["rex", "no photo", "3 of 4 (75.0 %)"],
+            ["mila", "9 of 9 (100.0 %; 70 – 100)", "1 of 9 (11.1 %; 2 – 43)"],
+            ["rex", "no photo", "3 of 4 (75.0 %; 30 – 95)"],
         ]
 
 

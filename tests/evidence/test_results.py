@@ -52,6 +52,13 @@ def test_a_run_keeps_figures_of_reported_and_of_choosing_rows_and_the_classifier
     assert set(results.plots) == {"curves", "probabilities"}
 
 
+def test_the_sentence_advises_nothing_that_was_done():
+    run = trained()
+    run.strangers = pd.DataFrame({"kind": "dog", "probability": [0.9] * 20, "threshold": 0.5})
+    assert "`data=strangers`" in results_of(run, 2.0, "", "").summary
+    assert "strangers`" not in results_of(run, 2.0, "", "", trained_on_strangers=True).summary
+
+
 def test_without_a_reported_row_there_is_no_test_figure():
     results = results_of(trained(held_out_by=""), 2.0, "", "")
     assert not [name for name in results.figures if name.startswith("test_")]

@@ -63,6 +63,19 @@ def test_an_album_with_one_label_has_no_label_errors(tmp_path):
     assert isinstance(suspects_in(tmp_path / "b"), pd.DataFrame)
 
 
+@pytest.mark.parametrize("things", [0, 1])
+def test_far_photos_are_found_in_an_album_without_things(tmp_path, things):
+    for i in range(4):
+        draw_photo(tmp_path / f"mila/{i}.jpg", i, True)
+    for i in range(things):
+        draw_photo(tmp_path / f"not_mila/{i}.jpg", 500 + i, False)
+    lines = ["path,label,box", "mila/2.jpg,mila,0.1 0.1 0.2 0.3", "mila/3.jpg,mila,0 0 0.9 0.9"]
+    (tmp_path / "labels.csv").write_text("\n".join([*lines, ""]))
+    found = suspects_in(tmp_path)
+    assert "mila fills 2% of it" in found.loc["mila/2.jpg", "reason"]
+    assert "mila/3.jpg" not in found.index or "fills" not in found.loc["mila/3.jpg", "reason"]
+
+
 def burst(folder, seed, subject, n):
     """Photos that are nearly the same: one group."""
     photo = Image.open(draw_photo(folder / "0.jpg", seed, subject))

@@ -1,5 +1,6 @@
 import tempfile
 from contextlib import chdir
+from dataclasses import replace
 
 import mlflow
 import pandas as pd
@@ -56,6 +57,36 @@ def test_best_crosses_neither_albums_nor_seeds_nor_protocols(other, reason):
     assert (newest.run, newest.compared) == (other, 1)
     assert sum(newest.left_out.values()) == 2
     assert "the only run that can be compared" in newest.words()
+
+
+def cut_short(run, **params):
+    limits = {"trainer.max_epochs": "2", "trainer.limit_train_batches": "2", "model.epochs": "40"}
+    return replace(run, params={**run.params, **limits, **params})
+
+
+def test_a_run_that_was_cut_short_is_not_ranked_with_full_ones():
+    smoke = cut_short(run_of("smoke", 0.0))
+    chosen = best_of([smoke, run_of("new", 0.2), run_of("old", 0.1)])
+    assert (chosen.run.run_id, chosen.compared) == ("old", 2)
+    assert "1 cut short (trainer.max_epochs, trainer.limit_train_batches)" in chosen.words()
+    # nor does it say with which seed the others are compared
+    other_seed = best_of([cut_short(run_of("smoke", 0.0, seed="1")), run_of("old", 0.1)])
+    assert other_seed.run.run_id == "old"
+    # alone on its album it is all there is
+    assert best_of([smoke, run_of("demo", 0.1, album="demo")]).run.run_id == "smoke"
+    assert best_of([smoke, cut_short(run_of("earlier", -1.0))]).run.run_id == "earlier"
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"model.hidden": "0", "model.finetune_blocks": "0"},  # solved exactly
+        {"trainer.limit_train_batches": "None", "trainer.max_epochs": "40"},
+        {"trainer.limit_train_batches": "None", "trainer.max_epochs": "None"},
+    ],
+)
+def test_what_loses_nothing_by_its_limits_is_a_full_run(params):
+    assert cut_short(run_of("any"), **params).limits == {}
 
 
 def test_nothing_is_said_when_nothing_was_left_out():

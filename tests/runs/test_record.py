@@ -185,8 +185,10 @@ def test_a_job_is_what_it_computes_not_where_it_lies_or_what_it_belongs_to():
         job_digest(settings("model=cnn", "seed=2"), "a"),
         job_digest(settings("model=cnn", "seed=1", "model.lr=0.1"), "a"),
         job_digest(settings("model=cnn", "seed=1"), "b"),
+        job_digest(settings("model=cnn", "seed=1", "trainer=smoke"), "a"),
+        job_digest(settings("model=cnn", "seed=1", "trainer.precision=bf16-mixed"), "a"),
     ]
-    assert len({job, *others}) == 4
+    assert len({job, *others}) == 6
     described = describe(settings("model=cnn", "sweep.name=n"), PACKAGE, "a", "")
     assert not [name for name in described.params if name.startswith("sweep.")]
 

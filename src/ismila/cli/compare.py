@@ -102,13 +102,16 @@ def print_agreement(agreement: Agreement, as_json: bool = False) -> None:
     from ismila.use.ask.agreement_page import left_out
 
     if as_json:
-        print(json.dumps({**asdict(agreement), "rates": {
-            words: [rate.hits, rate.n, *rate.interval] for words, rate in agreement.rates().items()
+        counts = {name: value for name, value in asdict(agreement).items() if name != "occasions"}
+        print(json.dumps({**counts, "rates": {
+            words: [rate.hits, rate.n, rate.low, rate.high, rate.groups]
+            for words, rate in agreement.rates().items()
         }}))  # fmt: skip
         return
     for words, rate in agreement.rates().items():
-        low, high = rate.interval
-        share = f"{rate.hits / rate.n:.1%} ({low:.1%} to {high:.1%})" if rate.n else "no photo"
+        interval = f"({rate.low:.1%} to {rate.high:.1%})"
+        days = f", of {counted(rate.groups, 'occasion')}" if rate.groups < rate.n else ""
+        share = f"{rate.value:.1%} {interval}{days}" if rate.n else "no photo"
         print(f"{agreement.subject}: {words}: {rate.hits} of {rate.n}, {share}")
     say(left_out(agreement))
 
@@ -152,20 +155,24 @@ def print_taken(table: pd.DataFrame, subjects: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    title = "who is taken for whom by the best runs, held-out photos"
+    title = "who is taken for whom by the best runs, held-out photos; 95 % interval"
     shown = Table(title=title, title_justify="left")
     shown.add_column("the photo shows")
     for subject in subjects:
         shown.add_column(f"taken for {subject}", justify="right")
     for row in table.to_dict("records"):
-        cells = [_of_how_many(row[subject], row[f"{subject}_n"]) for subject in subjects]
+        cells = [_of_how_many(row, subject) for subject in subjects]
         shown.add_row(str(row["shows"]), *cells)
     console = Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
     console.print(shown)
 
 
-def _of_how_many(taken: int, n: int) -> str:
-    return f"{taken}/{n}  {taken / n:6.1%}" if n else "no photo"
+def _of_how_many(row: Mapping[Hashable, Any], subject: str) -> str:
+    taken, n = row[subject], row[f"{subject}_n"]
+    if not n:
+        return "no photo"
+    low, high = row[f"{subject}_low"], row[f"{subject}_high"]
+    return f"{taken}/{n}  {taken / n:6.1%} ({100 * low:.0f} to {100 * high:.0f} %)"
 
 
 def print_as_json(table: pd.DataFrame) -> None:

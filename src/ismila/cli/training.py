@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
+    from ismila.evidence.intervals import Rate
     from ismila.learning.training import Trained
     from ismila.photos.album import Album
     from ismila.settings import RunSettings
@@ -201,20 +202,20 @@ def print_job(trained: Trained, name: str, sentence: str, seconds: float) -> Non
 
 
 def _run_table(trained: Trained) -> Table:
-    """Each figure with its n and 95 % interval."""
+    """Each figure with its photos, the occasions (groups) that they are of, and its 95 % interval."""
     from rich.table import Table
 
-    from ismila.evidence.metrics import rates, reported, stranger_rates, wilson
+    from ismila.evidence.metrics import rates, reported, stranger_rates
 
     classifier = trained.classifier
     subject = classifier.subject
     table = Table(title=f"run {classifier.run[:8]}: is it {subject}?", title_justify="left")
-    for name in ("figure", "value", "n", "95 % interval"):
+    for name in ("figure", "value", "n", "occasions", "95 % interval"):
         table.add_column(name, justify="left" if name == "figure" else "right")
     epoch = trained.epochs[trained.best_epoch]
-    table.add_row("accuracy (train)", f"{epoch['accuracy']:.3f}", "", "")
+    table.add_row("accuracy (train)", f"{epoch['accuracy']:.3f}", "", "", "")
     if "val_accuracy" in epoch:
-        table.add_row("validation accuracy", f"{epoch['val_accuracy']:.3f}", "", "")
+        table.add_row("validation accuracy", f"{epoch['val_accuracy']:.3f}", "", "", "")
     titles = {
         "recall": f"test: {subject} recognised",
         "recall_closeups": f"test: {subject} recognised, close-ups",
@@ -222,16 +223,19 @@ def _run_table(trained: Trained) -> Table:
         "fpr_things": f"test: things taken for {subject}",
         "fpr_pets": f"test: animals taken for {subject}",
     }
-    for name, (hits, n) in rates(reported(trained.predictions)).items():
+    for name, rate in rates(reported(trained.predictions)).items():
         title = titles.get(name, f"test:   {name.removeprefix('fpr_')}")
-        if n:
-            low, high = wilson(hits, n)
-            table.add_row(title, f"{hits / n:.3f}", f"{hits}/{n}", f"{low:.3f} to {high:.3f}")
-        else:
-            table.add_row(title, "no photo", "0/0", "")
-    for name, (hits, n) in stranger_rates(trained.strangers).items():
+        table.add_row(title, *_cells(rate, digits=3))
+    for name, rate in stranger_rates(trained.strangers).items():
         kind = name.removeprefix("fpr_strangers").removeprefix("_")
         title = f"strangers: {kind}" if kind else f"strangers taken for {subject}"
-        low, high = wilson(hits, n)
-        table.add_row(title, f"{hits / n:.4f}", f"{hits}/{n}", f"{low:.4f} to {high:.4f}")
+        table.add_row(title, *_cells(rate, digits=4))
     return table
+
+
+def _cells(rate: Rate, digits: int) -> tuple[str, str, str, str]:
+    """Value, n, occasions and interval."""
+    if not rate.n:
+        return "no photo", "0/0", "", ""
+    interval = f"{rate.low:.{digits}f} to {rate.high:.{digits}f}"
+    return f"{rate.value:.{digits}f}", f"{rate.hits}/{rate.n}", str(rate.groups), interval

@@ -11,18 +11,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ismila.evidence.intervals import change_interval, mean_interval
 from ismila.evidence.metrics import (
     auroc_interval,
+    groups_of,
+    is_subject,
     parts_of,
     reported,
     reported_figures,
     taken_for_subject,
-    wilson,
 )
 from ismila.evidence.summary import FEW
-from ismila.runs.find import Recorded, load_predictions
+from ismila.runs.find import LIMITS, Recorded, load_predictions
 
-RESAMPLES = 2000
 READ = {
     "test_fpr_pets": "false positives on animals",
     "test_recall": "recall",
@@ -37,13 +38,17 @@ NO_SETTING = (
     "data.name",
     "model.name",
     "tracking.",
-    "trainer.",
+    "trainer.accelerator",
+    *LIMITS,
 )
-"""Parameters that do not make a run another kind of run: what it drew, where things lie, what
-already names the row."""
+"""Parameters that do not make a run another kind of run: what it drew, where things lie, what it ran
+on, what already names the row; and `LIMITS`, which are named wherever they hold. All others do, also
+those that a later version will add."""
+IN_BATCHES = ("trainer.devices", "trainer.strategy")
+"""Nor do these where a head is solved exactly; elsewhere a batch is as many times larger as there are devices."""
 CROSSVAL = "protocol=crossval"
-"""Named as a setting wherever it holds: figures that were measured otherwise stand in a row of
-their own."""
+"""Named as a setting wherever it holds, as `LIMITS` are: figures that were measured otherwise, and
+runs that were cut short, stand in a row of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,8 @@ class RunFigures:
     selection: Mapping[str, float] = field(default_factory=dict)
     settings: str = ""
 
+
+_LIMIT_WORDS = tuple(f"{name.split('.')[-1]}=" for name in LIMITS)
 
 Kind = tuple[str, str, str]
 """Model, data and settings: a row of the table."""
@@ -104,7 +111,9 @@ def _settings(runs: Sequence[Recorded]) -> dict[str, str]:
                 f"{name.split('.')[-1]}={run.params.get(name, 'unset')}"
                 for name, value in usual.items()
                 if run.params.get(name, "unset") != value
+                and not (run.is_solved and name in IN_BATCHES)
             ]
+            words += [f"{name.split('.')[-1]}={value}" for name, value in run.limits.items()]
             words += [CROSSVAL] if run.protocol == "crossval" else []
             settings[run.run_id] = " ".join(words)
     return settings
@@ -123,11 +132,11 @@ def compare_runs(runs: Sequence[RunFigures]) -> pd.DataFrame:
     """One row a model x variant x other settings: `model, data, settings, seeds`, each figure's
     mean, `_low`, `_high`.
 
-    Intervals: of rates Wilson's, with as many photos as were held out in any of the runs (a photo
-    that two seeds hold out counts once); of AUROCs a bootstrap over groups; of other figures
-    Student's t over seeds. Differences from `base` (`d_<figure>`, `_low`, `_high`) are paired: the
-    same photos of the same seeds, bootstrapped over groups. A last column says it in words. Of runs
-    that differ in nothing the newest counts.
+    Intervals: of rates those of `intervals`, by the groups of all photos that were held out in any
+    of the runs (a photo that two seeds hold out counts once); of AUROCs a bootstrap over groups; of
+    other figures Student's t over seeds. Differences from `base` (`d_<figure>`, `_low`, `_high`) are
+    paired: the same photos of the same seeds, by groups. A last column says it in words. Of runs that
+    differ in nothing the newest counts.
     """
     grouped = _grouped(runs)
     table = pd.DataFrame([_row(kind, grouped) for kind in grouped])
@@ -169,12 +178,14 @@ def _row(kind: Kind, grouped: dict[Kind, list[RunFigures]]) -> dict[str, object]
 
 def _reference(kind: Kind, grouped: dict[Kind, list[RunFigures]]) -> Kind:
     """What a row is compared with: `base` with the same settings, or else plain, but measured in
-    the same way."""
+    the same way and as short."""
     model, data, settings = kind
     with_settings = (model, "base", settings)
     if data != "base" and with_settings in grouped:
         return with_settings
-    return (model, "base", CROSSVAL if CROSSVAL in settings else "")
+    words = settings.split()
+    measured = [word for word in words if word == CROSSVAL or word.startswith(_LIMIT_WORDS)]
+    return (model, "base", " ".join(measured))
 
 
 def _grouped(runs: Sequence[RunFigures]) -> dict[Kind, list[RunFigures]]:
@@ -192,15 +203,24 @@ def _interval(
     if not len(values):
         return {}
     mean = float(values.mean())
-    parts = [_parts(run.predictions) for run in runs]
+    answers = [_answers(name, run) for run in runs]
     if name == "test_auroc":
         low, high = auroc_interval([reported(run.predictions) for run in runs])
-    elif any(name in part for part in parts):
-        photos: set[str] = set().union(*(part[name]["path"] for part in parts if name in part))
-        low, high = wilson(mean * len(photos), len(photos))
+    elif any(len(table) for table in answers):
+        low, high = _by_groups(answers)
     else:
         low, high = _over_seeds(values, largest=np.inf if name == "select_loss" else 1.0)
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def _by_groups(answers: Sequence[pd.DataFrame]) -> tuple[float, float]:
+    """Of the mean over runs of a rate; each photo counts once, whatever number of runs held it out."""
+    counted = [table.assign(weight=1 / len(table)) for table in answers if len(table)]
+    rows = pd.concat(counted)
+    photos = rows.assign(hit=rows["hit"] * rows["weight"]).groupby("path")
+    table = photos.agg(hit=("hit", "sum"), weight=("weight", "sum"), group=("group", "first"))
+    weight = table["weight"].to_numpy(np.float64)
+    return mean_interval(table["hit"].to_numpy(np.float64) / weight, weight, groups_of(table))
 
 
 def _over_seeds(values: npt.NDArray[np.float64], largest: float) -> tuple[float, float]:
@@ -215,11 +235,20 @@ def _over_seeds(values: npt.NDArray[np.float64], largest: float) -> tuple[float,
     return max(mean - half, 0.0), min(mean + half, largest)
 
 
-def _parts(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The reported photos that each rate is measured on."""
-    rows = reported(predictions)
-    parts = {f"test_{name}": rows[part] for name, part in parts_of(rows).items()}
-    return {"test_accuracy": rows, **parts}
+def _answers(name: str, run: RunFigures) -> pd.DataFrame:
+    """`path, group, hit` of the reported photos that a rate is measured on, none where the figure is
+    no rate; a hit is 0 or 1: taken for the subject, of `test_accuracy` judged rightly."""
+    rows = reported(run.predictions)
+    hit = taken_for_subject(rows)
+    if name == "test_accuracy":
+        here = np.ones(len(rows), np.bool_)
+        hit = hit == is_subject(rows)
+    else:
+        parts = parts_of(rows)
+        part = parts.get(name.removeprefix("test_"))
+        here = np.zeros(len(rows), np.bool_) if part is None else part.to_numpy(dtype=np.bool_)
+    table = pd.DataFrame({"path": rows["path"], "group": groups_of(rows), "hit": hit.astype(float)})
+    return table[here]
 
 
 @dataclass(frozen=True)
@@ -230,6 +259,8 @@ class Change:
         before, after: the rate of the others, and of these runs.
         change: after less before; `change_low` and `change_high` are the ends of its 95 % interval.
         n: photos.
+        groups: occasions that they are of.
+        differs: some photo was judged otherwise.
     """
 
     before: float
@@ -238,6 +269,8 @@ class Change:
     change_low: float
     change_high: float
     n: int
+    groups: int
+    differs: bool
 
 
 def paired_change(name: str, pairs: Sequence[tuple[RunFigures, RunFigures]]) -> Change | None:
@@ -247,24 +280,32 @@ def paired_change(name: str, pairs: Sequence[tuple[RunFigures, RunFigures]]) -> 
     )
     if not len(table):
         return None
-    by_group = table.groupby("group")
-    sums = by_group[["before", "after"]].sum().to_numpy(dtype=float)
-    n = by_group.size().to_numpy(dtype=float)
-    draw = np.random.default_rng(0).integers(0, len(n), (RESAMPLES, len(n)))
-    changes = (sums[draw, 1] - sums[draw, 0]).sum(1) / n[draw].sum(1)
-    low, high = np.quantile(changes, [0.025, 0.975])
-    before, after = (float(rate) for rate in sums.sum(0) / n.sum())
-    photos = int(table["path"].nunique())
-    return Change(before, after, after - before, float(low), float(high), photos)
+    before = table["before"]
+    after = table["after"]
+    rows = table.assign(lost=before * (1 - after), won=after * (1 - before))
+    photos = rows.groupby("path").agg(
+        lost=("lost", "mean"), won=("won", "mean"), pairs=("lost", "size"), group=("group", "first")
+    )
+    weight = photos["pairs"].to_numpy(np.float64)
+    lost, won = (photos[side].to_numpy(np.float64) for side in ("lost", "won"))
+    low, high = change_interval(lost, won, weight, groups_of(photos))
+    return Change(
+        before=float(before.mean()),
+        after=float(after.mean()),
+        change=float(after.mean() - before.mean()),
+        change_low=low,
+        change_high=high,
+        n=len(photos),
+        groups=int(photos["group"].nunique()),
+        differs=bool((before != after).any()),
+    )
 
 
 def _both_held_out(name: str, run: RunFigures, other: RunFigures) -> pd.DataFrame:
     """`path, group, before, after` (0 or 1: taken for the subject) of the photos that both runs
     held out."""
-    this = _parts(run.predictions)[name]
-    that = _parts(other.predictions)[name]
-    this = this[["path", "group"]].assign(after=taken_for_subject(this).astype(int))
-    that = that[["path"]].assign(before=taken_for_subject(that).astype(int))
+    this = _answers(name, run).rename(columns={"hit": "after"})
+    that = _answers(name, other)[["path", "hit"]].rename(columns={"hit": "before"})
     return this.merge(that, on="path")
 
 
@@ -273,11 +314,13 @@ def _words(name: str, change: Change | None) -> str:
         return f"{name}: no photo that both held out"
     if change.n < FEW:
         return f"{name}: too few photos to say ({change.n})"
-    if change.change_low == change.change == change.change_high == 0:
-        return f"{name} unchanged"
+    if change.groups < FEW:
+        return f"{name}: too few occasions to say ({change.groups}, of {change.n} photos)"
     interval = f"({100 * change.change_low:+.1f} to {100 * change.change_high:+.1f} points)"
     before = f"{100 * change.before:.1f} %"
     after = f"{100 * change.after:.1f} %"
+    if not change.differs:
+        return f"{name} unchanged, {after} {interval}"
     if change.change_low <= 0 <= change.change_high:
         return f"no clear change of {name}, {before} and {after} {interval}"
     verb = "lowers" if change.change < 0 else "raises"

@@ -3,25 +3,24 @@ either is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ismila.evidence.intervals import Rate, rate_of
 from ismila.learning.decision import prior_weights
 from ismila.learning.graphs import Doubles, Objects
 
 BINS = 10
 """Of probability, for the calibration error."""
-Z_95 = 1.959963984540054
 SMALLEST = 1e-7
 """float32 holds no probability nearer to 1: without a bound a sure mistake would cost infinitely
 much."""
 FAR_BELOW = 0.1
-"""`subject_share` below which `test_recall_far` counts a photo."""
+"""`subject_share` below which `test_recall_far` counts a photo; where no animal was found it has none, and counts."""
 SURE = 0.9
 """From this probability on a photo looks certain to a person; below 1 - SURE it certainly looks
 like none."""
@@ -106,7 +105,7 @@ def reported_figures(predictions: pd.DataFrame) -> dict[str, float]:
         recall = float(taken[truth].mean())
         specificity = float((~taken[~truth]).mean())
         figures["test_balanced_accuracy"] = (recall + specificity) / 2
-    figures |= {f"test_{name}": hits / n for name, (hits, n) in rates(test).items() if n}
+    figures |= {f"test_{name}": rate.value for name, rate in rates(test).items() if rate.n}
     return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 
@@ -116,37 +115,49 @@ def stranger_figures(strangers: pd.DataFrame | None) -> dict[str, float]:
     Args:
         strangers: `kind, probability, threshold` of strangers that nothing was trained or chosen on.
     """
-    counts = stranger_rates(strangers)
-    return {f"test_{name}": hits / n for name, (hits, n) in counts.items() if n}
+    found = stranger_rates(strangers)
+    return {f"test_{name}": rate.value for name, rate in found.items() if rate.n}
 
 
-def stranger_rates(strangers: pd.DataFrame | None) -> dict[str, tuple[int, int]]:
-    """(taken for the subject, n): `fpr_strangers` of all animals, `fpr_strangers_<kind>` of each kind; empty without
-    strangers."""
+def stranger_rates(strangers: pd.DataFrame | None) -> dict[str, Rate]:
+    """Taken for the subject: `fpr_strangers` of all animals, `fpr_strangers_<kind>` of each kind; empty without
+    strangers.
+
+    Each is a photo of another animal, and a group of its own.
+    """
     if strangers is None:
         return {}
-    taken = taken_for_subject(strangers)
-    animals = (strangers["kind"] != "things").to_numpy()
-    rates = {"fpr_strangers": (int(taken[animals].sum()), int(animals.sum()))}
-    for kind in sorted(set(strangers["kind"])):
-        of_kind = (strangers["kind"] == kind).to_numpy()
-        rates[f"fpr_strangers_{kind}"] = (int(taken[of_kind].sum()), int(of_kind.sum()))
-    return rates
+    kind = strangers["kind"]
+    parts = {"fpr_strangers": kind != "things"}
+    parts |= {f"fpr_strangers_{name}": kind == name for name in sorted(set(kind))}
+    return _rates_of_parts(strangers, taken_for_subject(strangers), parts)
 
 
-def rates(predictions: pd.DataFrame, threshold: float | None = None) -> dict[str, tuple[int, int]]:
-    """(photos taken for the subject, n) for recall, recall_closeups, recall_far, fpr_things, fpr_pets and each
-    fpr_<kind>.
+def rates(predictions: pd.DataFrame, threshold: float | None = None) -> dict[str, Rate]:
+    """Photos taken for the subject: recall, recall_closeups, recall_far, fpr_things, fpr_pets and each fpr_<kind>.
 
     Args:
-        predictions: columns `label, kind, closeup, probability, threshold`.
+        predictions: columns `label, kind, closeup, probability, threshold`, and `group`, without which each photo is
+            a group of its own.
         threshold: one for all rows instead of their own.
     """
-    taken = taken_for_subject(predictions, threshold)
-    return {
-        name: (int(taken[part].sum()), int(part.sum()))
-        for name, part in parts_of(predictions).items()
-    }
+    return _rates_of_parts(
+        predictions, taken_for_subject(predictions, threshold), parts_of(predictions)
+    )
+
+
+def _rates_of_parts(
+    table: pd.DataFrame, taken: npt.NDArray[np.bool_], parts: Mapping[str, pd.Series[bool]]
+) -> dict[str, Rate]:
+    group = groups_of(table)
+    masks = {name: part.to_numpy(dtype=np.bool_) for name, part in parts.items()}
+    return {name: rate_of(taken[mask], group[mask]) for name, mask in masks.items()}
+
+
+def groups_of(table: pd.DataFrame) -> npt.NDArray[np.object_]:
+    """The group of each row, `[N]`; in a table without groups each is one of its own."""
+    names: list[object] = list(table["group"]) if "group" in table else list(range(len(table)))
+    return np.array(names, dtype=object)
 
 
 def parts_of(predictions: pd.DataFrame) -> dict[str, pd.Series[bool]]:
@@ -162,23 +173,12 @@ def parts_of(predictions: pd.DataFrame) -> dict[str, pd.Series[bool]]:
         "fpr_pets": label == "pets",
     }
     if "subject_share" in predictions:  # older runs did not know it
-        parts["recall_far"] = (label == "subject") & (predictions["subject_share"] < FAR_BELOW)
+        # In the farthest photos no animal is found, and so no share: left out, they would flatter. Found and near, or
+        # a close-up by labels.csv, is all that is not far.
+        is_near = closeup | (predictions["subject_share"] >= FAR_BELOW)
+        parts["recall_far"] = (label == "subject") & ~is_near
     kinds = sorted(set(kind[label == "pets"]))
     return parts | {f"fpr_{name}": (label == "pets") & (kind == name) for name in kinds}
-
-
-def wilson(successes: float, n: int) -> tuple[float, float]:
-    """95 % Wilson interval of a rate; (0, 1) when n is 0; `successes` may be a mean.
-    https://doi.org/10.2307/2276774"""
-    if n == 0:
-        return 0.0, 1.0
-    p = successes / n
-    square = Z_95 * Z_95
-    middle = p + square / (2 * n)
-    spread = Z_95 * sqrt(p * (1 - p) / n + square / (4 * n * n))
-    low = (middle - spread) / (1 + square / n)
-    high = (middle + spread) / (1 + square / n)
-    return max(0.0, low), min(1.0, high)
 
 
 def auroc(predictions: pd.DataFrame) -> float:

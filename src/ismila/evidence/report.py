@@ -14,10 +14,11 @@ import pandas as pd
 from PIL import Image
 
 from ismila.evidence.compare import Change, figures_of, paired_change
-from ismila.evidence.confusion import taken_for_whom
+from ismila.evidence.confusion import rates_of_subjects
 from ismila.evidence.context import Context, context_of
 from ismila.evidence.deletion import Deletion, deletion_of
 from ismila.evidence.explain import Explainer, Neighbour, draw_overlay, open_explainer
+from ismila.evidence.intervals import Rate, rate_of_counts
 from ismila.evidence.metrics import (
     Reliability,
     auroc,
@@ -26,13 +27,13 @@ from ismila.evidence.metrics import (
     calibration_error,
     error_among,
     error_by_chance,
+    groups_of,
     is_subject,
     rates,
     reliability,
     reported,
     stranger_rates,
     taken_for_subject,
-    wilson,
 )
 from ismila.evidence.summary import FEW, few, summary
 from ismila.learning.classifier import Classifier
@@ -68,11 +69,12 @@ PAGE = resources.files("ismila.evidence") / "report_page"
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A rate with its 95 % interval, `low` to `high`."""
+    """A rate with its 95 % interval, `low` to `high`; the n photos are of so many `groups`."""
 
     name: str
     hits: int
     n: int
+    groups: int
     low: float
     high: float
 
@@ -122,7 +124,7 @@ class Taken:
     """
 
     subjects: list[str]
-    rows: dict[str, list[tuple[int, int]]]
+    rows: dict[str, list[Rate]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,11 +223,8 @@ def write_reports(
 
 def taken_among(runs: Mapping[str, str]) -> Taken:
     """Who is taken for whom by the runs. Raises UserError when they were trained on different photos."""
-    table = taken_for_whom({subject: load_predictions(run) for subject, run in runs.items()})
-    rows = {
-        str(row["shows"]): [(int(row[subject]), int(row[f"{subject}_n"])) for subject in runs]
-        for row in table.to_dict("records")
-    }
+    table = rates_of_subjects({subject: load_predictions(run) for subject, run in runs.items()})
+    rows = {what: [found[subject] for subject in runs] for what, found in table.items()}
     return Taken(subjects=list(runs), rows=rows)
 
 
@@ -292,13 +291,13 @@ def describe(run: Recorded, album: Album, progress: Progress | None = None) -> R
         subject=subject,
         run={"id": run.run_id, **tags, "protocol": run.protocol},
         notes=_notes(run, classifiers),
-        summary=summary(held_out, subject, strangers),
+        summary=summary(held_out, subject, strangers, run.params.get("data.strangers") == "True"),
         few=few(held_out, subject, strangers),
         few_below=FEW,
         thresholds=sorted({round(float(at), 5) for at in held_out["threshold"]}),
         kept_threshold=float(classifier.threshold),
         bars=_bars(rates(held_out) | stranger_rates(strangers)),
-        context=_context_bars(context_of(shown, classifiers, album, progress)),
+        context=_context_bars(context_of(shown, classifiers, album, progress), shown),
         deletion=deletion_of(shown, classifiers, album, progress),
         auroc=[_or_none(value) for value in (auroc(held_out), *auroc_interval([held_out]))],
         calibration=_calibration(held_out, classifier),
@@ -338,23 +337,18 @@ def _notes(run: Recorded, classifiers: HeldOutClassifiers) -> list[str]:
     return notes
 
 
-def _context_bars(context: Context) -> list[Bar]:
-    return _bars(
-        {
-            "recall_whole": (context.whole, context.n),
-            "recall_animal": (context.animal, context.n),
-            "surroundings": (context.surroundings, context.n),
-        }
-    )
+def _context_bars(context: Context, held_out: pd.DataFrame) -> list[Bar]:
+    groups = len(set(groups_of(held_out[is_subject(held_out)])))
+    counts = {
+        "recall_whole": context.whole,
+        "recall_animal": context.animal,
+        "surroundings": context.surroundings,
+    }
+    return _bars({name: rate_of_counts(hits, context.n, groups) for name, hits in counts.items()})
 
 
-def _bars(counts: Mapping[str, tuple[int, int]]) -> list[Bar]:
-    bars = []
-    for name, (hits, n) in counts.items():
-        if n:
-            low, high = wilson(hits, n)
-            bars.append(Bar(name=name, hits=hits, n=n, low=low, high=high))
-    return bars
+def _bars(found: Mapping[str, Rate]) -> list[Bar]:
+    return [Bar(name=name, **asdict(rate)) for name, rate in found.items() if rate.n]
 
 
 def _calibration(held_out: pd.DataFrame, classifier: Classifier) -> Calibration:
@@ -384,14 +378,15 @@ def _or_none(value: float) -> float | None:
 
 
 def _best_other(run: Recorded, subject: str) -> Other | None:
-    """The best other run that was measured like this one: same album, seed and protocol; None when
-    there is none."""
+    """The best other run that was measured like this one: same album, seed and protocol, and cut
+    short or not, too; None when there is none."""
     runs = finished_runs(run.tags.get("subject", subject))
     others = [other for other in runs if other.run_id != run.run_id]
     comparable = [
         other
         for other in others
         if (other.album, other.seed, other.protocol) == (run.album, run.seed, run.protocol)
+        and bool(other.limits) == bool(run.limits)
     ]
     if not comparable:
         return None

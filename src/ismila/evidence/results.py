@@ -13,13 +13,20 @@ if TYPE_CHECKING:
     from ismila.learning.training import Trained
 
 
-def results_of(trained: Trained, seconds: float, config_yaml: str, digest: str) -> RunResults:
+def results_of(
+    trained: Trained,
+    seconds: float,
+    config_yaml: str,
+    digest: str,
+    trained_on_strangers: bool = False,
+) -> RunResults:
     """What `runs.record` keeps of a training; the classifier gets its figures, too.
 
     Args:
         seconds: from the start of the process to the end of training.
         config_yaml: the resolved config.
         digest: of the album.
+        trained_on_strangers: as `data=strangers` does.
     """
     classifier = trained.classifier
     predictions = trained.predictions
@@ -46,6 +53,8 @@ def results_of(trained: Trained, seconds: float, config_yaml: str, digest: str) 
         digest=digest,
         protocol=trained.protocol,
         selection_is_clean=trained.selection_is_clean,
-        summary=summary(reported(predictions), classifier.subject, trained.strangers),
+        summary=summary(
+            reported(predictions), classifier.subject, trained.strangers, trained_on_strangers
+        ),
         plots=run_plots(trained.epochs, predictions),
     )

@@ -223,12 +223,10 @@ def _duplicate(this: pd.Series, other: pd.Series) -> tuple[str, str, float, str,
 
 
 def _far(rows: pd.DataFrame, album: Album, progress: Progress | None) -> pd.DataFrame:
+    """Photos in which the subject is small; one in which no animal was found is `_which_animal`'s to name."""
     of_subject = rows["label"] == "subject"
     shares = rows["subject_share"].astype(float)
     if album.shares(rows) is None:
-        groups = rows.groupby("label")["group"].nunique()
-        if groups.get("subject", 0) < 2 or groups.get("things", 0) < 2:
-            return _table([])  # no probe that did not see the photo's burst knows both sides
         shares = subject_shares(album, rows, progress)
         album.keep_shares(rows, shares)
     closeup = rows["closeup"].astype("boolean").fillna(False).astype(bool)

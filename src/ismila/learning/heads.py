@@ -64,8 +64,8 @@ def fit_head(
 ) -> LinearHead:
     """Logistic regression on whitened features.
 
-    By scikit-learn, whatever the seed: about eight Newton steps, to machine precision, or L-BFGS where there are more than
-    `NEWTON_UP_TO` rows and features, to `LARGE_TOLERANCE`.
+    By scikit-learn, whatever the seed: about eight Newton steps, to machine precision, or L-BFGS where there are more
+    than `NEWTON_UP_TO` rows and features, to `LARGE_TOLERANCE`.
 
     Args:
         x: `[N, D]`.

@@ -130,7 +130,7 @@ class Header:
     taken: str
 
 
-def read_header(content: bytes, max_pixels: int = MAX_PIXELS) -> Header:
+def read_header(content: Path | bytes, max_pixels: int = MAX_PIXELS) -> Header:
     """What a file says of itself; formats, limits and errors are those of `open_photo`."""
     with _opened(content, max_pixels) as photo:
         width_px, height_px = photo.size

@@ -36,6 +36,8 @@ SELECTION = "selection"
 """The tag that says how far `select_loss` can be trusted, one of the next two."""
 CLEAN = "clean"
 CHOSEN_ON = "chosen-on"
+LIMITS = ("trainer.max_epochs", "trainer.limit_train_batches")
+"""Parameters that cut a training short, as `trainer=smoke` does: of epochs and of batches."""
 EPOCH_FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 MOST_RUNS = 5000
 
@@ -70,6 +72,21 @@ class Recorded:
         """Whether anything that made its `select_loss` was chosen on the photos that it is measured on, `CLEAN` or
         `CHOSEN_ON`; empty for a run of before this was recorded."""
         return self.tags.get(SELECTION, "")
+
+    @property
+    def is_solved(self) -> bool:
+        """Its head is linear and solved exactly: there are no epochs and no batches, and nothing cuts it short."""
+        return self.params.get("model.hidden") == self.params.get("model.finetune_blocks") == "0"
+
+    @property
+    def limits(self) -> dict[str, str]:
+        """What cut its training short, by `LIMITS`."""
+        set_to = {name: self.params.get(name, "None") for name in LIMITS}
+        cut = {name: value for name, value in set_to.items() if value.isdigit()}
+        most, planned = (cut.get(LIMITS[0], "0"), self.params.get("model.epochs", ""))
+        if planned.isdigit() and int(most) >= int(planned):
+            del cut[LIMITS[0]]
+        return {} if self.is_solved else cut
 
     @property
     def selection(self) -> dict[str, float]:
@@ -128,12 +145,14 @@ def best_of(runs: Sequence[Recorded]) -> Chosen:
 
     Photos, folds or protocol that differ make a figure better or worse without making the run
     better or worse: an easy demo album, few photos, a lucky draw. Of equals the oldest is the best,
-    so that a champion stays one.
+    so that a champion stays one. A run that was cut short (`LIMITS`) says whether it runs at all: it
+    is no candidate, and no newest run, while there is another on the album.
 
     Args:
         runs: at least one, the newest first.
     """
-    newest = runs[0]
+    whole = [run for run in runs if run.album == runs[0].album and not run.limits]
+    newest = (whole or runs)[0]
     reasons = [_incomparable(run, newest) for run in runs]
     candidates = [run for run, reason in zip(runs, reasons, strict=True) if not reason]
     best = max(reversed(candidates), key=rank)
@@ -151,6 +170,8 @@ def _incomparable(run: Recorded, newest: Recorded) -> str:
         return f"not measured by {newest.protocol}"
     if run.selection_kind != newest.selection_kind:
         return INCOMPARABLE_SELECTION[run.selection_kind]
+    if run.limits and not newest.limits:
+        return f"cut short ({', '.join(LIMITS)})"
     return ""
 
 

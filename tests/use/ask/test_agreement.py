@@ -9,12 +9,14 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from conftest import call, draw_photo
+from PIL import Image
 
+from ismila.evidence.intervals import rate_of
 from ismila.photos import UserError
 from ismila.photos.servers import Mark
 from ismila.photos.servers.marks import SET, Carried, MarksRecord, record_beside
 from ismila.photos.sources.opening import Wanted
-from ismila.use.ask.agreement import Agreement, Compared, Rate, compare_library, seen_by
+from ismila.use.ask.agreement import Agreement, Compared, compare_library, seen_by
 from ismila.use.ask.agreement_page import left_out, write_agreement
 from ismila.use.ask.findings import write_sidecars
 from ismila.use.ask.judging import Scan
@@ -70,10 +72,26 @@ def test_both_kinds_of_disagreement_are_named_and_what_trained_is_left_out(scan)
     assert agreement.untagged == [Compared("untagged.jpg", 0.95)]
     assert (agreement.in_training, agreement.ours, agreement.unread) == (1, 0, 1)
     rates = agreement.rates()
-    assert rates["they agree"] == Rate(2, 4)
-    assert rates["they agree"].interval == pytest.approx((0.15, 0.85), abs=0.01)
-    assert rates["tagged photos that are found"] == Rate(1, 2)
+    agree = rates["they agree"]
+    assert (agree.hits, agree.n, agree.groups) == (2, 4, 4)
+    assert (agree.low, agree.high) == pytest.approx((0.15, 0.85), abs=0.01)
+    assert rates["tagged photos that are found"] == rate_of([True, False])
     assert compared(scan, "garden").both == 1
+
+
+def test_photos_of_one_day_are_one_occasion(scan):
+    root = scan.library.root
+    (root / "ours.jpg").unlink()
+    for name in ("both", "missed", "untagged", "neither"):
+        photo = Image.open(root / f"{name}.jpg")
+        exif = Image.Exif()
+        exif[0x0132] = f"2024:05:{2 if name == 'neither' else 1:02d} 12:{len(name):02d}:00"
+        photo.save(root / f"{name}.jpg", exif=exif)
+        version = version_of(root / f"{name}.jpg")
+        scan.library.keep("run", [Row(f"{name}.jpg", version, PHOTOS[name], None)])
+    agree = compared(scan).rates()["they agree"]
+    assert (agree.hits, agree.n, agree.groups) == (2, 4, 2)
+    assert agree.high - agree.low > 0.75
 
 
 def test_a_keyword_that_a_scan_wrote_is_not_the_librarys_word(scan):

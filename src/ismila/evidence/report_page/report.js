@@ -34,13 +34,13 @@ function drawBars(bars, where) {
     const fill = element("div", { class: `fill ${good ? "good" : ""}`, style: `width: ${100 * bar.hits / bar.n}%` });
     const whisker = element("div", { class: "whisker",
       style: `left: ${100 * bar.low}%; width: ${100 * (bar.high - bar.low)}%` });
-    const few = bar.n < report.few_below;
+    const few = bar.groups < report.few_below;
     const digits = bar.n < 1000 ? 0 : 2;
     const interval = `${(100 * bar.low).toFixed(digits)} – ${(100 * bar.high).toFixed(digits)} %`;
     find(where).append(element("div", { class: "bar", role: "img",
       "aria-label": `${named(bar.name)}: ${bar.hits} of ${bar.n}, 95 % interval ${percent(bar.low)} to ${percent(bar.high)}` },
     element("span", {}, named(bar.name)), element("span", { class: "number" }, `${bar.hits} of ${bar.n} `,
-      element("span", { class: "quiet" }, few ? "too few to say" : interval)),
+      element("span", { class: "quiet" }, few ? `too few to say (${bar.groups} ${bar.groups === 1 ? "occasion" : "occasions"})` : interval)),
     element("div", { class: "track" }, fill, whisker)));
   }
 }
@@ -50,7 +50,8 @@ drawBars(report.context, "context");
 if (!report.context.length) find("context-section").remove();
 
 if (report.taken) {
-  const cell = ([hits, n]) => element("td", {}, n ? `${hits} of ${n} (${percent(hits / n)})` : "no photo");
+  const cell = ({ hits, n, low, high }) => element("td", {}, n
+    ? `${hits} of ${n} (${percent(hits / n)}; ${(100 * low).toFixed(0)} – ${(100 * high).toFixed(0)})` : "no photo");
   const head = element("tr", {}, element("th", { scope: "col" }, "a photo shows"),
     ...report.taken.subjects.map((name) => element("th", { scope: "col" }, `taken for ${name}`)));
   const rows = Object.entries(report.taken.rows).map(([shows, counts]) =>
@@ -79,7 +80,8 @@ function tableOf(head, rows) {
 const points100 = (value) => `${value > 0 ? "+" : ""}${(100 * value).toFixed(1)}`;
 function changed(row) {
   if (row.n < report.few_below) return "too few photos to say";
-  if (row.change === 0 && row.change_low === 0 && row.change_high === 0) return "the same";
+  if (row.groups < report.few_below) return `too few occasions to say: ${row.groups}`;
+  if (!row.differs) return `the same (${points100(row.change_low)} to ${points100(row.change_high)})`;
   const clear = row.change_low > 0 || row.change_high < 0;
   return `${points100(row.change)} points${clear ? "" : ", not clear"} (${points100(row.change_low)} to ${points100(row.change_high)})`;
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from ismila.evidence.metrics import wilson
+from ismila.evidence.intervals import Rate, rate_of
+from ismila.photos.images import PhotoError, read_header
 from ismila.photos.names import as_text
 from ismila.photos.servers.marks import MarksRecord, record_beside
 from ismila.photos.sources.opening import Wanted
@@ -32,19 +33,6 @@ class Compared:
     tag: str = ""
 
 
-@dataclass(frozen=True)
-class Rate:
-    """How many of how many, with a 95 % interval by Wilson."""
-
-    hits: int
-    n: int
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Its ends; 0 and 1 without a photo."""
-        return wilson(self.hits, self.n)
-
-
 @dataclass
 class Agreement:
     """What both say, each content once.
@@ -56,6 +44,7 @@ class Agreement:
         in_training: left out, since the run was trained on them or its threshold chosen on them.
         ours: left out, since the tag is a scan's own.
         unread: left out, since they could not be read.
+        occasions: of each photo that counts, by which of the four it is; one that is missing is an occasion of its own.
     """
 
     subject: str
@@ -67,17 +56,27 @@ class Agreement:
     in_training: int = 0
     ours: int = 0
     unread: int = 0
+    occasions: dict[str, list[str]] = field(default_factory=dict)
 
     def rates(self) -> dict[str, Rate]:
         """In words -> how many of how many."""
-        both, missed, untagged = self.both, len(self.missed), len(self.untagged)
-        agree = both + self.neither
         return {
-            "they agree": Rate(agree, agree + missed + untagged),
-            "tagged photos that are found": Rate(both, both + missed),
-            "untagged photos that are found": Rate(untagged, untagged + self.neither),
-            "found photos that are tagged": Rate(both, both + untagged),
+            "they agree": self._rate(["both", "neither"], ["missed", "untagged"]),
+            "tagged photos that are found": self._rate(["both"], ["missed"]),
+            "untagged photos that are found": self._rate(["untagged"], ["neither"]),
+            "found photos that are tagged": self._rate(["both"], ["untagged"]),
         }
+
+    def _rate(self, hits: Sequence[str], others: Sequence[str]) -> Rate:
+        counts = {"both": self.both, "neither": self.neither}
+        counts |= {"missed": len(self.missed), "untagged": len(self.untagged)}
+        is_hit = [sort in hits for sort in (*hits, *others) for _ in range(counts[sort])]
+        occasions = []
+        for sort in (*hits, *others):
+            known = self.occasions.get(sort, [])
+            alone = (f"{sort} {number}" for number in range(len(known), counts[sort]))
+            occasions += [*known, *alone]
+        return rate_of(is_hit, occasions)
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,8 @@ def compare_library(
     """
     word = library_word(scan, name, wanted)
     agreement = Agreement(scan.classifier.subject, scan.classifier.threshold)
-    for sha256, judged, tag in _each_content(scan, word):
+    contents = list(_each_content(scan, word))
+    for sha256, judged, tag in wanted.progress(contents, len(contents), "Comparing"):
         if judged.probability is None:
             agreement.unread += 1
         elif sha256 in trained_on:
@@ -116,7 +116,8 @@ def compare_library(
         elif judged.path in word.ours:
             agreement.ours += 1
         else:
-            _count(agreement, Compared(judged.path, judged.probability, as_text(tag)))
+            occasion = _occasion(scan.library.root / judged.path)
+            _count(agreement, Compared(judged.path, judged.probability, as_text(tag)), occasion)
     agreement.missed.sort(key=lambda one: one.probability)
     agreement.untagged.sort(key=lambda one: -one.probability)
     return agreement
@@ -174,13 +175,25 @@ def _each_content(scan: Scan, word: Word) -> Iterator[tuple[str, Judged, str]]:
         yield sha256, judged, tags[sha256]
 
 
-def _count(agreement: Agreement, photo: Compared) -> None:
+def _count(agreement: Agreement, photo: Compared, occasion: str) -> None:
     is_found = photo.probability >= agreement.threshold
     if bool(photo.tag) == is_found:
         agreement.both += is_found
         agreement.neither += not is_found
+        sort = "both" if is_found else "neither"
     else:
         (agreement.untagged if is_found else agreement.missed).append(photo)
+        sort = "untagged" if is_found else "missed"
+    agreement.occasions.setdefault(sort, []).append(occasion)
+
+
+def _occasion(photo: Path) -> str:
+    """The day that a photo was taken on: a library has no groups. One without a time is an occasion of its own."""
+    try:
+        taken = read_header(photo).taken
+    except PhotoError:  # gone since it was judged
+        taken = ""
+    return taken[:10] or str(photo)
 
 
 def seen_by(predictions: pd.DataFrame) -> set[str]:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from ismila.evidence.intervals import Rate
 from ismila.evidence.report import PAGE
 from ismila.photos import UserError
 from ismila.photos.images import PhotoError, jpeg_bytes, open_photo, write_aside
 from ismila.photos.names import counted
-from ismila.use.ask.agreement import Agreement, Compared, Rate
+from ismila.use.ask.agreement import Agreement, Compared
 
 SHOWN = 200
 """So many photos of each sort have a picture on the page, the worst."""
@@ -47,8 +48,9 @@ def write_agreement(agreement: Agreement, root: Path, run: str, file: Path) -> N
         f'<header><p class="eyebrow">run {run[:8]} · {escape(subject)} from {_percent(agreement.threshold)} on</p>',
         f"<h1>{title}</h1><section>",
         *(_bar(words, rate) for words, rate in agreement.rates().items() if rate.n),
-        f'<p class="quiet">{escape(left_out(agreement))} Lines are 95 % intervals (Wilson). A photo without a tag '
-        "is no proof that she is not in it: few people tag them all.</p></section></header><main>",
+        f'<p class="quiet">{escape(left_out(agreement))} Lines are 95 % intervals; photos of one day count as one '
+        f"occasion. A photo without a tag is no proof that {escape(subject)} is not in it: few people tag them all.</p>"
+        "</section></header><main>",
         _gallery("Tagged, but not found", agreement.missed, agreement, root),
         _gallery("Found, but not tagged", agreement.untagged, agreement, root),
         "</main>\n</body>\n</html>\n",
@@ -76,8 +78,8 @@ def _percent(share: float) -> str:
 
 
 def _bar(words: str, rate: Rate) -> str:
-    low, high = (100 * end for end in rate.interval)
-    share = 100 * rate.hits / rate.n
+    low, high = (100 * end for end in (rate.low, rate.high))
+    share = 100 * rate.value
     good = "" if words.startswith("untagged") else "good"
     label = f"{words}: {rate.hits} of {rate.n}, 95 % interval {low:.1f} to {high:.1f} %"
     return (
