@@ -175,8 +175,9 @@ def print_run(trained: Trained, sentence: str, seconds: float, champion: bool) -
     ]
     if trained.protocol == "crossval":
         lines.append(
-            "From cross-validation: each photo was asked, and each threshold chosen, without its "
-            "group; the classifier that is kept was trained on all of them."
+            "From cross-validation: each photo was predicted, and each threshold chosen, without its "
+            "group; the classifier that is kept was trained on all of them. The best run is chosen "
+            "by the same photos, so the best of many looks a little better than it is."
         )
     if champion:
         lines.append(f"It is the best run so far: models:/{classifier.subject}@champion")
