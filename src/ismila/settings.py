@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from ismila.photos import UserError
 from ismila.photos.addresses import is_address
-from ismila.photos.names import at_home
+from ismila.photos.names import as_text, at_home, one_line, subject_problem
 
 SEEDS = 2**32 - 1
 """The largest seed that numpy and torch both take."""
@@ -314,23 +314,15 @@ class RunSettings(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not re.fullmatch(
-            r"[^\W_.][^/\\\x00-\x1f\x7f\ud800-\udfff]{0,99}", self.subject
-        ) or self.subject in (
-            "pets",
-            "drop",
-        ):
-            raise SettingError(
-                f"subject={self.subject}: expected the name of a folder, such as mila"
-            )
         if "," in self.subject:
             raise SettingError(
                 f"subject={self.subject}: expected one name; several subjects are a run each, with: "
                 "python -m ismila.train -m subject=mila,rex"
             )
-        if self.subject.startswith("not_"):
+        if problem := subject_problem(self.subject):
+            shown = as_text(one_line(self.subject))
             raise SettingError(
-                f"subject={self.subject}: expected a name that does not begin with not_"
+                f"subject={shown}: expected the name of a folder, such as mila, {problem}"
             )
         is_linear = isinstance(self.model, FrozenSettings) and self.model.is_linear
         if self.data.strangers and not is_linear:

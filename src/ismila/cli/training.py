@@ -178,7 +178,11 @@ def print_run(trained: Trained, sentence: str, seconds: float, champion: bool) -
             "group; the classifier that is kept was trained on all of them."
         )
     if champion:
-        lines.append(f"It is the best run so far: models:/{classifier.subject}@champion")
+        from ismila.runs.naming import model_name
+
+        lines.append(
+            f"It is the best run so far: models:/{model_name(classifier.subject)}@champion"
+        )
     lines.append(
         "Look next: `ismila report` shows its mistakes, `ismila compare` all runs, "
         "`make ui` MLflow."

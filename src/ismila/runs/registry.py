@@ -15,6 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from PIL import Image
 
 from ismila.runs.find import Recorded, artifact_of, best_of, finished_runs
+from ismila.runs.naming import model_name
 from ismila.runs.outbox import MODEL, logged_model
 from ismila.runs.store import alone, tracking_uri, working
 
@@ -60,24 +61,26 @@ def crown(subject: str) -> str:
 
 def _crown(subject: str, best: Recorded) -> None:
     client = mlflow.MlflowClient()
+    name = model_name(subject)
     model_version = _version_of(subject, best.run_id)
     if not model_version:
         registered = _register(subject, best.run_id)
-        client.update_model_version(subject, registered, best.tags.get(MLFLOW_RUN_NOTE, ""))
+        client.update_model_version(name, registered, best.tags.get(MLFLOW_RUN_NOTE, ""))
         model_version = _version_of(subject, best.run_id) or registered
         if model_version != registered:  # another process registered the same run meanwhile
-            client.delete_model_version(subject, registered)
-    client.set_registered_model_alias(subject, CHAMPION, model_version)
+            client.delete_model_version(name, registered)
+    client.set_registered_model_alias(name, CHAMPION, model_version)
 
 
 def aliases(subject: str) -> dict[str, str]:
     """Alias -> run id of the subject's registered model: `champion`, and those that a person
     gave."""
     client = mlflow.MlflowClient()
+    name = model_name(subject)
     try:
-        named = client.get_registered_model(subject).aliases
+        named = client.get_registered_model(name).aliases
         return {
-            alias: str(client.get_model_version(subject, number).run_id)
+            alias: str(client.get_model_version(name, number).run_id)
             for alias, number in named.items()
         }
     except MlflowException:  # nothing is registered
@@ -86,7 +89,7 @@ def aliases(subject: str) -> dict[str, str]:
 
 def _version_of(subject: str, run_id: str) -> str:
     """The first version that the run is registered as; empty when it is not."""
-    found = mlflow.MlflowClient().search_model_versions(f"name = '{subject}'")
+    found = mlflow.MlflowClient().search_model_versions(f"name = '{model_name(subject)}'")
     versions = [int(model.version) for model in found if model.run_id == run_id]
     return str(min(versions)) if versions else ""
 
@@ -119,7 +122,7 @@ def _register(subject: str, run_id: str) -> str:
             pip_requirements=[f"{name}=={version(name)}" for name in SERVED_WITH],
         )
     with redirect_stderr(io.StringIO()):  # MLflow announces what the command line says
-        return str(mlflow.register_model(logged.model_uri, subject).version)
+        return str(mlflow.register_model(logged.model_uri, model_name(subject)).version)
 
 
 def _example() -> bytes:
