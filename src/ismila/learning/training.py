@@ -121,5 +121,5 @@ def _classifier(outcome: Outcome, settings: RunSettings) -> Classifier:
         viewer.spec,
         settings.subject,
         outcome.kept.decision,
-        viewer.detector.digest if viewer.detector else "",
+        viewer.boxes_digest,
     )
