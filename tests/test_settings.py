@@ -93,8 +93,8 @@ def test_the_same_is_refused_on_the_command_line():
         ("seed=-1", "seed=-1"),
         ("trainer.devices=0", "a number from 1 or auto"),
         ("trainer.accelerator=abacus", "cpu, gpu or auto"),
-        ("trainer.strategy=abc", "auto, ddp, "),
-        ("trainer.precision=abc", "null, 16-true, "),
+        ("trainer.strategy=fsdp", "auto or ddp"),
+        ("trainer.precision=bf16-true", "null, 32-true, bf16-mixed, 16-mixed"),
         ("tracking.uri=nonsense://", "sqlite:///FILE, http://HOST:PORT"),
         ("tracking.uri=abc", "sqlite:///FILE"),
         ("tracking.uri=5", "sqlite:///FILE"),
@@ -171,8 +171,9 @@ def test_stores_and_precisions_that_there_are_are_taken():
         "postgresql+psycopg2://u:p@h/db",
     ):
         assert settings(f"tracking.uri='{uri}'").tracking.uri == uri
-    assert settings("trainer.precision=bf16-mixed", "trainer=ddp").trainer.precision == "bf16-mixed"
-    assert settings("trainer.precision=32").trainer.precision == "32"
+    for precision in ("bf16-mixed", "32"):
+        chosen = settings("model=cnn", f"trainer.precision={precision}", "trainer=ddp")
+        assert chosen.trainer.precision == precision
 
 
 def test_settings_that_do_not_go_together():
@@ -184,6 +185,77 @@ def test_settings_that_do_not_go_together():
         settings("model=cnn", "data=strangers")
     with pytest.raises(SettingError, match="but for mobilenet"):
         settings("model=pair", "model.weights=torchvision")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["model.lr=0.01"], "model.lr=0.01: only model=cnn or model.hidden reads it; leave it out"),
+        (["model.epochs=7"], "model.epochs=7: only model=cnn or model.hidden reads it"),
+        (["model=pair", "model.dropout=0.5"], "model.dropout=0.5: only "),
+        (["trainer.max_epochs=2"], "trainer.max_epochs=2: only "),  # half of trainer=smoke
+        (["trainer.precision=bf16-mixed"], "trainer.precision=bf16-mixed: only "),
+        (["experiment=article_mobilenet", "model.C=1"], "model.C=1.0: only a linear head reads it"),
+        (
+            ["data=strangers", "model.threshold_fpr=0.01"],
+            "model.threshold_fpr=0.01: only the album's",
+        ),
+        (
+            ["data=strangers", "model.threshold_play=0"],
+            "model.threshold_play=0.0: only the album's",
+        ),
+        (["data=strangers", "data.balance=equal"], "data.balance=equal: expected weights or none"),
+        (
+            ["data=strangers", "model=mobilenet", "model.weights=torchvision"],
+            "bundled backbone only",
+        ),
+        (["data=strangers", "model.backbone=timm:x"], "bundled backbone only"),
+        (["model=mobilenet", "model.finetune_lr=0.1"], "only model.finetune_blocks reads it"),
+        (
+            ["model=mobilenet", "model.finetune_blocks=1", "model.batch_size=48"],
+            "model.batch_size=48: only model=cnn, model.hidden or model.finetune_blocks (up to 32)",
+        ),
+        (
+            ["model=efficientnet_lite0", "model.finetune_blocks=19"],
+            "model.finetune_blocks=19: expected at most 18",
+        ),
+        (["model=cnn", "trainer.precision=16-mixed"], "needs trainer.accelerator=gpu; take bf16"),
+        (["model=cnn", "trainer.devices=2"], "take trainer=ddp"),
+        (["model=cnn", "trainer.devices=auto"], "take trainer=ddp"),
+    ],
+)
+def test_a_value_that_nothing_in_the_run_reads_is_refused(overrides, said):
+    """As what does not go together: a sweep leaves such a job out."""
+    with pytest.raises(MismatchError) as error:
+        settings(*overrides)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_stands_in_a_file_of_the_package_was_chosen_by_nobody():
+    assert settings("trainer=smoke").trainer.max_epochs == 2
+    assert settings("model.lr=0.001").model.lr == 0.001  # mobilenet.yaml's own
+    hidden = settings("model=reid", "model.detector=null", "model.hidden=16", "model.lr=0.01")
+    assert (hidden.model.C, hidden.model.lr) == (
+        0.2,
+        0.01,
+    )  # reid's C, which a hidden layer has none of
+    assert (
+        settings("model=cnn", "trainer.precision=16-mixed", "trainer=gpu").trainer.precision
+        == "16-mixed"
+    )
+
+
+@pytest.mark.parametrize("trainer", GROUPS["trainer"])
+def test_every_network_goes_with_every_variant_and_trainer_of_the_package(trainer):
+    for model in GROUPS["model"]:
+        for data in GROUPS["data"]:
+            chosen = (f"model={model}", f"data={data}", f"trainer={trainer}")
+            if (model, data) == ("cnn", "strangers"):
+                with pytest.raises(MismatchError):
+                    settings(*chosen)
+            else:
+                assert settings(*chosen).model.name == model
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,10 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SMALL, call
+from conftest import SMALL, call, draw_photo
+
+from ismila.cli.overrides import quoted
+from ismila.runs.naming import model_name
 
 
 def run(folder, *args, module="ismila.train"):
@@ -101,6 +104,43 @@ def test_a_run_is_recorded_and_its_classifier_answers(album, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_pet_and_folders_of_any_name_go_all_the_way(tmp_path):
+    """Before, `O'Malley` ended in a traceback of MLflow's filter, `dogs & cats` lost the run."""
+    subject = 'O\'Malley: 1 & <"b">'
+    kinds = [
+        "pets/cat (2)",
+        "dogs & cats",
+        "pets/बिल्ली",
+        "pets/$x$ 🐕",
+        "pets/strangers",
+        "pets/100 %",
+    ]
+    for number, folder in enumerate([subject, "not_any", *kinds]):
+        for i in range(8 if number < 2 else 3):
+            draw_photo(tmp_path / f"album/{folder}/{i}.jpg", 100 * number + i, number == 0)
+    said = run(tmp_path, *SMALL, "data=pets", "data.root=album", quoted(f"subject={subject}"))
+    assert said.returncode == 0, said.stderr
+    assert "did not take" not in said.stderr and "Glyph" not in said.stderr
+    assert f"test: {subject} recognised" in said.stdout
+    assert all(kind.removeprefix("pets/") in said.stdout for kind in kinds)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    champion = f"models:/{model_name(subject)}@champion"
+    assert champion in said.stdout
+    photo = f"{tmp_path}/album/{subject}/0.jpg"
+    told = mlflow.pyfunc.load_model(champion).predict(pd.DataFrame({"image": [photo]}))
+    assert told["verdict"].tolist() == [subject]
+    ours = ["--subject", subject]
+    for words in (["report"], ["compare"], ["export", "--format", "onnx", "--to", "out"],
+                  ["scan", "album", "--csv", "out.csv", "--link-to", "links", "--xmp"]):  # fmt: skip
+        answer = run(tmp_path, words[0], *ours, *words[1:], module="ismila.cli")
+        assert answer.returncode == 0, answer.stderr
+    assert (tmp_path / f"out/{subject}.onnx").is_file()
+    assert len(list((tmp_path / f"links/{subject}").rglob("*.jpg"))) == 8
+    answer = run(tmp_path, "predict", *ours, "--json", photo, module="ismila.cli")
+    assert json.loads(answer.stdout)["is_subject"]
+
+
+@pytest.mark.slow
 def test_a_sweep_is_compared_and_leaves_nothing_where_one_stands(enough, tmp_path):
     said = run(tmp_path, "-m", *SMALL, "data=base,pets", "seed=0,1", f"data.root={enough}")
     assert said.returncode == 0, said.stderr
@@ -157,8 +197,6 @@ def test_two_processes_train_one_network_and_record_one_run(own, tmp_path):
     ],
 )
 def test_what_a_person_can_put_right_is_said_in_one_line(args, remedy, tmp_path):
-    from conftest import draw_photo
-
     (tmp_path / "empty").mkdir()
     for i in range(4):
         draw_photo(tmp_path / f"one/mila/{i}.jpg", i, True)

@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from importlib.metadata import requires
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from ismila.runs.requirements import requirements_of
+
 ROOT = Path(__file__).parents[1]
-SERVING = (
-    "numpy",
-    "pillow",
-    "pillow-heif",
-    "onnxruntime",
-    "fastapi",
-    "uvicorn",
-    "python-multipart",
-    "prometheus-client",
-)
+MODULES = ("ismila.use.serve.app", "ismila.use.serve.from_file")
+"""What answers for a file; what only runs need is imported within functions."""
+LAZILY = ("pillow-heif", "onnxruntime", "uvicorn")
+"""Imported within functions, and needed for a file, too."""
+UNNAMED = ("python-multipart",)
+"""Which fastapi imports where a form has files."""
 
 
-def needed(names: tuple[str, ...]) -> set[str]:
+def needed(names: Sequence[str]) -> set[str]:
     """The packages and all that they need, as they are installed here; without extras."""
     found: set[str] = set()
     waiting = [canonicalize_name(name) for name in names]
@@ -50,7 +49,8 @@ def main() -> int:
         for line in lock
         if line and line[0] != "#"
     }
-    lines = [pinned[name] for name in sorted(needed(SERVING))]
+    imported = [line.partition("==")[0] for line in requirements_of(MODULES, lazily=False)]
+    lines = [pinned[name] for name in sorted(needed([*imported, *LAZILY, *UNNAMED]))]
     text = "# Made by `make lock` from requirements.lock: what `ismila serve --model FILE` needs.\n"
     text += "\n".join(lines) + "\n"
     file = ROOT / "requirements-serve.txt"

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from math import isfinite
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ismila.photos import UserError
 from ismila.photos.addresses import is_address
-from ismila.photos.names import at_home
+from ismila.photos.names import as_text, at_home, one_line, subject_problem
 
 SEEDS = 2**32 - 1
 """The largest seed that numpy and torch both take."""
 MOBILENET_BLOCKS = 19
+BLOCKS = {"efficientnet_lite0": 18}
+"""Of the backbones that have fewer."""
 BUNDLED_BACKBONES = ("mobilenet", "efficientnet_lite0", "pair")
 TIMM = "timm:"
 """timm's own names; it knows those of the hub and of folders itself."""
@@ -29,17 +33,24 @@ HUBS = (TIMM, "hf-hub:", LOCAL)
 """What a backbone's name begins with that timm gets from elsewhere."""
 
 
-STRATEGIES = (
-    "auto",
-    "ddp",
-    "ddp_find_unused_parameters_false",
-    "ddp_find_unused_parameters_true",
-    "fsdp",
-)
-PRECISIONS = (
-    *("16-true", "16-mixed", "bf16-true", "bf16-mixed", "32-true", "64-true"),
-    *("16", "bf16", "32", "64"),
-)
+STRATEGIES = ("auto", "ddp")
+"""Lightning's others shard networks that fit on no GPU; here none comes near."""
+HALF_PRECISIONS = ("16-mixed", "16")
+"""Lightning takes bfloat16 instead where there is no GPU, without being asked to."""
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")
+"""Weights stay in single precision: in another one they would not be those that answer afterwards."""
+LARGEST_FINETUNING_BATCH = 32
+"""Images and gradients of a whole network must fit into memory."""
+CONF = Path(__file__).with_name("conf")
+
+BY_CNN = "model=cnn"
+BY_HIDDEN = "model.hidden"
+BY_FINETUNING = "model.finetune_blocks"
+BY_SMALL_BATCHES = f"model.finetune_blocks (up to {LARGEST_FINETUNING_BATCH})"
+BY_LINEAR = "a linear head"
+BY_ALBUM = "the album's own negatives (no data=strangers)"
+HEADS = (BY_CNN, BY_HIDDEN)
+ADAMW = (*HEADS, BY_FINETUNING)
 STORES = re.compile(
     r"(sqlite|mysql|postgresql|mssql)(\+\w+)?:\S+|(https?|file)://\S+|databricks\S*"
 )
@@ -55,7 +66,11 @@ class MismatchError(SettingError):
 
 
 def number(
-    *, above: float | None = None, low: float | None = None, high: float | None = None
+    *,
+    above: float | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    read_by: Sequence[str] = (),
 ) -> Any:
     """A field that holds a number, or None where its type says so.
 
@@ -63,13 +78,14 @@ def number(
         above: the number must be greater than this.
         low: the number must not be less than this.
         high: the number must not be greater than this.
+        read_by: keys of `READERS`; empty: every run reads it.
     """
-    return field(metadata={"above": above, "low": low, "high": high})
+    return field(metadata={"above": above, "low": low, "high": high, "read_by": tuple(read_by)})
 
 
-def choice(*choices: str | None) -> Any:
-    """A field that holds one of a few words."""
-    return field(metadata={"choices": choices})
+def choice(*choices: str | None, read_by: Sequence[str] = ()) -> Any:
+    """A field that holds one of a few words; `read_by` as of `number`."""
+    return field(metadata={"choices": choices, "read_by": tuple(read_by)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +123,7 @@ def _problem(value: object, allowed: Any) -> str:
 
 def _one_of(choices: Sequence[str | None]) -> str:
     words = ["null" if one is None else one for one in choices]
-    return f"{', '.join(words[:-1])} or {words[-1]}"
+    return " or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +137,7 @@ class DataSettings(_Checked):
         strangers: and thousands of animals and things that the package knows.
         closeups_above: only photos of the subject whose `subject_share` is above this; labels.csv decides before it.
         balance: `weights` lets both sides weigh the same in the loss, `equal` draws as many negatives as there are
-            positives, `none` does nothing.
+            positives (not with strangers, who are thousands), `none` does nothing.
     """
 
     group: ClassVar[str] = "data."
@@ -152,7 +168,8 @@ class ModelSettings(_Checked):
     Attributes:
         size_px: side of the square image.
         dropout: before the last layer; a linear head on frozen features has none.
-        epochs, patience, batch_size, lr, weight_decay: of training by AdamW (the CNN, a hidden layer, fine-tuning).
+        epochs, patience, batch_size, lr, weight_decay: of training by AdamW (the CNN, a hidden layer, fine-tuning,
+            which has epochs and a rate of its own).
         threshold_fpr: at the threshold at most this share of the held-out negatives passes.
         threshold_play: how far from 0.5, in logits, the threshold may lie half-way between the sides.
     """
@@ -160,14 +177,14 @@ class ModelSettings(_Checked):
     group: ClassVar[str] = "model."
     name: str
     size_px: int = number(low=32, high=2048)
-    dropout: float = number(low=0, high=0.95)
-    epochs: int = number(low=1, high=100_000)
-    patience: int = number(low=1, high=100_000)
-    batch_size: int = number(low=1, high=65_536)
-    lr: float = number(above=0, high=10)
-    weight_decay: float = number(low=0, high=10)
-    threshold_fpr: float = number(low=0, high=1)
-    threshold_play: float = number(low=0, high=20)
+    dropout: float = number(low=0, high=0.95, read_by=HEADS)
+    epochs: int = number(low=1, high=100_000, read_by=HEADS)
+    patience: int = number(low=1, high=100_000, read_by=ADAMW)
+    batch_size: int = number(low=1, high=65_536, read_by=[*HEADS, BY_SMALL_BATCHES])
+    lr: float = number(above=0, high=10, read_by=HEADS)
+    weight_decay: float = number(low=0, high=10, read_by=ADAMW)
+    threshold_fpr: float = number(low=0, high=1, read_by=[BY_ALBUM])
+    threshold_play: float = number(low=0, high=20, read_by=[BY_ALBUM])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,13 +214,13 @@ class FrozenSettings(ModelSettings):
     backbone: str
     detector: str | None = choice("nanodet", None)
     weights: str = choice("bundled", "torchvision")
-    C: float = number(above=0, high=1e6)
-    shrink: float = number(low=0, high=1e6)
+    C: float = number(above=0, high=1e6, read_by=[BY_LINEAR])
+    shrink: float = number(low=0, high=1e6, read_by=[BY_LINEAR])
     hidden: int = number(low=0, high=65_536)
     views: int = number(low=1, high=63)
     finetune_blocks: int = number(low=0, high=MOBILENET_BLOCKS)
-    finetune_lr: float = number(above=0, high=10)
-    finetune_epochs: int = number(low=1, high=100_000)
+    finetune_lr: float = number(above=0, high=10, read_by=[BY_FINETUNING])
+    finetune_epochs: int = number(low=1, high=100_000, read_by=[BY_FINETUNING])
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -219,6 +236,11 @@ class FrozenSettings(ModelSettings):
             raise MismatchError(
                 f"model.detector={self.detector}: expected null with model.hidden or "
                 "model.finetune_blocks; take model=mobilenet"
+            )
+        if self.finetune_blocks > BLOCKS.get(self.backbone, MOBILENET_BLOCKS):
+            raise MismatchError(
+                f"model.finetune_blocks={self.finetune_blocks}: expected at most {BLOCKS[self.backbone]} for "
+                f"{self.backbone}"
             )
         if self.finetune_blocks and (self.backbone == "pair" or self.is_from_hub):
             raise MismatchError(
@@ -248,14 +270,22 @@ class TrainerSettings(_Checked):
     accelerator: str = choice("cpu", "gpu", "auto")
     devices: str
     strategy: str = choice(*STRATEGIES)
-    precision: str | None = choice(None, *PRECISIONS)
-    max_epochs: int | None = number(low=1, high=100_000)
-    limit_train_batches: int | None = number(low=1, high=1_000_000)
+    precision: str | None = choice(None, *PRECISIONS, read_by=ADAMW)
+    max_epochs: int | None = number(low=1, high=100_000, read_by=ADAMW)
+    limit_train_batches: int | None = number(low=1, high=1_000_000, read_by=ADAMW)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not re.fullmatch(r"auto|[1-9][0-9]{0,3}", self.devices):
             raise SettingError(f"trainer.devices={self.devices}: expected a number from 1 or auto")
+        if self.strategy == "auto" and self.devices != "1":
+            raise MismatchError(
+                f"trainer.devices={self.devices}: expected 1 without trainer.strategy=ddp; take trainer=ddp"
+            )
+        if self.precision in HALF_PRECISIONS and self.accelerator != "gpu":
+            raise MismatchError(
+                f"trainer.precision={self.precision}: float16 needs trainer.accelerator=gpu; take bf16-mixed"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,29 +344,26 @@ class RunSettings(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not re.fullmatch(
-            r"[^\W_.][^/\\\x00-\x1f\x7f\ud800-\udfff]{0,99}", self.subject
-        ) or self.subject in (
-            "pets",
-            "drop",
-        ):
-            raise SettingError(
-                f"subject={self.subject}: expected the name of a folder, such as mila"
-            )
         if "," in self.subject:
             raise SettingError(
                 f"subject={self.subject}: expected one name; several subjects are a run each, with: "
                 "python -m ismila.train -m subject=mila,rex"
             )
-        if self.subject.startswith("not_"):
+        if problem := subject_problem(self.subject):
+            shown = as_text(one_line(self.subject))
             raise SettingError(
-                f"subject={self.subject}: expected a name that does not begin with not_"
+                f"subject={shown}: expected the name of a folder, such as mila, {problem}"
             )
-        is_linear = isinstance(self.model, FrozenSettings) and self.model.is_linear
-        if self.data.strangers and not is_linear:
+        frozen = self.model if isinstance(self.model, FrozenSettings) else None
+        is_bundled = frozen and not frozen.is_from_hub and frozen.weights == "bundled"
+        if self.data.strangers and not (is_bundled and frozen and frozen.is_linear):
             raise MismatchError(
                 f"data={self.data.name}: strangers are known to a linear head on a bundled backbone "
                 "only; take model=reid or model=mobilenet"
+            )
+        if self.data.strangers and self.data.balance == "equal":
+            raise MismatchError(
+                "data.balance=equal: expected weights or none with strangers, who are thousands; leave it out"
             )
         finetuned = isinstance(self.model, FrozenSettings) and self.model.finetune_blocks
         if self.refit and finetuned:
@@ -349,6 +376,66 @@ class RunSettings(_Checked):
         """The subject trains as if from afar, too: where strangers do, and whoever is far away is cut out."""
         cuts_out = isinstance(self.model, FrozenSettings) and self.model.detector is not None
         return self.data.strangers and cuts_out
+
+
+READERS: Mapping[str, Callable[[RunSettings], bool]] = {
+    BY_CNN: lambda run: isinstance(run.model, CNNSettings),
+    BY_HIDDEN: lambda run: isinstance(run.model, FrozenSettings) and run.model.hidden > 0,
+    BY_FINETUNING: lambda run: (
+        isinstance(run.model, FrozenSettings) and run.model.finetune_blocks > 0
+    ),
+    BY_SMALL_BATCHES: lambda run: (
+        READERS[BY_FINETUNING](run) and run.model.batch_size <= LARGEST_FINETUNING_BATCH
+    ),
+    BY_LINEAR: lambda run: isinstance(run.model, FrozenSettings) and not run.model.hidden,
+    BY_ALBUM: lambda run: not run.data.strangers,
+}
+"""Who reads a setting that not every run reads, in words, and whether a run has them."""
+
+
+def _refuse_unread(part: _Checked, run: RunSettings) -> None:
+    """Raise MismatchError for a value that somebody chose and that nothing reads in this run.
+
+    Nobody chose what stands in a file of `conf/`: `trainer=smoke` is fine for a head that is solved at once. What the
+    run does not read has to be what one of them says, together.
+    """
+    readers = {each.name: each.metadata.get("read_by", ()) for each in fields(part)}
+    unread = [
+        name
+        for name, some in readers.items()
+        if some and not any(READERS[reader](run) for reader in some)
+    ]
+    for name in _chosen(part, unread):
+        raise MismatchError(
+            f"{part.group}{name}={getattr(part, name)}: only {_one_of(readers[name])} reads it; leave it out"
+        )
+
+
+def _chosen(part: _Checked, names: Sequence[str]) -> Sequence[str]:
+    """Those of the settings in which the part differs from the file of its group that is nearest to it."""
+    given = {name: getattr(part, name) for name in names}
+    nearest = names
+    for file in sorted((CONF / part.group.rstrip(".")).glob("*.yaml")):
+        if not nearest:
+            break
+        values = _values_of(file)
+        if values.keys() >= given.keys():  # it describes the same kind of thing
+            differing = [name for name in names if given[name] != values[name]]
+            nearest = min(nearest, differing, key=lambda some: len(some))
+    return nearest
+
+
+@lru_cache
+def _values_of(file: Path) -> Mapping[str, object]:
+    """What a file of `conf/` says, with what it begins with."""
+    from omegaconf import OmegaConf
+
+    own: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(file))  # type: ignore[assignment]
+    values: dict[str, object] = {}
+    for parent in own.pop("defaults", []):
+        if not parent.startswith("/"):  # one of the classes above, which hold no values
+            values |= _values_of(file.with_name(f"{parent}.yaml"))
+    return values | own
 
 
 def flat(settings: _Checked, prefix: str = "") -> dict[str, str]:
@@ -405,6 +492,8 @@ def settings_of(config: Any) -> RunSettings:
     settings = OmegaConf.to_object(config)
     if not isinstance(settings, RunSettings):
         raise TypeError("the config does not begin with `settings`")
+    for part in (settings.data, settings.model, settings.trainer):
+        _refuse_unread(part, settings)
     return settings
 
 

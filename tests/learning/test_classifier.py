@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from ismila.learning.animals import Detector, bundled_detector
 from ismila.learning.architecture import GRAPHS, Architecture, bundled_digest
 from ismila.learning.backbones import make_network, weights_of
 from ismila.learning.classifier import Classifier
 from ismila.learning.decision import Calibration, Decision
+from ismila.learning.views import Viewer
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec
 
@@ -83,6 +85,65 @@ def test_onnxruntime_and_torch_say_the_same(name):
 
 def test_no_image_gives_no_probability():
     assert untrained("cnn").probabilities(noise(n=0)).shape == (0,)
+
+
+def with_described(folder, **changed):
+    path = folder / "classifier.json"
+    described = {**json.loads(path.read_text()), **changed}
+    path.write_text(
+        json.dumps({key: value for key, value in described.items() if value is not None})
+    )
+    return folder
+
+
+def test_it_is_asked_about_animals_found_as_when_it_was_trained(tmp_path):
+    boxes = Viewer(SPEC, bundled_detector()).boxes_digest
+    replace(untrained("mobilenet"), detector=boxes).save(tmp_path)
+    assert Classifier.load(tmp_path).viewer.detector is bundled_detector()
+    # earlier versions kept the digest of the detector, which names Pillow, too
+    with_described(tmp_path, detector=bundled_detector().digest, pixels=None)
+    assert Classifier.load(tmp_path).viewer.detector is bundled_detector()
+    with_described(tmp_path, detector="0" * 16, run="abcdef" * 5)
+    with pytest.raises(
+        UserError, match=r"^run abcdefab: trained on animals .*; train again"
+    ) as error:
+        Classifier.load(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "constant", ["ismila.learning.animals.MIN_SCORE", "ismila.learning.views.MARGIN"]
+)
+def test_another_rule_for_boxes_is_noticed_and_another_pillow_is_none(
+    monkeypatch, tmp_path, constant
+):
+    replace(untrained("mobilenet"), detector=Viewer(SPEC, Detector()).boxes_digest).save(tmp_path)
+    monkeypatch.setattr("ismila.photos.images.READER", "Pillow 99")
+    monkeypatch.setattr("ismila.learning.views.bundled_detector", lambda: Detector(threads=1))
+    assert Classifier.load(tmp_path).viewer.detector
+    monkeypatch.setattr(constant, 0.2)
+    with pytest.raises(UserError, match="in another way than this version does"):
+        Classifier.load(tmp_path)
+
+
+def test_images_made_in_another_way_are_noticed(tmp_path, monkeypatch):
+    untrained("cnn").save(tmp_path)
+    monkeypatch.setattr("ismila.learning.views.PIXELS_VERSION", 2)
+    with pytest.raises(UserError, match="images of version 1, here it is 2; train again"):
+        Classifier.load(tmp_path)
+    with_described(tmp_path, pixels=None)  # an older one
+    with pytest.raises(UserError, match="images of version 1, here it is 2; train again"):
+        Classifier.load(tmp_path)
+
+
+def test_other_weights_than_the_bundled_answer_by_themselves(tmp_path):
+    """The digest of a backbone says whether the bundled graph computes it; the weights are kept in any case."""
+    before = untrained("mobilenet")
+    bundled = replace(before.backbone, digest=bundled_digest())
+    replace(before, backbone=replace(bundled, digest="0" * 16)).save(tmp_path)
+    after = Classifier.load(tmp_path)
+    assert after.encoder is None
+    assert np.allclose(before.probabilities(noise()), after.probabilities(noise()), atol=1e-6)
 
 
 def test_a_folder_without_a_classifier_is_said(tmp_path):

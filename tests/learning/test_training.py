@@ -43,7 +43,7 @@ def label_closeups(root):
 
 @pytest.mark.parametrize(("model", "data"), zip(NETWORKS, VARIANTS, strict=True))
 def test_every_network_and_every_variant_of_the_configs_runs(own, model, data):
-    quick = ["model.size_px=64", "model.epochs=1"]
+    quick = ["model.size_px=64", "trainer=smoke"]
     label_closeups(own)
     trained = train_on(own, f"model={model}", f"data={data}", *quick)
     used = trained.predictions[trained.predictions["used"]]
@@ -196,7 +196,7 @@ def test_a_photo_that_cannot_be_read_after_all_takes_no_part(own, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["cnn", "pair"])
 def test_the_same_seed_gives_the_same_and_a_deleted_cache_changes_nothing(own, model):
-    overrides = [f"model={model}", "model.size_px=64", "model.epochs=2", "data=pets_closeups"]
+    overrides = [f"model={model}", "model.size_px=64", "trainer=smoke", "data=pets_closeups"]
     label_closeups(own)
     before = train_on(own, *overrides)
     shutil.rmtree(own / ".ismila")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from somebody import somebody
 
+from ismila.cli.main import main
 from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.labels import change_lines, check_subject, folder_kinds, folder_label, read_album
@@ -211,6 +212,41 @@ def test_a_folder_whose_name_is_not_utf8_gives_no_kind_and_the_index_is_written(
     odd = index[index["problem"] == "its name is not UTF-8; rename it"]
     assert list(odd.index) == ["caf\\xe9/a.jpg", "pets/caf\\xe9/a.jpg"]
     assert folder_kinds(root, "mila") == ["cat", "other", "rex"]
+
+
+def test_a_folder_may_have_any_name_that_is_a_line_of_text(root):
+    for kind in ("cat (2)", "dogs & cats", "O'Malley", "a:b", "100 %", "बिल्ली"):
+        for folder in (kind, f"pets/{kind}"):
+            (root / folder).mkdir(parents=True)
+            (root / folder / "1.jpg").write_bytes(b"")
+            row = by_path(root)[f"{folder}/1.jpg"]
+            assert (row.label, row.kind, row.problem) == ("pets", kind, "")
+    row = by_path(with_lines(root, "rex/r.jpg,pets/cat (3),,"))["rex/r.jpg"]
+    assert (row.label, row.kind) == ("pets", "cat (3)")
+
+
+@pytest.mark.parametrize("folder", ["pets/a\nb", "a\\b", "pets/" + "x" * 101, "pets/a\x1b[2J"])
+def test_a_folder_that_gives_no_kind_is_said_by_index(root, folder, capsys):
+    place = root / folder
+    place.mkdir(parents=True)
+    (place / "1.jpg").write_bytes(b"")
+    row = by_path(root)[f"{folder}/1.jpg"]
+    assert (row.label, row.kind) == ("", "")
+    assert row.problem.startswith("its folder: expected a name ")
+    assert row.problem.endswith("; rename it")
+    assert folder_kinds(root, "mila") == ["cat", "other", "rex"]
+    assert main(["index", str(root)]) == 0
+    assert "its folder: expected a name" in capsys.readouterr().out
+    # a line of labels.csv says what the photo shows, whatever the folder is called
+    if "\n" not in folder:
+        assert by_path(with_lines(root, f"{folder}/1.jpg,cat,,"))[f"{folder}/1.jpg"].kind == "cat"
+
+
+def test_a_folder_that_a_mac_wrote_is_not_taken_for_another_animal(root):
+    (root / "Zoe\u0308").mkdir()
+    (root / "Zoe\u0308/1.jpg").write_bytes(b"")
+    with pytest.raises(UserError, match="or in how an accent is encoded; rename the folder"):
+        read_album(root, "Zo\u00eb")
 
 
 def change(root, path, **cells):

@@ -11,12 +11,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import venv
 import zipfile
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
+import pillow_heif
 import pytest
 from mlflow.exceptions import MlflowException
 from PIL import Image
@@ -138,6 +140,48 @@ def test_what_is_neither_names_its_row(model, image):
     ) as e:
         model.predict(None, pd.DataFrame({"image": [good, image]}))
     assert e.value.get_http_status_code() == 400
+
+
+ASK = """
+import json, sys
+import mlflow, pandas as pd
+model = mlflow.pyfunc.load_model(sys.argv[1])
+told = model.predict(pd.DataFrame({"image": sys.argv[2:]}))
+print(json.dumps([sorted(sys.modules.keys() & {"torch", "pillow_heif"}), told["probability"].tolist()]))
+"""
+
+
+@pytest.mark.slow
+def test_it_answers_in_the_environment_that_mlflow_makes_for_it(champion, swept, tmp_path):
+    """Nothing but what MLflow is told to install, from the index that pip is configured for; iPhones' photos, too."""
+    logged = champion[1]
+    needed = mlflow.pyfunc.get_model_dependencies(str(logged))
+    venv.create(tmp_path / "made", with_pip=True)
+    python = tmp_path / "made/bin/python"
+    command = [python, "-m", "pip", "install", "--quiet", "--requirement", needed]
+    installed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "No matching distribution" in installed.stderr:
+        pytest.skip(f"no index has it: {installed.stderr.splitlines()[-1]}")
+    assert installed.returncode == 0, installed.stderr
+    photo, heic = swept / "album/mila/m0.jpg", tmp_path / "m0.heic"
+    with Image.open(photo) as image:
+        pillow_heif.from_pillow(image).save(heic, quality=95)
+    images = [str(photo), str(heic), base64.b64encode(heic.read_bytes()).decode()]
+    kept = ("PATH", "HOME", "LANG")  # above all no PYTHONPATH, by which ismila would come
+    asked = subprocess.run(
+        [python, "-c", ASK, logged, *images],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={name: os.environ[name] for name in kept if name in os.environ},
+    )
+    assert asked.returncode == 0, asked.stderr
+    imported, told = json.loads(asked.stdout.splitlines()[-1])
+    here = champion[0].predict(pd.DataFrame({"image": images}))["probability"].tolist()
+    assert told == pytest.approx(here, abs=1e-4)
+    assert here[1] == pytest.approx(here[0], abs=0.05)
+    assert imported == ["pillow_heif"]
 
 
 @pytest.mark.slow

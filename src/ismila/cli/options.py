@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ismila.photos.addresses import album_at
-from ismila.photos.names import at_home, is_text
+from ismila.photos.names import at_home, name_problem
 
 if TYPE_CHECKING:
     Verbs: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -32,8 +32,10 @@ def photo_count(text: str) -> int:
 
 def subject_name(text: str) -> str:
     """A name that a folder can bear, since the subject's photos lie in one."""
-    if not text.strip() or "/" in text or text.startswith(".") or not is_text(text):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected the name of a folder, such as mila")
+    if problem := name_problem(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected the name of a folder, such as mila, {problem}"
+        )
     if "," in text:
         raise argparse.ArgumentTypeError(
             f"{text!r}: expected one subject here; predict, scan, serve, export, report and compare take several"

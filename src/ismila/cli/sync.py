@@ -21,18 +21,24 @@ def add_parser(verbs: Verbs) -> None:
 def call(args: argparse.Namespace) -> int:
     """Send what waits in mlruns/unsent, and say what was sent."""
     from ismila.photos.names import without_password
-    from ismila.runs.outbox import sync
+    from ismila.runs.outbox import RefusedError, sync
     from ismila.runs.registry import crown
     from ismila.runs.store import answering, tracking_uri
 
     subjects = set()
-    for parcel in sync(args.uri):
-        place = without_password(tracking_uri())
-        print(f"sent run {parcel.run_id} ({parcel.subject}) to {place}", flush=True)
-        subjects.add(parcel.subject)
+    refused = None
+    try:
+        for parcel in sync(args.uri):
+            place = without_password(tracking_uri())
+            print(f"sent run {parcel.run_id} ({parcel.subject}) to {place}", flush=True)
+            subjects.add(parcel.subject)
+    except RefusedError as error:  # the others were sent
+        refused = error
     for subject in sorted(subjects):
         with answering():
             crown(subject)
+    if refused:
+        raise refused
     if not subjects:
         print("nothing waits to be sent")
     return 0

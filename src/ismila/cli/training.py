@@ -180,7 +180,11 @@ def print_run(trained: Trained, sentence: str, seconds: float, champion: bool) -
             "by the same photos, so the best of many looks a little better than it is."
         )
     if champion:
-        lines.append(f"It is the best run so far: models:/{classifier.subject}@champion")
+        from ismila.runs.naming import model_name
+
+        lines.append(
+            f"It is the best run so far: models:/{model_name(classifier.subject)}@champion"
+        )
     lines.append(
         "Look next: `ismila report` shows its mistakes, `ismila compare` all runs, "
         "`make ui` MLflow."

@@ -178,7 +178,12 @@ def parts_of(predictions: pd.DataFrame) -> dict[str, pd.Series[bool]]:
         is_near = closeup | (predictions["subject_share"] >= FAR_BELOW)
         parts["recall_far"] = (label == "subject") & ~is_near
     kinds = sorted(set(kind[label == "pets"]))
-    return parts | {f"fpr_{name}": (label == "pets") & (kind == name) for name in kinds}
+    return parts | {f"fpr_{_of_kind(name)}": (label == "pets") & (kind == name) for name in kinds}
+
+
+def _of_kind(kind: str) -> str:
+    """`fpr_strangers` and `fpr_strangers_cat` are of the package's strangers, not of a folder `pets/strangers`."""
+    return f"pets/{kind}" if kind.startswith("strangers") else kind
 
 
 def auroc(predictions: pd.DataFrame) -> float:

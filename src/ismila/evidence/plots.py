@@ -58,7 +58,8 @@ def _probabilities(held_out: pd.DataFrame) -> Figure:
         axis.scatter(p, row + offsets, s=14, alpha=0.6)
     _draw_thresholds(axis, held_out)
     counts = held_out["kind"].value_counts()
-    axis.set_yticks(range(len(kinds)), [f"{kind} ({counts[kind]})" for kind in kinds])
+    names = [f"{kind} ({counts[kind]})" for kind in kinds]
+    axis.set_yticks(range(len(kinds)), names, parse_math=False)  # a name may hold a dollar sign
     axis.invert_yaxis()
     axis.set_xlim(-0.02, 1.02)
     axis.set_xlabel("probability of photos that were held out")

@@ -13,15 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load, save
 
-from ismila.learning.animals import bundled_detector
 from ismila.learning.architecture import Architecture, architecture_from
 from ismila.learning.decision import Decision
 from ismila.learning.features import OnnxBackbone, in_batches
 from ismila.learning.graphs import Floats
 from ismila.learning.judgement import Judgement, judgements
-from ismila.learning.views import Viewer, Views
+from ismila.learning.views import Viewer, Views, require_pixels, saved_viewer
 from ismila.photos import UserError
-from ismila.photos.images import ImageSpec, Pixels, write_aside
+from ismila.photos.images import PIXELS_VERSION, ImageSpec, Pixels, write_aside
 
 if TYPE_CHECKING:
     from ismila.learning.backbones import Network
@@ -42,7 +41,8 @@ class Classifier:
     Attributes:
         weights: of backbone and head, by the names that torch knows them by.
         backbone: what network it is.
-        detector: digest of the detector whose animals it is asked about, cut out; empty: about the whole photo.
+        detector: names how the animals that it is asked about are found and cut out, see `Viewer.boxes_digest`;
+            empty: it is asked about the whole photo.
         scores: the figures of the epoch whose weights these are.
         run: MLflow run id, empty when there is none.
     """
@@ -82,7 +82,8 @@ class Classifier:
     @cached_property
     def viewer(self) -> Viewer:
         """What makes images of a photo for it."""
-        return Viewer(self.spec, bundled_detector() if self.detector else None)
+        where = f"run {self.run[:8]}" if self.run else f"classifier of {self.subject}"
+        return saved_viewer(self.spec, self.detector, where)
 
     def judge(self, photos: Sequence[Views]) -> list[Judgement]:
         """What it says of each photo."""
@@ -135,6 +136,7 @@ class Classifier:
             "labels": [f"not_{self.subject}", self.subject],
             "subject": self.subject,
             "image": self.spec.as_dict(),
+            "pixels": PIXELS_VERSION,
             "backbone": self.backbone.as_dict(),
             "decision": self.decision.as_dict(),
             "detector": self.detector,
@@ -164,6 +166,8 @@ class Classifier:
                 described["scores"],
                 described["run"],
             )
+            require_pixels(described.get("pixels", 1), str(folder))
+            _ = loaded.viewer  # raises where animals were found in another way
             size_px = loaded.spec.size_px
             loaded.probabilities(np.zeros((1, size_px, size_px, 3), np.uint8))
         except UserError:

@@ -164,12 +164,11 @@ def is_few(rows: AlbumRows) -> bool:
 
 
 def threshold_rule(settings: RunSettings) -> ThresholdRule:
-    """How this run's threshold is chosen."""
+    """How this run's threshold is chosen; with strangers not by settings, which `settings_of` refuses there."""
     model = settings.model
     if settings.data.strangers:
         # a low rate can be measured among thousands: the threshold lies where that says, wherever that is
-        rate = min(model.threshold_fpr, STRANGERS_FPR)
-        return ThresholdRule(rate, float("inf"), price=STRANGERS_PRICE)
+        return ThresholdRule(STRANGERS_FPR, float("inf"), price=STRANGERS_PRICE)
     return ThresholdRule(model.threshold_fpr, model.threshold_play, easy=not settings.data.pets)
 
 

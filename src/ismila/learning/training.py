@@ -129,5 +129,5 @@ def _classifier(outcome: Outcome, settings: RunSettings) -> Classifier:
         viewer.spec,
         settings.subject,
         outcome.kept.decision,
-        viewer.detector.digest if viewer.detector else "",
+        viewer.boxes_digest,
     )

@@ -19,11 +19,9 @@ from ismila.learning.held_out import FoldNetwork
 from ismila.learning.linear import head_weights, threshold_rule
 from ismila.learning.networks import Fitted, Optimisation, fit_network, solve_head
 from ismila.learning.outcome import Answers, Kept, Outcome, selection_of
-from ismila.settings import FrozenSettings, RunSettings
+from ismila.settings import LARGEST_FINETUNING_BATCH, FrozenSettings, RunSettings
 
 ASKED_AT_ONCE = 64
-FINETUNED_AT_ONCE = 32
-"""Batch size of fine-tuning at most: images and gradients of a whole network must fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ class TunedRun:
         optimisation = replace(
             self._optimisation(rows, model.finetune_epochs),
             lr=model.finetune_lr,
-            batch_size=min(model.batch_size, FINETUNED_AT_ONCE),
+            batch_size=min(model.batch_size, LARGEST_FINETUNING_BATCH),
             augmented=True,
         )
         both = (rows, CachedRows(self.inputs[-1], table[val]))

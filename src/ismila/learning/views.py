@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ismila.learning.animals import Animal, Spotter
+from ismila.learning.animals import Animal, Spotter, bundled_detector
+from ismila.photos import UserError
 from ismila.photos.images import (
     MAX_PIXELS,
+    PIXELS_VERSION,
     Box,
     ImageSpec,
     Pixels,
@@ -96,7 +98,18 @@ class Viewer:
         whole = " ".join(map(str, vars(self.spec).values()))
         if self.detector is None:
             return whole
-        return f"{whole} {self.detector.recipe} {DECODED_PX} {MARGIN} {MOST_ANIMALS}"
+        return f"{whole} {self._boxes}"
+
+    @property
+    def boxes_digest(self) -> str:
+        """16 hex digits that name how animals are found and cut out, whatever decodes the photos; a classifier keeps
+        them. Empty where the whole photo is the view."""
+        return hashlib.sha256(self._boxes.encode()).hexdigest()[:16] if self.detector else ""
+
+    @property
+    def _boxes(self) -> str:
+        recipe = self.detector.recipe if self.detector else ""
+        return f"{recipe} {DECODED_PX} {MARGIN} {MOST_ANIMALS}"
 
     @property
     def decoded_px(self) -> int:
@@ -135,3 +148,33 @@ class Viewer:
         if self.detector is None:
             return []
         return self.detector(fit_photo(photo, self.detector.spec)[None])[0][:MOST_ANIMALS]
+
+
+def saved_viewer(spec: ImageSpec, boxes: str, where: str) -> Viewer:
+    """The viewer that a kept classifier was trained with.
+
+    Args:
+        boxes: the `boxes_digest` that was kept, or the detector's own digest, as earlier versions kept it.
+        where: names the classifier to a person.
+
+    Raises:
+        UserError: its animals were found or cut out in another way than this version's.
+    """
+    if not boxes:
+        return Viewer(spec)
+    viewer = Viewer(spec, bundled_detector())
+    if boxes in (viewer.boxes_digest, bundled_detector().digest):
+        return viewer
+    raise UserError(
+        f"{where}: trained on animals that were found in another way than this version does (detector {boxes}, here "
+        f"{viewer.boxes_digest}); train again, or use the ismila that made it"
+    )
+
+
+def require_pixels(version: int, where: str) -> None:
+    """Raise UserError for a kept classifier whose images were made in another way than this version's."""
+    if version != PIXELS_VERSION:
+        raise UserError(
+            f"{where}: trained on images of version {version}, here it is {PIXELS_VERSION}; train again, or use the "
+            "ismila that made it"
+        )

@@ -19,8 +19,8 @@ from ismila.photos.album import Album
 from ismila.photos.boxes import box_text
 from ismila.photos.images import PhotoError, open_photo
 from ismila.photos.index import Progress
-from ismila.photos.labels import KIND, NOT, PETS, RESERVED, check_subject, folder_label
-from ismila.photos.names import as_text
+from ismila.photos.labels import check_subject, folder_label
+from ismila.photos.names import NOT, PETS, RESERVED, as_text, name_problem
 from ismila.photos.sources import GoneError, Source, SourcePhoto, same_name
 from ismila.photos.walking import SUFFIXES
 
@@ -155,7 +155,7 @@ def _known(names: Sequence[str], name: str) -> str:
 def _check_place(place: str, subject: str) -> None:
     check_subject(subject)
     top, _, kind = place.partition("/")
-    is_kind = top == PETS and KIND.fullmatch(kind) is not None and kind not in RESERVED
+    is_kind = top == PETS and not name_problem(kind) and kind not in RESERVED
     if place not in (subject, f"{NOT}{subject}") and not is_kind:
         raise UserError(
             f"--as {place}: expected {subject}, {NOT}{subject} or {PETS}/KIND, such as {PETS}/dog"

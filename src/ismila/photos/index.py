@@ -19,8 +19,8 @@ import pandas as pd
 
 from ismila.photos import UserError
 from ismila.photos.images import PhotoError, open_photo, read_header, why_not_opened
-from ismila.photos.labels import NOT, Row
-from ismila.photos.names import counted
+from ismila.photos.labels import Row
+from ismila.photos.names import NOT, counted
 
 NEAR_DUPLICATE_BITS = 6
 """Perceptual hashes (64 bits) that differ in at most this many bits belong to near-duplicates."""

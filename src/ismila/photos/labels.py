@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 from filelock import FileLock
 
@@ -13,7 +13,18 @@ from ismila.photos import UserError
 from ismila.photos.boxes import EXPECTED, plain_box
 from ismila.photos.images import clear_aside, write_aside
 from ismila.photos.labels_csv import COLUMNS, Line, Table, csv_of, read_table
-from ismila.photos.names import as_text, is_text
+from ismila.photos.names import (
+    FEEDBACK,
+    NOT,
+    OTHER,
+    PETS,
+    RESERVED,
+    as_text,
+    is_text,
+    name_problem,
+    one_line,
+    subject_problem,
+)
 from ismila.photos.skipping import Skipping
 from ismila.photos.walking import SUFFIXES, walk
 
@@ -26,16 +37,6 @@ CLOSEUP = {
     "false": False,
     "0": False,
 }
-PETS = "pets"
-NOT = "not_"
-OTHER = "other"
-"""The kind of an animal that lies in `pets/` itself."""
-FEEDBACK = "feedback"
-"""Where the server puts photos that somebody corrected: labels.csv says what they show."""
-RESERVED = frozenset(["subject", "things", "pets", "drop"])
-"""Words with a meaning of their own among labels and figures: no animal's kind."""
-KIND = re.compile(r"\w[\w -]*")
-"""What a new kind may be called: it becomes a folder and the name of a figure."""
 NAMED_KINDS = 12
 """At most this many kinds are listed in a message."""
 
@@ -85,7 +86,7 @@ class Choices:
         if label.startswith(NOT) and label != NOT:
             return "things", "things"
         kind = label.removeprefix(f"{PETS}/")
-        if kind in self.kinds or (kind != label and KIND.fullmatch(kind)):
+        if kind in self.kinds or (kind != label and not name_problem(kind)):
             if _differs_in_case(kind, self.subject):
                 return None
             return animal_label(kind, self.subject) if kind not in RESERVED else None
@@ -103,11 +104,10 @@ class Choices:
 
 def check_subject(subject: str) -> None:
     """Raise UserError for a subject whose folder would mean something else."""
-    taken = subject in (*RESERVED, OTHER, FEEDBACK) or subject.startswith((NOT, "."))
-    if not subject.strip() or taken or "/" in subject or "\\" in subject or not is_text(subject):
+    if problem := subject_problem(subject):
         raise UserError(
-            f"subject={subject}: expected the name of a pet that is also the name of its folder, "
-            f"such as mila; not {', '.join(sorted({*RESERVED, OTHER, FEEDBACK}))} or {NOT}..."
+            f"subject={as_text(one_line(subject))}: expected the name of a pet that is also the name of its folder, "
+            f"such as mila, {problem}"
         )
 
 
@@ -183,11 +183,15 @@ def folder_kinds(root: Path, subject: str) -> list[str]:
 
 
 def _folders(root: Path, below: str) -> list[str]:
-    """Names of the folders that may give a kind: one that is no text gives none."""
+    """Names of the folders that may give a kind: one that breaks the rule for names gives none."""
     skipping = Skipping(root)
     try:
         folders = [path.name for path in (root / below).iterdir() if path.is_dir()]
-        return [name for name in folders if is_text(name) and not skipping.rule(f"{below}{name}/")]
+        return [
+            name
+            for name in folders
+            if not name_problem(name) and not skipping.rule(f"{below}{name}/")
+        ]
     except OSError:  # none, or closed to us: whoever walks the album names it
         return []
 
@@ -207,12 +211,17 @@ def _check_case(root: Path, subject: str, paths: Sequence[str]) -> None:
 
 
 def _differs_in_case(name: str, meant: str) -> bool:
-    return name != meant and name.casefold() == meant.casefold()
+    """Also where a Mac wrote its accents as characters of their own: both look the same."""
+    return name != meant and _folded(name) == _folded(meant)
+
+
+def _folded(name: str) -> str:
+    return normalize("NFC", name).casefold()
 
 
 def _case_error(root: Path, folder: str, meant: str) -> UserError:
     return UserError(
-        f"{root}/{folder}: differs from {meant} in upper and lower case only; "
+        f"{root}/{folder}: differs from {meant} in upper and lower case only, or in how an accent is encoded; "
         f"rename the folder, or say subject=NAME as the folder does"
     )
 
@@ -221,9 +230,12 @@ def _row(path: str, choices: Choices, line: Line | None) -> Row:
     label, kind = folder_label(as_text(path), choices.subject)
     if not is_text(path):
         return Row(as_text(path), label, kind, problem="its name is not UTF-8; rename it")
+    if line is not None:
+        label, kind = choices.meaning(line["label"]) or (label, kind)
+    if label == "pets" and (problem := name_problem(kind)):
+        return Row(path, "", "", problem=f"its folder: expected a name {problem}; rename it")
     if line is None:
         return Row(path, label, kind)
-    label, kind = choices.meaning(line["label"]) or (label, kind)
     closeup = CLOSEUP[line["closeup"].lower()]
     box = plain_box(line["box"]) if label == "subject" else ""
     return Row(path, label, kind, closeup, box, line["label"] == "drop")

@@ -1,7 +1,8 @@
 """File names as text. A disk takes any bytes but `/` and NUL; tables, databases and terminals do not.
 
 Python hands a byte that is no UTF-8 on as a lone surrogate (PEP 383), which opens the file again and which
-sqlite, parquet and most writers of text refuse. How such a name is shown and kept is decided here.
+sqlite, parquet and most writers of text refuse. How such a name is shown and kept is decided here, and what
+a pet or a kind may be called.
 """
 
 from __future__ import annotations
@@ -15,6 +16,18 @@ from ismila.photos import UserError
 _BYTE = re.compile("[\udc80-\udcff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """What ends a line, moves a terminal's cursor or turns the direction of writing."""
+
+PETS = "pets"
+NOT = "not_"
+OTHER = "other"
+"""The kind of an animal that lies in `pets/` itself."""
+FEEDBACK = "feedback"
+"""Where the server puts photos that somebody corrected: labels.csv says what they show."""
+RESERVED = frozenset(["subject", "things", "pets", "drop"])
+"""Words with a meaning of their own among labels and figures: no animal's kind."""
+VERDICT = "unsure"
+"""What is said near the threshold, and the folder of such photos: no subject's name."""
+LONGEST_NAME = 100
 
 _PASSWORD = re.compile(r"(://[^/?#\s:@]*:)[^/?#\s]+(?=@)")
 
@@ -33,6 +46,37 @@ def as_text(name: str) -> str:
 def one_line(text: str) -> str:
     r"""Text that stays on its line, with `\n` for a line feed; odd bytes stay: they are the name."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def name_problem(name: str) -> str:
+    """What a pet's or a kind's name would have to be instead; empty when it is fine.
+
+    The one rule for a subject, a label and a folder that gives a kind: text of one line that a folder can bear. Quotes,
+    colons, brackets, any script: all fine. What MLflow takes of it, `runs.naming` says.
+    """
+    if not name.strip():
+        return "that is not empty"
+    if not is_text(name):
+        return "in UTF-8"
+    if one_line(name) != name:
+        return "without control characters"
+    if "/" in name or "\\" in name:
+        return "without / and \\"
+    if name.startswith("."):
+        return "that does not begin with a dot"
+    if len(name) > LONGEST_NAME:
+        return f"of at most {LONGEST_NAME} characters"
+    return ""
+
+
+def subject_problem(name: str) -> str:
+    """What a subject's name would have to be instead; empty when it is fine."""
+    taken = {*RESERVED, OTHER, FEEDBACK, VERDICT}
+    if name in taken:
+        return f"that is not one of {', '.join(sorted(taken))}"
+    if name.startswith(NOT):
+        return f"that does not begin with {NOT}"
+    return name_problem(name)
 
 
 def without_password(text: str) -> str:

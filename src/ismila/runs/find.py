@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,7 @@ from ismila.photos import UserError, WrongUsageError
 from ismila.photos.addresses import address_of, album_at
 from ismila.photos.album import Album
 from ismila.photos.names import first_line
+from ismila.runs.naming import experiment_name, model_name
 from ismila.runs.store import answering, connect, tracking_uri, working
 
 if TYPE_CHECKING:
@@ -233,7 +235,9 @@ def find_run(which: str, subject: str, uri: str | None = None) -> str:
 def _aliased(alias: str, subject: str) -> str:
     """The id of the run that carries the alias; empty when none does."""
     try:
-        return str(mlflow.MlflowClient().get_model_version_by_alias(subject, alias).run_id)
+        return str(
+            mlflow.MlflowClient().get_model_version_by_alias(model_name(subject), alias).run_id
+        )
     except MlflowException:  # nothing is registered, or not under this name
         return ""
 
@@ -250,9 +254,16 @@ def finished_runs(subject: str, uri: str | None = None) -> list[Recorded]:
     if not runs:
         raise UserError(
             f"no finished run of {subject} yet; make one with: "
-            f"python -m ismila.train subject={subject}"
+            f"python -m ismila.train {_override(subject)}"
         )
     return [_recorded(run) for run in runs]
+
+
+def _override(subject: str) -> str:
+    """`subject=NAME` as one writes it into a shell, with the quotes that Hydra wants inside the shell's."""
+    is_plain = re.fullmatch(r"[\w-]+", subject, re.ASCII)
+    escaped = subject.replace("'", "\\'")
+    return f"subject={subject}" if is_plain else shlex.quote(f"subject='{escaped}'")
 
 
 def children(subject: str, parent: str, finished: bool = False) -> list[Recorded]:
@@ -278,7 +289,7 @@ def _below(parent: str) -> str:
 def _search(subject: str, wanted: str) -> list[Run]:
     """In the store that was connected to last."""
     client = mlflow.MlflowClient()
-    experiment = client.get_experiment_by_name(subject)
+    experiment = client.get_experiment_by_name(experiment_name(subject))
     if not experiment:
         return []
     return list(client.search_runs([experiment.experiment_id], wanted, max_results=MOST_RUNS))

@@ -17,8 +17,11 @@ import mlflow
 import pandas as pd
 from filelock import FileLock
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric, Run, RunTag
+from mlflow.exceptions import MlflowException
 
 from ismila.photos import UserError
+from ismila.photos.names import first_line
+from ismila.runs.naming import metric_key
 from ismila.runs.store import answering, at_second_try, connect
 
 UNSENT = Path("mlruns/unsent")
@@ -28,11 +31,17 @@ DATASET = "album"
 """What the dataset of each run is called; its digest tells one from another."""
 MODEL = "model"
 OF_EPOCHS = ("loss", "accuracy", "val_loss", "val_accuracy")
+REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST")
+"""MLflow's answers to what it will not take however often it is sent."""
 METRICS_A_CALL = 1000
 """MLflow takes no more of them at once."""
 
 Figure = tuple[str, float, int, int]
 """Name, value, time in milliseconds, step."""
+
+
+class RefusedError(UserError):
+    """MLflow answers, and does not take a run; all others were sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +89,11 @@ def send(folder: Path) -> None:
 
 def _metrics(parcel: Parcel, model_id: str) -> list[Metric]:
     """Figures of the end belong to the model that is kept, and to the album they were taken on."""
-    name = DATASET if parcel.digest else None
-    linked = (model_id, name, parcel.digest or None)
+    dataset = DATASET if parcel.digest else None
+    linked = (model_id, dataset, parcel.digest or None)
     return [
-        Metric(*figure) if figure[0] in OF_EPOCHS else Metric(*figure, *linked)
-        for figure in parcel.figures
+        Metric(metric_key(name), *rest, *(() if name in OF_EPOCHS else linked))
+        for name, *rest in parcel.figures
     ]
 
 
@@ -153,16 +162,29 @@ def sync(uri: str | None = None) -> Iterator[Parcel]:
 
     Raises:
         UserError: a server does not answer; what was not sent goes on waiting.
+        RefusedError: at the end, when a server did not take a run.
     """
     if not UNSENT.is_dir():
         return
+    refused: list[str] = []
     with FileLock(UNSENT / "sync.lock"):
         folders = [path.parent for path in UNSENT.glob(f"[!.]*/{RECORD}")]
         for folder in sorted(folders, key=lambda path: path.stat().st_mtime):
             parcel = _parcel_of(folder)
             with answering():
-                client = connect(uri or parcel.uri)
-                send(folder)
-                client.set_terminated(parcel.run_id, "FINISHED")
+                try:
+                    client = connect(uri or parcel.uri)
+                    send(folder)
+                    client.set_terminated(parcel.run_id, "FINISHED")
+                except MlflowException as error:
+                    if error.error_code not in REFUSED:
+                        raise
+                    refused.append(f"{folder}: {first_line(error)}")
+                    continue  # the next one may be fine
             shutil.rmtree(folder)
             yield parcel
+    if refused:
+        more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+        raise RefusedError(
+            f"MLflow does not take {refused[0]}{more}; it goes on waiting: delete the folder to give it up"
+        )

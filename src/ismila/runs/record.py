@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -289,8 +290,10 @@ def _write_artifacts(folder: Path, results: RunResults) -> None:
     config_yaml = without_password(results.config_yaml)
     (folder / "config.yaml").write_text(config_yaml, encoding="utf-8")
     (folder / "plots").mkdir()
-    for name, figure in results.plots.items():
-        figure.savefig(folder / "plots" / f"{name}.png", dpi=110, bbox_inches="tight")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of a name in another script
+        for name, figure in results.plots.items():
+            figure.savefig(folder / "plots" / f"{name}.png", dpi=110, bbox_inches="tight")
 
 
 def record_report(run_id: str, page: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from contextlib import redirect_stderr
-from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
@@ -14,26 +13,20 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from PIL import Image
 
+from ismila.learning.classifier import Classifier
 from ismila.runs.find import Recorded, artifact_of, best_of, finished_runs
+from ismila.runs.naming import model_name
 from ismila.runs.outbox import MODEL, logged_model
+from ismila.runs.requirements import requirements_of
 from ismila.runs.store import alone, tracking_uri, working
 
 CHAMPION = "champion"
 AT_ONCE = 8
 """So many processes on a server may each undo what the other just did before one gives up."""
 PACKAGE = Path(__file__).parents[1]
-SERVED_WITH = (
-    "torch",
-    "torchvision",
-    "pytorch-lightning",
-    "torchmetrics",
-    "numpy",
-    "pandas",
-    "pillow",
-    "onnxruntime",
-    "safetensors",
-    "filelock",
-)
+SERVED = "ismila.runs.served"
+TORCH = ("torch", "torchvision", "timm")
+"""Gigabytes that nobody needs who asks a bundled network with a linear head."""
 
 
 def crown(subject: str) -> str:
@@ -60,24 +53,26 @@ def crown(subject: str) -> str:
 
 def _crown(subject: str, best: Recorded) -> None:
     client = mlflow.MlflowClient()
+    name = model_name(subject)
     model_version = _version_of(subject, best.run_id)
     if not model_version:
         registered = _register(subject, best.run_id)
-        client.update_model_version(subject, registered, best.tags.get(MLFLOW_RUN_NOTE, ""))
+        client.update_model_version(name, registered, best.tags.get(MLFLOW_RUN_NOTE, ""))
         model_version = _version_of(subject, best.run_id) or registered
         if model_version != registered:  # another process registered the same run meanwhile
-            client.delete_model_version(subject, registered)
-    client.set_registered_model_alias(subject, CHAMPION, model_version)
+            client.delete_model_version(name, registered)
+    client.set_registered_model_alias(name, CHAMPION, model_version)
 
 
 def aliases(subject: str) -> dict[str, str]:
     """Alias -> run id of the subject's registered model: `champion`, and those that a person
     gave."""
     client = mlflow.MlflowClient()
+    name = model_name(subject)
     try:
-        named = client.get_registered_model(subject).aliases
+        named = client.get_registered_model(name).aliases
         return {
-            alias: str(client.get_model_version(subject, number).run_id)
+            alias: str(client.get_model_version(name, number).run_id)
             for alias, number in named.items()
         }
     except MlflowException:  # nothing is registered
@@ -86,7 +81,7 @@ def aliases(subject: str) -> dict[str, str]:
 
 def _version_of(subject: str, run_id: str) -> str:
     """The first version that the run is registered as; empty when it is not."""
-    found = mlflow.MlflowClient().search_model_versions(f"name = '{subject}'")
+    found = mlflow.MlflowClient().search_model_versions(f"name = '{model_name(subject)}'")
     versions = [int(model.version) for model in found if model.run_id == run_id]
     return str(min(versions)) if versions else ""
 
@@ -116,10 +111,21 @@ def _register(subject: str, run_id: str) -> str:
             code_paths=[str(PACKAGE)],
             signature=signature,
             input_example=pd.DataFrame({"image": [base64.b64encode(_example()).decode()]}),
-            pip_requirements=[f"{name}=={version(name)}" for name in SERVED_WITH],
+            pip_requirements=served_with(Classifier.load(classifier)),
         )
     with redirect_stderr(io.StringIO()):  # MLflow announces what the command line says
-        return str(mlflow.register_model(logged.model_uri, subject).version)
+        return str(mlflow.register_model(logged.model_uri, model_name(subject)).version)
+
+
+def served_with(classifier: Classifier) -> list[str]:
+    """What has to be installed where MLflow serves the classifier."""
+    needs_torch = classifier.encoder is None or not classifier.is_linear
+    needed = requirements_of([SERVED])
+    return [
+        line
+        for line in needed
+        if needs_torch or not line.startswith(tuple(f"{name}==" for name in TORCH))
+    ]
 
 
 def _example() -> bytes:

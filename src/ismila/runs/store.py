@@ -25,6 +25,7 @@ from ismila.photos.names import first_line, without_password
 from ismila.photos.workplace import Workplace, abandoned
 from ismila.runs import SWEEP_HOST
 from ismila.runs.database import DATABASE, locked, make_whole, sqlite_file, workplaces
+from ismila.runs.naming import experiment_name
 from ismila.runs.view import view_tag
 
 ARTIFACTS = Path("mlruns/artifacts")
@@ -129,7 +130,8 @@ def experiment_of(client: mlflow.MlflowClient, subject: str) -> str:
     local = tracking_uri().startswith("sqlite:")
     place = ARTIFACTS.resolve().as_uri() if local else None
     try:
-        return str(client.create_experiment(subject, place, {**TRAINING, **view_tag()}))
+        name = experiment_name(subject)
+        return str(client.create_experiment(name, place, {**TRAINING, **view_tag()}))
     except MlflowException as error:
         if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
             raise
@@ -139,7 +141,7 @@ def experiment_of(client: mlflow.MlflowClient, subject: str) -> str:
 def find_experiment(client: mlflow.MlflowClient, subject: str) -> str:
     """The id of the subject's experiment, which gets the view that this version makes of it; empty
     when there is none."""
-    experiment = client.get_experiment_by_name(subject)
+    experiment = client.get_experiment_by_name(experiment_name(subject))
     if experiment is None:
         return ""
     for tag, value in view_tag().items():

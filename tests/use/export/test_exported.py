@@ -21,6 +21,12 @@ def bundled():
     return bundled_classifier()
 
 
+def test_a_file_whose_animals_were_found_otherwise_is_refused(tmp_path):
+    content = graph_of(bundled_classifier("0" * 16)).SerializeToString()
+    with pytest.raises(UserError, match=r"^rex.onnx: trained on animals .*; train again"):
+        ExportedFile(content, "rex.onnx")
+
+
 def test_the_file_alone_is_enough(bundled, tmp_path):
     (tmp_path / "rex.onnx").write_bytes(graph_of(bundled).SerializeToString())
     (tmp_path / "animals.onnx").write_bytes(b"the detector, which is no classifier")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from dataclasses import dataclass
 from types import TracebackType
@@ -134,7 +135,8 @@ class Mqtt:
             raise UserError(f"--mqtt: the broker at {self.broker} refuses: {why}")
 
     def send(self, sighting: Sighting, /) -> None:
-        topic = f"{self.topic}/{sighting.subject}"
+        level = re.sub("[+#]", "_", sighting.subject)  # wildcards, which no topic may hold
+        topic = f"{self.topic}/{level}"
         self.sent = [one for one in self.sent if not one.is_published()]
         self.sent.append(self.client.publish(topic, sighting.message, qos=1, retain=True))
         if not self.client.is_connected():

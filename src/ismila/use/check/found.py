@@ -18,8 +18,8 @@ from ismila.photos.added import read_records, write_records
 from ismila.photos.album import Album
 from ismila.photos.boxes import EXPECTED, box_text, plain_box
 from ismila.photos.images import PhotoError
-from ismila.photos.labels import NOT, folder_kinds
-from ismila.photos.names import counted, is_text, require_text
+from ismila.photos.labels import folder_kinds
+from ismila.photos.names import NOT, counted, is_text, require_text
 from ismila.photos.reviewed import DROP, Answer, read_answers, write_answers
 from ismila.photos.sources import SourcePhoto
 from ismila.use.ask.judging import Judged, Scan

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from ismila.evidence.heat import stretched
-from ismila.learning.animals import bundled_detector
 from ismila.learning.features import CHUNK, in_batches
 from ismila.learning.graphs import Floats
 from ismila.learning.judgement import Judgement, judgements
-from ismila.learning.views import Viewer, Views
+from ismila.learning.views import Views, require_pixels, saved_viewer
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec, Pixels
 
@@ -68,13 +67,15 @@ class ExportedFile:
                 )
             self.spec = ImageSpec(**described["image"])
             self.heads = [_head(one) for one in described.get("subjects", [described])]
-            detects = described.get("detector", "")
+            boxes = described.get("detector", "")
+            pixels = described.get("pixels", 1)
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{name}: an ONNX file, but not one that `ismila export` wrote ({error})"
             ) from error
         self.digest = hashlib.sha256(content).hexdigest()[:16]
-        self.viewer = Viewer(self.spec, bundled_detector() if detects else None)
+        require_pixels(pixels, name)
+        self.viewer = saved_viewer(self.spec, boxes, name)
         self.tells_heat = "heat" in [output.name for output in self._session.get_outputs()]
 
     @classmethod

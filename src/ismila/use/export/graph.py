@@ -22,6 +22,7 @@ from ismila.learning.backbones import CNN
 from ismila.learning.classifier import Classifier
 from ismila.learning.graphs import Floats
 from ismila.photos import UserError
+from ismila.photos.images import PIXELS_VERSION
 from ismila.use.export.exported import FORMAT, FORMAT_OF_SEVERAL
 
 OPSET = 18
@@ -251,6 +252,7 @@ def _describe(model: onnx.ModelProto, classifiers: Sequence[Classifier]) -> None
     model.producer_name = PRODUCER
     model.graph.name = f"is it {' or '.join(one.subject for one in classifiers)}?"
     described = {"opset": OPSET, "image": first.spec.as_dict(), "detector": first.detector}
+    described["pixels"] = PIXELS_VERSION
     if len(classifiers) > 1:
         described |= {"format": FORMAT_OF_SEVERAL, "subjects": subjects}
     else:
