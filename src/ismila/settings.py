@@ -171,7 +171,7 @@ class ModelSettings(_Checked):
         epochs, patience, batch_size, lr, weight_decay: of training by AdamW (the CNN, a hidden layer, fine-tuning,
             which has epochs and a rate of its own).
         threshold_fpr: at the threshold at most this share of the held-out negatives passes.
-        threshold_play: how far from 0.5, in logits, the threshold may lie half-way between the sides.
+        threshold_play: how far from 0.5, in calibrated logits, the threshold may lie half-way between the sides.
     """
 
     group: ClassVar[str] = "model."
