@@ -16,10 +16,10 @@ from PIL import Image
 
 from ismila.photos.cores import cores
 from ismila.photos.images import (
-    FORMATS,
     MAX_PIXELS,
     jpeg_bytes,
     open_photo,
+    readable_formats,
 )
 
 AT_ONCE = 64_000_000
@@ -80,6 +80,7 @@ class Decoder:
 
     def __init__(self, pixels: int = AT_ONCE) -> None:
         self._budget = PixelBudget(pixels)
+        readable_formats()  # before there are threads, which import nothing
         self._threads = ThreadPoolExecutor(cores(), "decode")
 
     async def run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
@@ -109,11 +110,9 @@ def pixels_of(source: Path | bytes, at_least_px: int) -> int:
     """
     if isinstance(source, Path) and not source.is_file():
         return 0
-    Image.init()
-    formats = [name for name in FORMATS if name in Image.OPEN]
     try:
         with Image.open(
-            io.BytesIO(source) if isinstance(source, bytes) else source, "r", formats
+            io.BytesIO(source) if isinstance(source, bytes) else source, "r", readable_formats()
         ) as photo:
             if not photo.info.get("progressive"):
                 photo.draft("RGB", (at_least_px, at_least_px))
