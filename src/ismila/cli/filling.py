@@ -1,8 +1,8 @@
 """What a run reads of an album is computed by a process of its own, while this one imports torch, Lightning and MLflow.
 
-Not by a thread: decoding a photo and opening a graph read environment variables, importing these packages sets some, and
-glibc before 2.41 does not survive that at the same time in one process (docs/design.md, "Threads"). Results are handed
-over by the album's cache, so that the process gives back nothing but why it could not go on.
+Not by a thread: decoding a photo and opening a graph read environment variables, importing these packages sets some,
+and glibc before 2.41 does not survive that at the same time in one process (docs/design.md, "Threads"). Results are
+handed over by the album's cache, so that the process gives back nothing but why it could not go on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from ismila.photos import UserError
 
@@ -85,11 +85,13 @@ def _require_success(code: int, refusal: str) -> None:
     if code < 0:
         name = signal.Signals(-code).name
         raise UserError(
-            f"the process that reads the photos was killed ({name}), by whom it does not say; where memory ran out, "
+            f"the process that reads the photos was killed ({name}); if memory ran out, "
             "OMP_NUM_THREADS=1 takes less; the same command goes on from the cached rows"
         )
     if code:
-        raise RuntimeError(f"the process that reads the photos failed (exit code {code}), see above")
+        raise RuntimeError(
+            f"the process that reads the photos failed (exit code {code}), see above"
+        )
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """From a table of photos to a classifier.
 
-onnxruntime reads this variable while it is loaded, so it is set here: every module of this room comes after its package.
+onnxruntime reads this variable while it is loaded, so it is set here: every module of this room comes after its
+package.
 """
 
 import os

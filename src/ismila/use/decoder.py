@@ -21,6 +21,7 @@ from ismila.photos.images import (
     open_photo,
     readable_formats,
 )
+from ismila.use.gate import GATE
 
 AT_ONCE = 64_000_000
 """Pixels that are decoded at the same time; each takes up to 12 bytes (Pillow keeps 4 for RGB, and
@@ -85,7 +86,8 @@ class Decoder:
 
     async def run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         """Call one of the methods below, or something else that takes a while, in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, GATE.beside, call, *args)
 
     def views(
         self, source: Path | bytes, reader: Reader[Seen], max_pixels: int = MAX_PIXELS
