@@ -6,8 +6,8 @@
 Each takes a small drawn album of its own, nothing cached, in a folder of its own. A line for each that did not end
 well, with the signal that killed it or the last line that it said; then a count of each end. `--load` keeps so many
 other processes busy meanwhile. `--watched` preloads `tests/cli/environ_race.c`, which makes it certain that threads
-meet in the environment where they can, and counts who met whom. PYTHONPATH chooses the code: before the photos were read
-by a process of their own, one of some 200 trainings crashed, and of those that are watched about half.
+meet in the environment where they can, and counts who met whom. PYTHONPATH chooses the code: before the photos were
+read by a process of their own, one of some 200 trainings crashed, and of those that are watched about half.
 """
 
 from __future__ import annotations

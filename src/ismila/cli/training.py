@@ -76,7 +76,7 @@ def read_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.Da
         _import_slow_ones()
         from ismila.learning.networks import start_ranks
 
-        start_ranks(settings.trainer)
+        start_ranks(settings.trainer, settings.seed)
         fill_caches(album, rows, settings, progress if is_first_process() else None)
     elif _is_filled(album, rows, settings):
         _import_slow_ones()
