@@ -41,7 +41,7 @@ def run(config: DictConfig) -> float:
     from ismila.evidence.results import results_of
     from ismila.learning.training import train
     from ismila.photos.index import album_digest
-    from ismila.runs.record import describe, open_run, record
+    from ismila.runs.record import describe, open_run, record, require_watching, watching
     from ismila.runs.registry import crown
 
     if not is_first_process():  # of a distributed training, which the first process records
@@ -50,8 +50,10 @@ def run(config: DictConfig) -> float:
     digest = album_digest(rows)
     description = describe(settings, album.root, digest, parent)
     tracking = settings.tracking
-    with open_run(description, tracking.uri, tracking.system_metrics) as run_id:
-        trained = train(album, rows, settings, progress)
+    require_watching(tracking.system_metrics)
+    with open_run(description, tracking.uri) as run_id:
+        with watching(run_id, tracking.system_metrics):
+            trained = train(album, rows, settings, progress)
         trained.classifier.run = run_id
         seconds = time.perf_counter() - started
         config_yaml = OmegaConf.to_yaml(config)

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -35,3 +38,15 @@ def test_who_asks_nothing_opens_none(monkeypatch):
 def test_the_width_is_what_the_graph_gives(graph):
     session = graph_session(graph.with_suffix(".onnx"), 0)
     assert session.get_outputs()[0].shape[1] == bundled_width(graph)
+
+
+def test_nobody_hears_of_the_graphs_that_are_opened(tmp_path):
+    """onnxruntime keeps an id of the machine in the user's cache, and sends Microsoft what it opens, unless it is told
+    not to; it also holds its tongue where tests run (CI)."""
+    code = "from ismila.learning.graphs import graph_session\n"
+    code += "from ismila.learning.weights import NANODET; graph_session(NANODET, 1)"
+    silenced = ("CI", "ORT_DISABLE_TELEMETRY")
+    environment = {name: value for name, value in os.environ.items() if name not in silenced}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []

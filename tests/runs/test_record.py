@@ -211,18 +211,17 @@ def test_a_run_says_how_busy_its_machine_was_where_that_is_asked_for(ledger, mon
     pytest.importorskip("psutil")
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
     description = RunDescription(subject="busy", name="x", params={}, tags={})
-    with chdir(ledger.folder), open_run(description, ledger.uri, system_metrics=True) as run_id:
+    opened = open_run(description, ledger.uri)
+    with chdir(ledger.folder), opened as run_id, record.watching(run_id, True):
         time.sleep(0.2)
     measured = mlflow.MlflowClient(ledger.uri).get_run(run_id).data.metrics
     assert measured["system/cpu_utilization_percentage"] >= 0
 
 
-def test_without_psutil_that_is_said_before_a_run_is_opened(ledger, monkeypatch):
+def test_without_psutil_that_is_said_before_a_run_is_opened(monkeypatch):
     monkeypatch.setattr(record, "find_spec", lambda name: None)
-    description = RunDescription(subject="unwatched", name="x", params={}, tags={})
-    watched = open_run(description, ledger.uri, system_metrics=True)
-    with pytest.raises(UserError, match=r"ismila\[system\]"), watched:
-        pass
+    with pytest.raises(UserError, match=r"ismila\[system\]"):
+        record.require_watching(True)
 
 
 def between_look_and_write(what, meanwhile):

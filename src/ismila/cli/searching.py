@@ -66,6 +66,11 @@ def search(multirun: Multirun, how: Search) -> None:
         name = sweep.name(some, some[0].settings.subject)
         study = open_study(how, name, some[0].settings.sweep.again)
         done = sum(trial.state.name == "COMPLETE" for trial in study.get_trials())
+        from ismila.runs.store import answering, connect
+
+        with answering():
+            # MLflow's client sets a variable, and `at_once` starts Ray, whose threads read some
+            connect(some[0].settings.tracking.uri)
         while done < how.trials:
             n = min(multirun.at_once, how.trials - done)
             run_trials(sweep, study, [study.ask(space) for _ in range(n)], fixed)

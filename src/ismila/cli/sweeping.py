@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ismila.cli.compare import print_table
 from ismila.cli.launching import NotDoneError, at_once, here
+from ismila.cli.progress import progress
 from ismila.cli.terminal import say
 from ismila.cli.training import fill_caches, index_album
 from ismila.photos import UserError
@@ -265,7 +266,7 @@ class Sweep:
         settings = job.settings
         filled = (settings.subject, job.album, settings.model, settings.trainer.accelerator)
         if filled not in self._filled:
-            fill_caches(job.album, job.rows, settings)
+            fill_caches(job.album, job.rows, settings, progress)
             self._filled.add(filled)
 
     def _launch(self, jobs: Sequence[Job], names: dict[tuple[str, ...], str]) -> None:

@@ -13,24 +13,28 @@ from ismila.cli.options import PHOTOS
 from ismila.cli.progress import progress
 from ismila.cli.terminal import NAMED_PROBLEMS, say
 from ismila.photos.names import counted
+from ismila.runs import SWEEP
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
     from ismila.evidence.intervals import Rate
+    from ismila.learning.features import Progress
     from ismila.learning.training import Trained
     from ismila.photos.album import Album
     from ismila.settings import RunSettings
 
 FEW = 10
-IMPORTED_MEANWHILE = (
+SLOW_TO_IMPORT = (
     "torch",
     "ismila.runs.registry",
     "ismila.learning.training",
+    "ismila.evidence.results",
     "mlflow.store.tracking.sqlalchemy_store",
 )
-"""They take seconds, on one core: meanwhile photos go through the backbone on the other."""
+"""They take seconds, on one core: meanwhile another process sends photos through the backbone on the other. They set
+environment variables, so that no thread of this process may decode, detect or open a graph before they are there."""
 
 
 def choose_root(given: str | None, subject: str) -> Path:
@@ -70,14 +74,19 @@ def read_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.Da
     """
     album, rows = index_album(settings, quiet)
     if settings.trainer.strategy != "auto":
+        _import_slow_ones()
         from ismila.learning.networks import start_ranks
 
-        start_ranks(settings.trainer)
-    imports = threading.Thread(target=_import_slow_ones, daemon=True)
-    imports.start()
-    folded = fill_caches(album, rows, settings)
-    imports.join()
-    return album, folded
+        start_ranks(settings.trainer, settings.seed)
+        fill_caches(album, rows, settings, progress if is_first_process() else None)
+    elif _is_filled(album, rows, settings):
+        _import_slow_ones()
+    else:
+        from ismila.cli.filling import filling
+
+        with filling(album, rows, settings):
+            _import_slow_ones()
+    return album, _folded(album, rows, settings)
 
 
 def index_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.DataFrame]:
@@ -108,28 +117,52 @@ def index_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.D
     return album, usable(index)
 
 
-def fill_caches(album: Album, rows: pd.DataFrame, settings: RunSettings) -> pd.DataFrame:
-    """Compute what a run reads of an album and what is not there yet; returns the rows with
-    `subject_share` and `fold`.
+def fill_caches(
+    album: Album, rows: pd.DataFrame, settings: RunSettings, bar: Progress | None = None
+) -> None:
+    """Compute what a run reads of an album and what is not there yet.
 
     Args:
         rows: the usable index.
     """
     from ismila.learning.encoders import encode_ahead
-    from ismila.photos.folds import assign_folds
 
-    bar = progress if is_first_process() else None
     if album.shares(rows) is None:
         from ismila.learning.closeups import subject_shares
 
-        rows = album.keep_shares(rows, subject_shares(album, rows, bar))
-    folded = rows.assign(fold=assign_folds(rows, settings.seed))
-    encode_ahead(album, folded, settings, bar)
-    return folded
+        album.keep_shares(rows, subject_shares(album, rows, bar))
+    encode_ahead(album, rows, settings, bar)
+
+
+def _is_filled(album: Album, rows: pd.DataFrame, settings: RunSettings) -> bool:
+    """Whether `fill_caches` has nothing to do."""
+    from ismila.learning.encoders import is_encoded
+
+    return album.shares(rows) is not None and is_encoded(album, rows, settings)
+
+
+def _folded(album: Album, rows: pd.DataFrame, settings: RunSettings) -> pd.DataFrame:
+    """The rows with `subject_share`, as it was computed, and `fold`."""
+    from ismila.photos.folds import assign_folds
+
+    return album.with_shares(rows).assign(fold=assign_folds(rows, settings.seed))
 
 
 def _import_slow_ones() -> None:
-    for name in IMPORTED_MEANWHILE:
+    """Import them in a thread, beside which this one only waits: Ctrl-C in the middle of torch's own preparations would
+    abort the process instead of raising a KeyboardInterrupt."""
+    imports = threading.Thread(target=_import, daemon=True)
+    imports.start()
+    try:
+        imports.join()
+    except KeyboardInterrupt:
+        if SWEEP in os.environ:  # whose end is still recorded by this process
+            imports.join()
+        raise
+
+
+def _import() -> None:
+    for name in SLOW_TO_IMPORT:
         importlib.import_module(name)
 
 

@@ -20,6 +20,7 @@ from ismila.demo.shots import Drawing, Shot, draw_shot, plan_album
 from ismila.photos import UserError
 from ismila.photos.album import DERIVED
 from ismila.photos.cores import cores
+from ismila.photos.images import readable_formats
 
 if TYPE_CHECKING:
     from ismila.photos.index import Progress
@@ -161,6 +162,7 @@ def _write_album(
     for parent in {(folder / shot.path).parent for shot in shots}:
         parent.mkdir(parents=True, exist_ok=True)
     outlines: list[list[object]] = [["path", "x0", "y0", "x1", "y1", "mask"]]
+    readable_formats()  # Pillow's plug-ins: threads import nothing
     with ThreadPoolExecutor(max_workers=min(cores(), 8)) as pool:
         drawn: Iterable[tuple[Shot, Drawing]] = zip(
             shots, pool.map(lambda shot: draw_shot(shot, marker.seed), shots), strict=True

@@ -23,7 +23,7 @@ def results_of(
     """What `runs.record` keeps of a training; the classifier gets its figures, too.
 
     Args:
-        seconds: from the start of the process to the end of training.
+        seconds: from when Hydra has read the settings to the end of training, the imports of torch and MLflow included.
         config_yaml: the resolved config.
         digest: of the album.
         trained_on_strangers: as `data=strangers` does.

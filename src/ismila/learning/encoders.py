@@ -92,14 +92,40 @@ def encode_ahead(
     Args:
         rows: the usable index.
     """
-    model = settings.model
-    architecture = architecture_of(model)
-    needs_torch = architecture.is_frozen and architecture.graph is None
-    if needs_torch or settings.trainer.accelerator != CPU:
+    if needs_torch(settings):
         return
-    features = Features(album.derived, viewer_of(model), encoder_of(model), given_boxes(rows))
     far = seen_from_afar(rows, settings)
-    features.fill(album.photos(rows), views_of(model), progress, far)
+    photos = album.photos(rows)
+    _features(album, rows, settings).fill(photos, views_of(settings.model), progress, far)
+
+
+def is_encoded(album: Album, rows: pd.DataFrame, settings: RunSettings) -> bool:
+    """Whether `encode_ahead` has nothing to do.
+
+    Args:
+        rows: the usable index.
+    """
+    if needs_torch(settings):
+        return True
+    far = seen_from_afar(rows, settings)
+    photos = album.photos(rows)
+    return _features(album, rows, settings).is_filled(photos, views_of(settings.model), far)
+
+
+def needs_torch(settings: RunSettings) -> bool:
+    """Whether the rows that a model trains on are made by torch."""
+    model = settings.model
+    if settings.trainer.accelerator != CPU:
+        return True
+    if isinstance(model, FrozenSettings) and model.is_from_hub:
+        return True
+    architecture = architecture_of(model)
+    return architecture.is_frozen and architecture.graph is None
+
+
+def _features(album: Album, rows: pd.DataFrame, settings: RunSettings) -> Features:
+    model = settings.model
+    return Features(album.derived, viewer_of(model), encoder_of(model), given_boxes(rows))
 
 
 class TorchEncoder:

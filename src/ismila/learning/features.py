@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ismila.learning.architecture import bundled_digest, bundled_width
 from ismila.learning.given import cut_name, image_meant
-from ismila.learning.graphs import Bools, Floats, Ints, graph_session
+from ismila.learning.graphs import Bools, Floats, Ints, graph_session, import_runtime
 from ismila.learning.views import Viewer, Views
 from ismila.learning.weights import BUNDLED
 from ismila.photos.boxes import read_box
@@ -32,6 +32,7 @@ from ismila.photos.images import (
     Pixels,
     normalise,
     open_photo,
+    readable_formats,
     view_of,
 )
 
@@ -215,9 +216,9 @@ class Features:
         Raises:
             UserError: the derived folder cannot be written.
         """
-        wanted = {sha: _numbers(views, sha in from_afar) for sha, _ in photos}
-        if all(self.has(sha, numbers) for sha, numbers in wanted.items()):
+        if self.is_filled(photos, views, from_afar):
             return {}
+        wanted = {sha: _numbers(views, sha in from_afar) for sha, _ in photos}
         from ismila.photos.album import locked
 
         rank, ranks = place_among_ranks()
@@ -231,6 +232,12 @@ class Features:
         with locked(self._derived, "features"):
             self._reopen()  # who held the lock before may have computed the same rows
             return self._fill(photos, wanted, progress)
+
+    def is_filled(
+        self, photos: Sequence[Photo], views: int = 1, from_afar: Container[str] = frozenset()
+    ) -> bool:
+        """Whether `fill` would find all the rows that it is asked for."""
+        return all(self.has(sha, _numbers(views, sha in from_afar)) for sha, _ in photos)
 
     def _fill(
         self,
@@ -422,6 +429,9 @@ def decode_ahead(
         except PhotoError as error:
             return error
 
+    # threads import nothing, see docs/design.md, "Threads"
+    readable_formats()
+    import_runtime()
     pool = ThreadPoolExecutor(max_workers=cores())
     try:
         pending: deque[tuple[str, Future[T | PhotoError]]] = deque()

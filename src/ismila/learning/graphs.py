@@ -27,6 +27,11 @@ def graph_session(graph: Path, threads: int) -> Any:
         return _opened(graph, threads or cores())
 
 
+def import_runtime() -> None:
+    """Import onnxruntime, for who opens graphs in threads, which import nothing (docs/design.md, "Threads")."""
+    from onnxruntime.capi import onnxruntime_inference_collection  # noqa: F401
+
+
 @lru_cache
 def _opened(graph: Path, threads: int) -> Any:
     from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession

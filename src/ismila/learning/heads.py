@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ismila.learning.graphs import Bools, Doubles, Floats
@@ -79,10 +81,6 @@ def fit_head(
 
 
 def _solve(x: Floats | Doubles, is_subject: Bools, penalty: Penalty) -> LinearHead:
-    # scipy looks into a loaded torch, and trips over one that another thread is half-way through importing
-    import torch  # noqa: F401
-    from sklearn.linear_model import LogisticRegression
-
     # a Newton step costs the cube of the width: with thousands of rows many small steps are cheaper, the more so where
     # the rows come with the same spread in every direction
     is_large = penalty.shrink is None or min(x.shape) > NEWTON_UP_TO
@@ -135,8 +133,6 @@ def whitening_of(
     Args:
         within: `[M, D]`, how photos of one animal differ: their squares, summed up, are added to the negatives' own.
     """
-    from scipy.linalg import cholesky, solve_triangular
-
     mean = x[~is_subject].mean(0, dtype=np.float64)
     away = x - mean
     coordinates, back = _coordinates(away)

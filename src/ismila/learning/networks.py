@@ -274,12 +274,16 @@ def _ctrl_c() -> Iterator[None]:
         raise KeyboardInterrupt from error
 
 
-def start_ranks(settings: TrainerSettings) -> None:
+def start_ranks(settings: TrainerSettings, seed: int) -> None:
     """Start the other processes of a distributed training before there is something to fit, so that
     they read photos, too; each comes here, and goes on when all have.
 
     Lightning finds them started when it would start them itself. It ends all when one dies.
+
+    Args:
+        seed: that Lightning begins with in each of them, before it fits something.
     """
+    pl.seed_everything(seed, verbose=False)
     logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
     devices = int(settings.devices) if settings.devices.isdigit() else settings.devices
     with _refusing(), warnings.catch_warnings():

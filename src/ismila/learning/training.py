@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
-import pytorch_lightning as pl
+import torch
 
 from ismila.learning.architecture import architecture_of
 from ismila.learning.backbones import load_weights, make_network, weights_of
@@ -60,7 +62,7 @@ def train(
     Raises:
         UserError: there is nothing to tell apart.
     """
-    pl.seed_everything(settings.seed, verbose=False)
+    _draw_from(settings.seed)
     rows, features = _read(album, index, settings, progress)
     _require_both_sides(rows, settings)
     model = settings.model
@@ -80,6 +82,13 @@ def train(
         protocol=outcome.protocol,
         strangers=outcome.kept.strangers,
     )
+
+
+def _draw_from(seed: int) -> None:
+    """Seed what draws. Lightning's `seed_everything` also sets variables, beside threads that may be reading some."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 def _read(

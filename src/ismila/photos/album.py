@@ -21,7 +21,7 @@ from ismila.photos import UserError
 from ismila.photos.addresses import place_of
 from ismila.photos.cores import cores
 from ismila.photos.images import READER, ImageSpec, clear_aside, pixels_digest, write_aside
-from ismila.photos.index import Facts, Progress, make_index, read_facts, usable
+from ismila.photos.index import Facts, Progress, import_readers, make_index, read_facts, usable
 from ismila.photos.labels import change_lines, check_root, read_album
 from ismila.photos.names import require_text
 from ismila.photos.remote import Mirror, mirror_of, shared
@@ -107,7 +107,7 @@ class Album:
         with self.locked("index"):
             rows = read_album(self.root, self.subject, skipping)
             facts = self._facts([row.path for row in rows if not row.problem], progress)
-            index = self._with_shares(make_index(rows, facts, self._flickr_records()))
+            index = self.with_shares(make_index(rows, facts, self._flickr_records()))
             self._write("index.parquet", index, self._whose())
         return index
 
@@ -118,7 +118,7 @@ class Album:
             UserError: see `update`.
         """
         index = self._read("index.parquet", self._whose())
-        return self.update() if index is None else self._with_shares(index)
+        return self.update() if index is None else self.with_shares(index)
 
     def photos(self, rows: pd.DataFrame) -> list[tuple[str, Path]]:
         """(sha256, file) of each row."""
@@ -172,7 +172,7 @@ class Album:
             self._write(f"shares/{self._shares_digest(rows)}.parquet", table, {})
             for old in _newest_first(self.derived / "shares")[KEPT_SHARES:]:
                 old.unlink(missing_ok=True)
-        return self._with_shares(rows)
+        return self.with_shares(rows)
 
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
@@ -190,6 +190,8 @@ class Album:
         stamps = self._stamps(paths)
         todo = [stamp for stamp in stamps if stamp not in known]
         files = [self.root / stamp.path for stamp in todo]
+        if files:
+            import_readers()
         with ThreadPoolExecutor(max_workers=cores() + 1) as pool:
             read: Iterable[Facts] = pool.map(read_facts, files)
             if progress and len(files) > PROGRESS_FROM:
@@ -222,7 +224,8 @@ class Album:
         except Exception:  # whatever pyarrow raises on a damaged file: fetching makes it again
             return pd.DataFrame(columns=["id", "path", "taken_at"])
 
-    def _with_shares(self, index: pd.DataFrame) -> pd.DataFrame:
+    def with_shares(self, index: pd.DataFrame) -> pd.DataFrame:
+        """The index, or the usable rows of it, with the `subject_share` that is known of them, else NaN."""
         shares = self.shares(index)
         if shares is None:
             return index.assign(subject_share=np.nan)

@@ -208,7 +208,7 @@ def _opened(source: Path | bytes, max_pixels: int) -> Iterator[ImageFile.ImageFi
         with warnings.catch_warnings():
             # a corrupt EXIF block is not our reader's problem: the pixels count
             warnings.simplefilter("ignore")
-            with Image.open(stream, formats=_formats()) as photo:
+            with Image.open(stream, formats=readable_formats()) as photo:
                 _check_size(*photo.size, max_pixels)
                 yield photo
     except PhotoError:
@@ -245,8 +245,11 @@ def _exif(photo: Image.Image) -> tuple[int, str]:
 
 
 @lru_cache
-def _formats() -> list[str]:
-    """Those of `FORMATS` that can be read here: what the bytes say counts, not what a file is called."""
+def readable_formats() -> list[str]:
+    """Those of `FORMATS` that can be read here: what the bytes say counts, not what a file is called.
+
+    Who decodes in threads calls it before they begin: it imports Pillow's plug-ins (docs/design.md, "Threads").
+    """
     import pillow_heif
 
     pillow_heif.register_heif_opener()

@@ -18,7 +18,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from ismila.photos import UserError
-from ismila.photos.images import PhotoError, open_photo, read_header, why_not_opened
+from ismila.photos.images import (
+    PhotoError,
+    open_photo,
+    read_header,
+    readable_formats,
+    why_not_opened,
+)
 from ismila.photos.labels import Row
 from ismila.photos.names import NOT, counted
 
@@ -101,6 +107,14 @@ def read_facts(path: Path) -> Facts:
         return Facts(damage="may not be read: permission denied")
     except OSError as error:
         return Facts(damage=f"cannot be read: {error.strerror}")
+
+
+def import_readers() -> None:
+    """Import what `read_facts` does, for who calls it in threads, which import nothing (docs/design.md, "Threads")."""
+    import imagehash  # noqa: F401
+    import scipy.fftpack  # noqa: F401  by imagehash, when it is asked first
+
+    readable_formats()
 
 
 def _facts_of(content: bytes, sha256: str) -> Facts:

@@ -9,7 +9,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -145,29 +145,23 @@ class RunResults:
 
 
 @contextmanager
-def open_run(
-    description: RunDescription, uri: str | None = None, system_metrics: bool = False
-) -> Iterator[str]:
+def open_run(description: RunDescription, uri: str | None = None) -> Iterator[str]:
     """Open a run of the subject's experiment and yield its id; it ends FINISHED, KILLED by Ctrl-C,
     or FAILED on another exception. When the process is killed, the next one's `connect` ends it.
 
     Args:
         uri: of the tracking server; see `connect`.
-        system_metrics: also how busy the machine is meanwhile, under `system/`.
 
     Raises:
-        UserError: the tracking server cannot be reached, or psutil is not installed.
+        UserError: the tracking server cannot be reached.
     """
-    if system_metrics and find_spec("psutil") is None:
-        raise UserError("tracking.system_metrics=true: needs pip install 'ismila[system]'")
     with answering():
         client = connect(uri)
         workplace = new_workplace()
     try:
         with answering():
             run_id = _start(client, description, process_tags(workplace))
-        with _watching(run_id) if system_metrics else nullcontext():
-            yield run_id
+        yield run_id
         if not waits(run_id):
             client.set_terminated(run_id, "FINISHED")
     except KeyboardInterrupt:
@@ -179,9 +173,21 @@ def open_run(
     workplace.close()
 
 
+def require_watching(system_metrics: bool) -> None:
+    """Raise UserError where `watching` is wanted and not possible."""
+    if system_metrics and find_spec("psutil") is None:
+        raise UserError("tracking.system_metrics=true: needs pip install 'ismila[system]'")
+
+
 @contextmanager
-def _watching(run_id: str) -> Iterator[None]:
-    """Let MLflow log how busy the machine is."""
+def watching(run_id: str, system_metrics: bool) -> Iterator[None]:
+    """Let MLflow log how busy the machine is during the block, under `system/`, where that is wanted.
+
+    It does so in a thread, beside which nothing is recorded: that sets variables.
+    """
+    if not system_metrics:
+        yield
+        return
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
     logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)

@@ -67,7 +67,9 @@ def connect(uri: str | None = None) -> mlflow.MlflowClient:
     if without_password(chosen) != chosen:  # MLflow prints the address of each run that ends
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     _say_when_away(chosen)
-    mlflow.set_tracking_uri(chosen)
+    # once, since it sets a variable: a server asks in one thread while others read some
+    if not chosen == tracking_uri() == os.environ.get("MLFLOW_TRACKING_URI"):
+        mlflow.set_tracking_uri(chosen)
     client = mlflow.MlflowClient()
     for left in abandoned(_workplaces()):
         end_runs_of(left, "KILLED")

@@ -16,11 +16,12 @@ from PIL import Image
 
 from ismila.photos.cores import cores
 from ismila.photos.images import (
-    FORMATS,
     MAX_PIXELS,
     jpeg_bytes,
     open_photo,
+    readable_formats,
 )
+from ismila.use.gate import GATE
 
 AT_ONCE = 64_000_000
 """Pixels that are decoded at the same time; each takes up to 12 bytes (Pillow keeps 4 for RGB, and
@@ -80,11 +81,13 @@ class Decoder:
 
     def __init__(self, pixels: int = AT_ONCE) -> None:
         self._budget = PixelBudget(pixels)
+        readable_formats()  # before there are threads, which import nothing
         self._threads = ThreadPoolExecutor(cores(), "decode")
 
     async def run(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         """Call one of the methods below, or something else that takes a while, in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, GATE.beside, call, *args)
 
     def views(
         self, source: Path | bytes, reader: Reader[Seen], max_pixels: int = MAX_PIXELS
@@ -109,11 +112,9 @@ def pixels_of(source: Path | bytes, at_least_px: int) -> int:
     """
     if isinstance(source, Path) and not source.is_file():
         return 0
-    Image.init()
-    formats = [name for name in FORMATS if name in Image.OPEN]
     try:
         with Image.open(
-            io.BytesIO(source) if isinstance(source, bytes) else source, "r", formats
+            io.BytesIO(source) if isinstance(source, bytes) else source, "r", readable_formats()
         ) as photo:
             if not photo.info.get("progressive"):
                 photo.draft("RGB", (at_least_px, at_least_px))

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ismila.photos.images import jpeg_bytes, write_aside
-from ismila.use.ask.films import Agreeing, Agreement, Film, Frame, probability_of
+from ismila.use.ask.films import Agreeing, Agreement, Film, Frame, import_av, probability_of
 from ismila.use.ask.pets import Pets
 
 WAITS_S = (1, 2, 5, 10, 30, 60)
@@ -80,6 +80,7 @@ def frames_of_camera(film: Film, say: Callable[[str], None]) -> Iterator[Frame]:
     Args:
         say: is told when the camera is away, and is tried again.
     """
+    import_av()  # before there is a thread, which imports nothing
     newest: deque[Frame | BaseException] = deque(maxlen=1)
     has_come = threading.Event()
 

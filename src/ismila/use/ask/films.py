@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -145,10 +145,7 @@ class Film:
     def frames(self) -> Iterator[Frame]:
         """From its beginning. Raises UserError where PyAV is not installed."""
         self.broken = ""
-        try:
-            import av
-        except ImportError as error:
-            raise UserError("films need PyAV: pip install 'ismila[film]'") from error
+        av = import_av()
         try:
             with av.open(self.source, timeout=(OPEN_S, READ_S), options=self._options) as container:
                 if not container.streams.video:
@@ -188,6 +185,15 @@ class Film:
     def _options(self) -> dict[str, str]:
         """A file may be a list of addresses, whatever its name: nothing is fetched for one."""
         return {} if self.is_live else {"protocol_whitelist": "file"}
+
+
+def import_av() -> Any:
+    """PyAV. Raises UserError where it is not installed."""
+    try:
+        import av
+    except ImportError as error:
+        raise UserError("films need PyAV: pip install 'ismila[film]'") from error
+    return av
 
 
 def _upright(frame: VideoFrame, at_least_px: int) -> Image.Image:

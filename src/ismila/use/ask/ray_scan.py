@@ -218,6 +218,7 @@ class Judge:
         def read(_: str, content: Future[bytes]) -> Views:
             return viewer.read(content.result())
 
+        file_system(self.root)  # imported before there are threads, which import nothing
         with ThreadPoolExecutor(FETCHING) as pool:
             contents = ((name, pool.submit(fetch, f"{self.root}/{name}")) for name in names)
             yield from decode_ahead(contents, read)

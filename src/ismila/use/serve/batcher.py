@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar, TypeVarTuple
 
 from ismila.learning.features import BATCH
 from ismila.use.ask.pets import Looks, Pets, Together
+from ismila.use.gate import GATE
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -61,7 +62,8 @@ class Batcher:
 
     async def alone(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run something else in the backbone's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, GATE.beside, call, *args)
 
     async def run(self) -> None:
         """Answer until cancelled."""

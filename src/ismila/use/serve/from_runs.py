@@ -9,12 +9,24 @@ import time
 from collections import OrderedDict
 from pathlib import Path
 
+import pyarrow.parquet  # noqa: F401  which pandas would import when it is asked first, in a thread
+
 from ismila.evidence.explain import Explainer, open_explainer, used_rows
+from ismila.learning.architecture import GRAPHS
+from ismila.learning.classifier import Classifier
 from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.images import Pixels, write_aside
-from ismila.runs.find import album_of, find_run, finished_runs, load_classifier, read_run
+from ismila.runs.find import (
+    Recorded,
+    album_of,
+    find_run,
+    finished_runs,
+    load_classifier,
+    read_run,
+)
 from ismila.runs.registry import aliases
+from ismila.use.gate import GATE
 from ismila.use.serve.models import Explained, Resembling
 
 KEPT = 3
@@ -38,7 +50,9 @@ class RunModel:
         self._root = root
         self.run = read_run(run_id)
         with _importing:
-            self.classifier = load_classifier(run_id)
+            self.classifier = (
+                _loaded_alone(run_id) if needs_torch(self.run) else load_classifier(run_id)
+            )
         self._explainer: Explainer | None = None
         self._photos = Path()
 
@@ -147,6 +161,21 @@ class RunModels:
             _keep(album.root / path, content)
         album.correct(path, {"label": label})
         return path
+
+
+def needs_torch(run: Recorded) -> bool:
+    """Whether torch answers for a run, or explains its answers: unless it is a linear head on a bundled network."""
+    params = run.params
+    is_bundled = params.get("model.weights") == "bundled" and params.get("model.backbone") in GRAPHS
+    is_linear = params.get("model.hidden") == params.get("model.finetune_blocks") == "0"
+    return not (is_bundled and is_linear)
+
+
+def _loaded_alone(run_id: str) -> Classifier:
+    with GATE.alone():
+        import captum.attr  # noqa: F401  which imports torch; what is loaded may import more
+
+        return load_classifier(run_id)
 
 
 def _keep(file: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fastapi import HTTPException, Request
 
 from ismila.evidence.heat import overlay
-from ismila.learning.graphs import Floats
+from ismila.learning.graphs import Floats, import_runtime
 from ismila.learning.views import Views
 from ismila.photos.images import Box, PhotoError, Pixels, jpeg_bytes
 from ismila.use.ask.pets import Looks, Pets, Together
@@ -70,6 +70,7 @@ class Service:
         self.batcher = Batcher(places)
         self.decoder = Decoder()
         self.metrics = Metrics(waiting=lambda: self.batcher.taken)
+        import_runtime()  # before there are threads, which import nothing
         self._intake = Intake()
         # one thread: explanations import torch, and two that import it at once meet it half-way
         self._loader = ThreadPoolExecutor(1, "explanations")
