@@ -4,7 +4,8 @@ from importlib.metadata import version
 import pytest
 
 from ismila.learning.architecture import Architecture, bundled_digest
-from ismila.learning.classifier import BIAS, WEIGHT, Classifier
+from ismila.learning.backbones import make_network, weights_of
+from ismila.learning.classifier import Classifier
 from ismila.photos.images import ImageSpec
 from ismila.runs.registry import SERVED, TORCH, served_with
 from ismila.runs.requirements import _imports, imported, requirements_of
@@ -38,17 +39,27 @@ def test_a_requirement_is_what_is_installed_without_the_name_of_its_build():
 
 
 @pytest.mark.parametrize(
-    ("architecture", "weights", "needs_torch"),
+    ("name", "hidden", "is_bundled", "needs_torch"),
     [
-        (Architecture(name="mobilenet", digest=bundled_digest()), (WEIGHT, BIAS), False),
-        (Architecture(name="mobilenet"), (WEIGHT, BIAS), True),  # fine-tuned
-        (Architecture(name="mobilenet", digest=bundled_digest()), (WEIGHT, "head.3.weight"), True),
-        (Architecture(name="cnn"), (WEIGHT, BIAS), True),
+        ("mobilenet", 0, True, False),
+        ("mobilenet", 0, False, True),  # fine-tuned
+        ("mobilenet", 8, True, True),
+        ("cnn", 0, False, True),
     ],
 )
-def test_torch_is_wanted_where_it_answers(architecture, weights, needs_torch):
-    classifier = Classifier(dict.fromkeys(weights), architecture, ImageSpec(64), "mila")
-    named = {line.partition("==")[0] for line in served_with(classifier)}
+def test_torch_is_wanted_where_it_answers(name, hidden, is_bundled, needs_torch, tmp_path):
+    digest = bundled_digest() if is_bundled else ""
+    weights = "" if name == "cnn" else "bundled"
+    architecture = Architecture(name=name, weights=weights, hidden=hidden, digest=digest)
+    state = weights_of(make_network(architecture, ImageSpec(64)))
+    Classifier(state, architecture, ImageSpec(64), "mila").save(tmp_path)
+    named = {line.partition("==")[0] for line in served_with(tmp_path)}
     assert ("torch" in named) == needs_torch
     assert bool(named & set(TORCH)) == needs_torch
     assert {"onnxruntime", "pillow-heif", "numpy"} <= named
+
+
+def test_what_cannot_be_read_is_no_reason_to_fail(tmp_path):
+    """The best run may be another version's: that one is refused when it is asked, not when a run ends."""
+    (tmp_path / "classifier.json").write_text("{}")
+    assert set(TORCH) & {line.partition("==")[0] for line in served_with(tmp_path)}

@@ -14,6 +14,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from PIL import Image
 
 from ismila.learning.classifier import Classifier
+from ismila.photos import UserError
 from ismila.runs.find import Recorded, artifact_of, best_of, finished_runs
 from ismila.runs.naming import model_name
 from ismila.runs.outbox import MODEL, logged_model
@@ -111,21 +112,26 @@ def _register(subject: str, run_id: str) -> str:
             code_paths=[str(PACKAGE)],
             signature=signature,
             input_example=pd.DataFrame({"image": [base64.b64encode(_example()).decode()]}),
-            pip_requirements=served_with(Classifier.load(classifier)),
+            pip_requirements=served_with(classifier),
         )
     with redirect_stderr(io.StringIO()):  # MLflow announces what the command line says
         return str(mlflow.register_model(logged.model_uri, model_name(subject)).version)
 
 
-def served_with(classifier: Classifier) -> list[str]:
-    """What has to be installed where MLflow serves the classifier."""
-    needs_torch = classifier.encoder is None or not classifier.is_linear
+def served_with(classifier: Path) -> list[str]:
+    """What has to be installed where MLflow serves the classifier in a folder."""
     needed = requirements_of([SERVED])
-    return [
-        line
-        for line in needed
-        if needs_torch or not line.startswith(tuple(f"{name}==" for name in TORCH))
-    ]
+    if _needs_torch(classifier):
+        return needed
+    return [line for line in needed if line.partition("==")[0] not in TORCH]
+
+
+def _needs_torch(folder: Path) -> bool:
+    try:
+        classifier = Classifier.load(folder)
+    except UserError:  # of another version: nobody knows what that one needs
+        return True
+    return classifier.encoder is None or not classifier.is_linear
 
 
 def _example() -> bytes:
