@@ -6,15 +6,18 @@ import importlib
 import os
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ismila.cli.options import PHOTOS
 from ismila.cli.progress import progress
 from ismila.cli.terminal import NAMED_PROBLEMS, say
-from ismila.photos.names import counted
+from ismila.photos.names import counted, named_problems
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from rich.table import Table
 
@@ -97,6 +100,7 @@ def index_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.D
     root = choose_root(settings.data.root, settings.subject)
     cache = settings.data.cache
     album = Album.open(root, settings.subject, Path(cache) if cache else None, progress)
+    album = replace(album, occasion_minutes=settings.data.occasion_minutes)
     skipping = Skipping(root)
     index = album.update(progress, skipping)
     require_both_labels(index, root, settings.subject, not settings.data.strangers)
@@ -109,19 +113,17 @@ def index_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.D
 
 def fill_caches(album: Album, rows: pd.DataFrame, settings: RunSettings) -> pd.DataFrame:
     """Compute what a run reads of an album and what is not there yet; returns the rows with
-    `subject_share` and `fold`.
+    `subject_share` and `fold`, and a `problem` where a photo cannot be read any more.
 
     Args:
         rows: the usable index.
     """
+    from ismila.learning.closeups import with_shares
     from ismila.learning.encoders import encode_ahead
     from ismila.photos.folds import assign_folds
 
     bar = progress if is_first_process() else None
-    if album.shares(rows) is None:
-        from ismila.learning.closeups import subject_shares
-
-        rows = album.keep_shares(rows, subject_shares(album, rows, bar))
+    rows = with_shares(album, rows, bar)
     folded = rows.assign(fold=assign_folds(rows, settings.seed))
     encode_ahead(album, folded, settings, bar)
     return folded
@@ -134,6 +136,8 @@ def _import_slow_ones() -> None:
 
 def print_album(index: pd.DataFrame, root: Path, subject: str) -> None:
     """How many photos of which kind, and each photo that takes no part, with its problem."""
+    from ismila.photos.index import time_problems
+
     fine = index[index["problem"] == ""]
     left_out = index[index["problem"] != ""]
     counts = fine["label"].value_counts()
@@ -147,11 +151,23 @@ def print_album(index: pd.DataFrame, root: Path, subject: str) -> None:
     if len(left_out) > NAMED_PROBLEMS:
         more = len(left_out) - NAMED_PROBLEMS
         say(f"  ... and {more} more; `ismila index` names them all")
+    if words := time_problems(index):
+        say(f"  {words}")
     if of_subject < FEW:
         say(
             f"Fewer than {FEW} photos of {subject}: the figures below rest on a handful of photos "
             "and can be far off; more photos help more than anything else."
         )
+
+
+def print_unread(unread: Mapping[str, str]) -> None:
+    """The photos that were there when the album was read, and cannot be read any more.
+
+    Args:
+        unread: why, by path.
+    """
+    if unread:
+        say(f"{counted(len(unread), 'photo')} left out, read no more: {named_problems(unread)}")
 
 
 def print_run(trained: Trained, sentence: str, seconds: float, champion: bool) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 from ismila.photos import UserError
@@ -16,6 +18,8 @@ _BYTE = re.compile("[\udc80-\udcff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """What ends a line, moves a terminal's cursor or turns the direction of writing."""
 
+NAMED = 3
+"""At most so many names stand in a line."""
 _PASSWORD = re.compile(r"(://[^/?#\s:@]*:)[^/?#\s]+(?=@)")
 
 
@@ -43,6 +47,14 @@ def without_password(text: str) -> str:
 def counted(n: int, what: str) -> str:
     """`1 photo`, `2 photos`."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def named_problems(problems: Mapping[str, str]) -> str:
+    """A few of the names with what is wrong with each, in a line, and how many more there are."""
+    named = [f"{name}: {problem}" for name, problem in islice(problems.items(), NAMED)]
+    if len(problems) > NAMED:
+        named.append(f"and {len(problems) - NAMED} more")
+    return one_line("; ".join(named))
 
 
 def first_line(error: BaseException) -> str:
