@@ -93,7 +93,7 @@ def index_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.D
     """
     from ismila.learning.encoders import device_of
     from ismila.photos.album import Album
-    from ismila.photos.index import require_both_labels, usable
+    from ismila.photos.index import require_both_labels, time_problems, usable
     from ismila.photos.skipping import Skipping
 
     device_of(settings.trainer)  # is there a GPU?
@@ -108,6 +108,8 @@ def index_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.D
         print_album(index, root, settings.subject)
         if words := skipping.words():
             say(f"  passed over: {words}")
+        if words := time_problems(index):
+            say(f"  {words}")
     return album, usable(index)
 
 
@@ -136,8 +138,6 @@ def _import_slow_ones() -> None:
 
 def print_album(index: pd.DataFrame, root: Path, subject: str) -> None:
     """How many photos of which kind, and each photo that takes no part, with its problem."""
-    from ismila.photos.index import time_problems
-
     fine = index[index["problem"] == ""]
     left_out = index[index["problem"] != ""]
     counts = fine["label"].value_counts()
@@ -151,8 +151,6 @@ def print_album(index: pd.DataFrame, root: Path, subject: str) -> None:
     if len(left_out) > NAMED_PROBLEMS:
         more = len(left_out) - NAMED_PROBLEMS
         say(f"  ... and {more} more; `ismila index` names them all")
-    if words := time_problems(index):
-        say(f"  {words}")
     if of_subject < FEW:
         say(
             f"Fewer than {FEW} photos of {subject}: the figures below rest on a handful of photos "
