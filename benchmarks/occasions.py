@@ -1,11 +1,12 @@
 """How much recall flatters itself when photos of one occasion stand on both sides of a split.
 
-    python benchmarks/occasions.py FOLDER [--data strangers] [--neighbours 1,2,4] [--seeds 3] [OVERRIDE ...]
+    python benchmarks/occasions.py FOLDER [--data strangers] [--neighbours 1,2,4] [--seeds 3] [--halves] ...]
 
 FOLDER holds a folder of photos for each animal; photos that follow each other by name are often of one occasion.
-Each animal in turn is the subject and is cross-validated, whatever number of photos there is: with single photos held
-out, as if nothing were known of occasions, then with runs of so many neighbours kept together, then with a fifth and
-a third of its photos in one piece. What recall loses from line to line is what it owed to the neighbours.
+Each animal in turn is the subject and is cross-validated among the strangers: with single photos held out, as if
+nothing were known of occasions, then with runs of so many neighbours kept together, then with a fifth and a third of
+its photos in one piece. What recall loses from line to line, at thresholds that so many of the strangers pass, is
+what it owed to the neighbours. With --halves every second animal says for the others how photos of one animal differ.
 """
 
 from __future__ import annotations
@@ -13,20 +14,23 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
+from itertools import product
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
-import pandas as pd
-from individuals import link_into, parser_of, parts_of, settings_for, told
+from individuals import learned_from, link_into, parser_of, parts_of, settings_for, told
 
-from ismila.learning import linear
-from ismila.learning.training import train
+from ismila.learning.crossval import out_of_fold
+from ismila.learning.dataset import album_rows
+from ismila.learning.linear import LinearRun
+from ismila.learning.training import read_photos
 from ismila.photos.album import Album
 from ismila.photos.folds import assign_folds
 from ismila.photos.index import usable
 from ismila.settings import register
 
+STRANGERS = (0.01, 0.001)
 Grouping = Callable[[int], np.ndarray]
 """How many photos there are -> a number for each: those of one number are never apart."""
 
@@ -36,21 +40,24 @@ def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--neighbours", default="1,2,4", help="how many are kept together")
     parser.add_argument("--seeds", type=int, default=3, help="draws of the folds")
+    parser.add_argument("--halves", action="store_true", help="of the animals: see above")
+    parser.add_argument("--derived", type=Path, help="where derived files stay for another time")
     args = parser.parse_args()
-    args.halves = False
     register()
-    animals = parts_of(args)[0]
+    parts = parts_of(args)
+    ways = groupings([int(n) for n in args.neighbours.split(",")])
+    hits: dict[str, list[np.ndarray]] = {what: [] for what in ways}
     with tempfile.TemporaryDirectory() as scratch:
-        for name, photos in animals.items():
-            link_into(Path(scratch) / name / name, photos)
-        for what, grouping in groupings([int(n) for n in args.neighbours.split(",")]).items():
-            answers = [
-                found(name, Path(scratch), grouping, seed, args)
-                for name in animals
-                for seed in range(args.seeds)
-            ]
-            hits = np.concatenate(answers)
-            print(told(what, int(hits.sum()), len(hits)), flush=True)
+        for at, animals in enumerate(parts):
+            with learned_from(parts[1 - at], args) if args.halves else nullcontext():
+                for name, photos in animals.items():
+                    link_into(Path(scratch) / name / name, photos)
+                    for what, seed in product(ways, range(args.seeds)):
+                        hits[what].append(found(name, Path(scratch), ways[what], seed, args))
+                    print(name, flush=True)
+    for what, of_each in hits.items():
+        for share, passes in zip(STRANGERS, np.concatenate(of_each).T, strict=True):
+            print(told(f"{what}, {share:.1%} of strangers", int(passes.sum()), len(passes)))
 
 
 def groupings(lengths: list[int]) -> dict[str, Grouping]:
@@ -65,18 +72,22 @@ def groupings(lengths: list[int]) -> dict[str, Grouping]:
 def found(
     name: str, scratch: Path, grouping: Grouping, seed: int, args: argparse.Namespace
 ) -> np.ndarray:
-    """`[N]`: whether each of an animal's photos was taken for it while it was held out."""
+    """`[N, len(STRANGERS)]`: whether each of an animal's photos, held out, passes where so many of the strangers do."""
     root = scratch / name
     overrides = [f"subject={name}", f"data={args.data}", f"data.root='{root}'", f"seed={seed}"]
     settings = settings_for([*overrides, *args.overrides])
-    album = Album.open(root, name, scratch / "derived")
-    rows = usable(album.update()).sort_values("path", ignore_index=True)
-    rows["group"] = pd.Series(grouping(len(rows))).map("{:016}".format)
-    rows["fold"] = assign_folds(rows, seed)
-    with patch.object(linear, "is_few", lambda rows: True):
-        predictions = train(album, rows, settings).predictions
-    held_out = predictions[predictions["held_out_by"].str.startswith("crossval")]
-    return (held_out["probability"] >= held_out["threshold"]).to_numpy()
+    album = Album.open(root, name, args.derived or scratch / "derived")
+    index = usable(album.update()).sort_values("path", ignore_index=True)
+    index["group"] = [f"{number:016}" for number in grouping(len(index))]
+    index["fold"] = assign_folds(index, seed)
+    photos = read_photos(album, index, settings)
+    rows = album_rows(photos.index, settings.data, seed)
+    run = LinearRun(rows, photos.features[0], settings.model, settings)
+    examples = run.with_strangers(run.examples)
+    held_out = out_of_fold(examples, run.penalty, seed)
+    of_subject = examples.is_subject[examples.photos()] & held_out.known
+    strangers = held_out.logits[~examples.is_subject[examples.photos()] & held_out.known]
+    return held_out.logits[of_subject][:, None] > np.quantile(strangers, 1 - np.array(STRANGERS))
 
 
 if __name__ == "__main__":

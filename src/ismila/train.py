@@ -39,13 +39,13 @@ def run(config: DictConfig) -> float:
     from omegaconf import OmegaConf
 
     from ismila.evidence.results import results_of
-    from ismila.learning.training import fit, read_photos
+    from ismila.learning.training import read_photos, train
     from ismila.photos.index import album_digest
     from ismila.runs.record import describe, open_run, record
     from ismila.runs.registry import crown
 
     if not is_first_process():  # of a distributed training, which the first process records
-        fit(read_photos(album, rows, settings), settings)
+        train(album, rows, settings)
         return 0.0
     photos = read_photos(album, rows, settings, progress)
     print_unread(photos.unread)
@@ -53,7 +53,7 @@ def run(config: DictConfig) -> float:
     description = describe(settings, album.root, digest, parent)
     tracking = settings.tracking
     with open_run(description, tracking.uri, tracking.system_metrics) as run_id:
-        trained = fit(photos, settings)
+        trained = train(album, photos.index, settings, progress)
         trained.classifier.run = run_id
         seconds = time.perf_counter() - started
         config_yaml = OmegaConf.to_yaml(config)

@@ -186,6 +186,7 @@ def test_photos_that_are_gone_are_named_and_too_many_are_an_error(own, model):
     assert len(read.unread) == 11
     assert read.unread[f"not_mila/{photos[0].name}"] == "file not found"
     assert album_digest(read.index) == album_digest(usable(album.update())) != album_digest(rows)
+    shutil.rmtree(own / ".ismila/features")
     photos[11].unlink()
     photos[12].unlink()
     with pytest.raises(UserError, match=r"13 of 120 photos .* read any more \(not_mila/.*give the"):

@@ -68,17 +68,16 @@ class TrainingPhotos:
 def train(
     album: Album, index: pd.DataFrame, settings: RunSettings, progress: Progress | None = None
 ) -> Trained:
-    """Read the photos and `fit`."""
-    return fit(read_photos(album, index, settings, progress), settings)
-
-
-def fit(photos: TrainingPhotos, settings: RunSettings) -> Trained:
     """Train what `settings` ask for, choose the decision, and answer for every photo.
 
+    Args:
+        index: the usable index with its `fold`.
+
     Raises:
-        UserError: there is nothing to tell apart.
+        UserError: there is nothing to tell apart, or see `read_photos`.
     """
     pl.seed_everything(settings.seed, verbose=False)
+    photos = read_photos(album, index, settings, progress)
     rows = album_rows(photos.index, settings.data, settings.seed)
     features = photos.features
     _require_both_sides(rows, settings)
