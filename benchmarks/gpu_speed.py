@@ -24,7 +24,7 @@ from ismila.evidence.metrics import rates, reported
 from ismila.learning.closeups import subject_shares
 from ismila.learning.encoders import TorchEncoder, encoder_of, viewer_of
 from ismila.learning.features import content_of, decode_ahead
-from ismila.learning.training import train
+from ismila.learning.training import read_photos, train
 from ismila.photos.album import Album
 from ismila.photos.folds import assign_folds
 from ismila.photos.index import usable
@@ -131,9 +131,10 @@ def training(album: Album, rows: object, name: str, overrides: tuple[str, ...]) 
     base = 0.0
     for trainer, more in TRAINERS.items():
         wanted = settings(album.root, *overrides, *more)
-        train(album, rows, settings(album.root, *overrides, *more, "trainer.max_epochs=1"))
+        once = settings(album.root, *overrides, *more, "trainer.max_epochs=1")
+        train(read_photos(album, rows, once), once)
         start = time.perf_counter()
-        trained = train(album, rows, wanted)
+        trained = train(read_photos(album, rows, wanted), wanted)
         taken = time.perf_counter() - start
         speed = len(trained.epochs) * int((rows["fold"] == "train").sum()) / taken
         base = base or speed

@@ -35,7 +35,7 @@ from ismila.evidence.intervals import mean_interval
 from ismila.evidence.metrics import taken_for_subject
 from ismila.learning import linear
 from ismila.learning.classifier import Classifier
-from ismila.learning.training import train
+from ismila.learning.training import read_photos, train
 from ismila.photos.album import Album
 from ismila.photos.folds import assign_folds
 from ismila.photos.images import open_photo
@@ -214,7 +214,7 @@ def trained_on(root: Path, derived: Path, overrides: list[str]):
     album = Album.open(root, settings.subject, derived)
     rows = usable(album.update())
     rows["fold"] = assign_folds(rows, settings.seed)
-    return train(album, rows, settings)
+    return train(read_photos(album, rows, settings), settings)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ismila.photos import UserError
+from ismila.photos.index import OCCASION_MINUTES
 from ismila.settings import (
     CNNSettings,
     FrozenSettings,
@@ -69,6 +70,11 @@ def test_a_number_that_is_none_is_refused_before_anything_is_read(composed, key,
     with pytest.raises((SettingError, OmegaConfBaseException)):
         OmegaConf.update(changed, key, value)
         settings_of(changed)
+
+
+def test_the_gap_between_occasions_is_what_whoever_knows_no_settings_takes():
+    assert settings().data.occasion_minutes == OCCASION_MINUTES
+    assert settings("data.occasion_minutes=null").data.occasion_minutes is None
 
 
 def test_the_same_is_refused_on_the_command_line():

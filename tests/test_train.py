@@ -1,5 +1,6 @@
 import base64
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from conftest import SMALL, call, draw_photo
 
 from ismila.cli.overrides import quoted
+from ismila.photos.album import Album
+from ismila.photos.index import album_digest
 from ismila.runs.naming import model_name
 
 
@@ -207,6 +210,35 @@ def test_what_a_person_can_put_right_is_said_in_one_line(args, remedy, tmp_path)
     assert remedy in error
     assert not [line for line in before if "rror" in line]
     assert "Traceback" not in said.stderr
+
+
+def test_photos_that_are_gone_before_they_are_read_are_named_and_are_not_in_the_digest(
+    own, tmp_path, monkeypatch
+):
+    shutil.rmtree(own / ".ismila/features")
+    gone = [own / "not_mila" / path.name for path in sorted((own / "not_mila").iterdir())[:13]]
+    update = Album.update
+
+    def update_and_lose(self, *args):
+        index = update(self, *args)
+        for photo in gone:
+            photo.unlink(missing_ok=True)
+        return index
+
+    monkeypatch.setattr(Album, "update", update_and_lose)
+    said = run(tmp_path, *SMALL, f"data.root={own}")
+    assert said.returncode == 1
+    assert "13 of 120 photos cannot be read any more (not_mila/" in said.stderr
+    assert "and 10 more); see that the disk is there" in said.stderr
+    assert "Traceback" not in said.stderr
+    draw_photo(own / "mila/gone.jpg", 777, True)
+    gone[:] = [own / "mila/gone.jpg"]
+    said = run(tmp_path, *SMALL, f"data.root={own}")
+    assert said.returncode == 0, said.stderr
+    assert "1 photo left out, read no more: mila/gone.jpg: file not found" in said.stderr
+    _, [recorded] = runs_of(tmp_path)
+    album = Album.open(own, "mila")
+    assert recorded.data.tags["album"] == album_digest(album.update())
 
 
 @pytest.mark.slow

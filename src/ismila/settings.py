@@ -136,6 +136,8 @@ class DataSettings(_Checked):
         pets: other animals are among the negatives.
         strangers: and thousands of animals and things that the package knows.
         closeups_above: only photos of the subject whose `subject_share` is above this; labels.csv decides before it.
+        occasion_minutes: photos taken at most so long after one another are of one occasion, which stands on one side
+            of every split; None: times do not count.
         balance: `weights` lets both sides weigh the same in the loss, `equal` draws as many negatives as there are
             positives (not with strangers, who are thousands), `none` does nothing.
     """
@@ -147,6 +149,7 @@ class DataSettings(_Checked):
     pets: bool
     strangers: bool
     closeups_above: float | None = number(low=0, high=1)
+    occasion_minutes: float | None = number(low=0, high=1440)
     balance: str = choice("weights", "equal", "none")
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ import hydra
 from ismila.cli.border import call_hydra, past_hydra
 from ismila.cli.progress import progress
 from ismila.cli.terminal import leave, say
-from ismila.cli.training import is_first_process, print_job, print_run, read_album
+from ismila.cli.training import is_first_process, print_job, print_run, print_unread, read_album
 from ismila.runs import SWEEP
 from ismila.settings import register, settings_of
 
@@ -39,21 +39,23 @@ def run(config: DictConfig) -> float:
     from omegaconf import OmegaConf
 
     from ismila.evidence.results import results_of
-    from ismila.learning.training import train
+    from ismila.learning.training import read_photos, train
     from ismila.photos.index import album_digest
     from ismila.runs.record import describe, open_run, record, require_watching, watching
     from ismila.runs.registry import crown
 
     if not is_first_process():  # of a distributed training, which the first process records
-        train(album, rows, settings)
+        train(read_photos(album, rows, settings), settings)
         return 0.0
-    digest = album_digest(rows)
+    photos = read_photos(album, rows, settings, progress)
+    print_unread(photos.unread)
+    digest = album_digest(photos.index)
     description = describe(settings, album.root, digest, parent)
     tracking = settings.tracking
     require_watching(tracking.system_metrics)
     with open_run(description, tracking.uri) as run_id:
         with watching(run_id, tracking.system_metrics):
-            trained = train(album, rows, settings, progress)
+            trained = train(photos, settings)
         trained.classifier.run = run_id
         seconds = time.perf_counter() - started
         config_yaml = OmegaConf.to_yaml(config)

@@ -37,6 +37,20 @@ def test_index_names_every_problem_and_survives_odd_names(album):
     assert "Traceback" not in said.stderr
 
 
+def test_index_counts_times_that_cannot_be_read_and_no_others(album):
+    for number, when in enumerate(["2019:13:45", "2019:02:30 10:00:00", "", "0000:00:00 00:00:00"]):
+        exif = Image.Exif()
+        exif[0x0132] = when
+        with Image.open(album / f"mila/m{number}.jpg") as photo:
+            photo.save(album / f"mila/n{number}.jpg", exif=exif)
+    lines = ismila("index", album).stdout.splitlines()
+    assert (
+        "2 photos: time could not be read, or is none of a photo's "
+        "(mila/n0.jpg: 2019:13:45; mila/n1.jpg: 2019:02:30 10:00:00)"
+    ) in lines
+    assert "mila: 28 photos" in lines
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_may_not_be_read_is_named(album):
     (album / "mila/m0.jpg").chmod(0)

@@ -94,10 +94,10 @@ def test_a_stopped_sweep_goes_on_with_what_is_not_done(enough, tmp_path, monkeyp
     words = ["seed=0,1", f"data.root={enough}"]
     train = training.train
 
-    def stopped(album, rows, settings, *more):
+    def stopped(photos, settings):
         if settings.seed == 1:
             raise KeyboardInterrupt
-        return train(album, rows, settings, *more)
+        return train(photos, settings)
 
     monkeypatch.setattr(training, "train", stopped)
     said = sweep(tmp_path, *words)

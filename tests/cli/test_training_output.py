@@ -66,6 +66,15 @@ def test_an_album_in_words(capsys):
     assert lines[22].startswith("Fewer than 10 photos of mila")
 
 
+def test_photos_that_cannot_be_read_any_more_are_named(capsys):
+    training.print_unread({})
+    training.print_unread({f"mila/{n}.jpg": "file not found" for n in range(5)})
+    assert capsys.readouterr().err.splitlines() == [
+        "5 photos left out, read no more: mila/0.jpg: file not found; mila/1.jpg: file not found; "
+        "mila/2.jpg: file not found; and 2 more"
+    ]
+
+
 def test_a_run_in_a_table(capsys):
     predictions = pd.DataFrame(
         {

@@ -3,7 +3,7 @@
 from conftest import settings
 
 from ismila.learning.closeups import subject_shares
-from ismila.learning.training import train
+from ismila.learning.training import read_photos, train
 from ismila.photos.album import Album
 from ismila.photos.folds import assign_folds
 from ismila.photos.index import usable
@@ -29,4 +29,4 @@ def train_on(root, *overrides):
     if wanted.data.closeups_above is not None and album.shares(rows) is None:
         rows = album.keep_shares(rows, subject_shares(album, rows))
     rows["fold"] = assign_folds(rows, wanted.seed)
-    return train(album, rows, wanted)
+    return train(read_photos(album, rows, wanted), wanted)

@@ -4,7 +4,7 @@ from conftest import draw_sides
 from test_views import Sees
 
 from ismila.learning import closeups
-from ismila.learning.closeups import subject_shares
+from ismila.learning.closeups import subject_shares, with_shares
 from ismila.photos.album import Album
 from ismila.photos.index import album_digest, usable
 
@@ -62,3 +62,23 @@ def test_a_photo_that_cannot_be_read_has_no_share(opened, monkeypatch):
     shares = subject_shares(album, rows)
     assert np.isnan(shares[rows["path"] == "mila/m0.jpg"]).all()
     assert shares[rows["label"] == "subject"].notna().sum() == 5
+
+
+def test_a_photo_that_cannot_be_read_any_more_is_named_and_looked_at_when_it_is_back(
+    opened, monkeypatch
+):
+    album, rows = opened
+    with_detector(monkeypatch, (0.0, 0.0, 1.0, 1.0))
+    photo = album.root / "mila/m0.jpg"
+    content = photo.read_bytes()
+    photo.unlink()
+    marked = with_shares(album, rows).set_index("path")
+    assert marked.loc[marked["problem"] != "", "problem"].to_dict() == {
+        "mila/m0.jpg": "file not found"
+    }
+    assert marked["subject_share"].notna().sum() == 5
+    assert album_digest(marked) == album_digest(with_shares(album, usable(album.update())))
+    photo.write_bytes(content)
+    rows = usable(album.update())
+    assert rows["subject_share"].isna().all()
+    assert with_shares(album, rows)["subject_share"].notna().sum() == 6

@@ -52,6 +52,7 @@ ELSEWHERE = {
     "data.name": "what a run is called",
     "data.root": "where the photos are",
     "data.cache": "where derived files go",
+    "data.occasion_minutes": "a blob has no time; tests/photos/test_index.py",
     "model.name": "what a run is called",
     "model.detector": "sees no animal in a blob; tests/learning/test_views.py",
     "model.weights": "torchvision's are downloaded; tests/learning/test_backbones.py",

@@ -2,13 +2,16 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import draw_photo, draw_sides
+from conftest import draw_photo, draw_sides, settings
 from PIL import Image
 from quick import QUICK, train_on
 
 from ismila.evidence.metrics import rates
+from ismila.learning.training import read_photos
 from ismila.photos import UserError
 from ismila.photos.album import Album
+from ismila.photos.folds import assign_folds
+from ismila.photos.index import album_digest, usable
 
 COLUMNS = ["path", "sha256", "group", "fold", "label", "kind", "closeup"]
 COLUMNS += ["subject_share", "probability", "threshold", "held_out_by", "used"]
@@ -191,6 +194,28 @@ def test_a_photo_that_cannot_be_read_after_all_takes_no_part(own, monkeypatch):
     table = train_on(own, *QUICK["mobilenet"]).predictions
     assert len(table) == 120
     assert "mila/gone.jpg" not in set(table["path"])
+
+
+@pytest.mark.parametrize("model", ["mobilenet", "finetuned"])
+def test_photos_that_are_gone_are_named_and_too_many_are_an_error(own, model):
+    shutil.rmtree(own / ".ismila/features", ignore_errors=True)
+    wanted = settings(f"data.root='{own}'", *QUICK[model])
+    album = Album.open(own, wanted.subject)
+    rows = usable(album.update())
+    rows["fold"] = assign_folds(rows, wanted.seed)
+    photos = sorted((own / "not_mila").iterdir())
+    for photo in photos[:10]:
+        photo.unlink()
+    photos[10].write_bytes(b"damaged")
+    read = read_photos(album, rows, wanted)
+    assert len(read.unread) == 11
+    assert read.unread[f"not_mila/{photos[0].name}"] == "file not found"
+    assert album_digest(read.index) == album_digest(usable(album.update())) != album_digest(rows)
+    shutil.rmtree(own / ".ismila/features")
+    photos[11].unlink()
+    photos[12].unlink()
+    with pytest.raises(UserError, match=r"13 of 120 photos .* read any more \(not_mila/.*give the"):
+        read_photos(album, rows, wanted)
 
 
 @pytest.mark.slow

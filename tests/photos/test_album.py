@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from somebody import somebody
 
 from ismila.photos import UserError
 from ismila.photos.album import Album
-from ismila.photos.index import usable
+from ismila.photos.index import album_digest, usable
 
 
 def small(root, photos=4):
@@ -249,6 +250,27 @@ def test_a_date_from_flickr_follows_its_photo_and_goes_with_the_listing(root):
     assert rows.at["mila/0 copy.jpg", "group"] == rows.at["rex/any name.jpg", "group"]
     (root / "flickr.parquet").write_bytes(b"damaged")
     assert album.update()["taken_at"].isna().all()
+
+
+def test_an_index_is_made_again_for_another_gap(root):
+    album = Album.open(root, "mila")
+    shorter = replace(album, occasion_minutes=1.0)
+    when = pd.to_datetime(["2024-05-01 10:00:01", "2024-05-01 10:30:00"])
+    fetched(root, id=["m0", "m1"], path=["mila/m0.jpg", "mila/m1.jpg"], taken_at=when)
+    pair = ["mila/m0.jpg", "mila/m1.jpg"]
+    album.update()
+    for each, groups in ((shorter, 2), (album, 1)):  # what stands there was made for the other
+        rows = usable(each.read()).set_index("path")
+        assert rows.loc[pair, "group"].nunique() == groups
+
+
+def test_a_listing_that_goes_takes_the_album_digest_with_it(root):
+    album = Album.open(root, "mila")
+    when = pd.to_datetime(["2024-05-01 10:00:01", "2024-05-01 10:00:05"])
+    fetched(root, id=["m0", "m1"], path=["mila/m0.jpg", "mila/m1.jpg"], taken_at=when)
+    before = album_digest(album.update())
+    (root / "flickr.parquet").unlink()
+    assert album_digest(album.update()) != before
 
 
 def test_photos_and_corrections_are_where_the_album_says(root):

@@ -1,9 +1,10 @@
 import io
+import sys
 import threading
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from ismila.photos import images
 from ismila.photos.images import (
@@ -114,6 +115,57 @@ def test_too_many_pixels_are_refused_before_they_are_decoded():
     bomb = saved(Image.new("1", (30000, 30000)))
     with pytest.raises(PhotoError, match="too large: 30000 x 30000"):
         read_image(bomb, ImageSpec())
+
+
+def test_a_library_that_is_missing_is_no_damaged_photo(monkeypatch):
+    content = saved(halves(), "JPEG")
+    images.readable_formats.cache_clear()
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    for read in (lambda: open_photo(content, 64), lambda: read_header(content)):
+        with pytest.raises(ImportError, match="pillow_heif"):
+            read()
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (TypeError("whatever a plug-in trips over"), PhotoError),
+        (OSError("image file is truncated"), PhotoError),
+        (OSError(5, "Input/output error"), PhotoError),
+        (OSError("decoder jpeg not available"), ImportError),
+        (ModuleNotFoundError("No module named 'x'"), ImportError),
+        (MemoryError(), MemoryError),
+    ],
+)
+def test_only_what_a_decoder_raises_is_a_damaged_photo(monkeypatch, raised, expected):
+    def load(self):
+        raise raised
+
+    content = saved(halves(), "JPEG")
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    with pytest.raises(expected):
+        open_photo(content, 64)
+
+
+def test_a_mistake_of_ours_is_no_damaged_photo(monkeypatch):
+    content = saved(halves(), "JPEG")
+    monkeypatch.setattr(images, "_to_rgb", lambda photo: photo + 1)
+    with pytest.raises(TypeError):
+        open_photo(content, 64)
+    monkeypatch.setattr(images, "taken_of", lambda tags: tags.nothing)
+    with pytest.raises(AttributeError):
+        read_header(content)
+
+
+@pytest.mark.parametrize("raised", [ImportError("no IPTC"), MemoryError()])
+def test_nor_is_what_goes_wrong_beside_the_pixels(monkeypatch, raised):
+    def fail(*_):
+        raise raised
+
+    content = saved(halves(), "JPEG")
+    monkeypatch.setattr(Image.Image, "getexif", fail)
+    with pytest.raises(type(raised)):
+        read_header(content)
 
 
 def test_normalise_scales_to_minus_one_and_one():

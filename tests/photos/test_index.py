@@ -10,11 +10,13 @@ from scipy.sparse.csgraph import connected_components
 from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.index import (
+    OCCASION_MINUTES,
     Facts,
     album_digest,
     make_index,
     read_facts,
     require_both_labels,
+    time_problems,
     usable,
 )
 from ismila.photos.labels import Row
@@ -82,7 +84,7 @@ def test_groups_of_near_duplicates_are_those_that_comparing_each_with_each_finds
     assert 60 < n < 200
 
 
-def pretended(*photos):
+def pretended(*photos, occasion_minutes=OCCASION_MINUTES):
     """An index of made-up facts; each photo is (path, sha256, when it was taken, cells of its row)."""
     rng = np.random.default_rng(0)
     rows, facts = [], {}
@@ -91,15 +93,29 @@ def pretended(*photos):
         label, kind = ("subject", "mila") if subject else ("things", "things")
         rows.append(Row(**{"path": path, "label": label, "kind": kind, **cells}))
         facts[path] = Facts(sha256, 640, 480, taken, rng.bytes(8).hex())
-    return make_index(rows, facts, NOTHING_FETCHED).set_index("path")
+    return make_index(rows, facts, NOTHING_FETCHED, occasion_minutes).set_index("path")
 
 
-def test_a_burst_is_a_group_and_a_date_without_a_time_makes_none():
+def groups_of(*photos, **how):
+    """The first letters of the photos' groups, by the photos' names."""
+    return pretended(*photos, **how)["group"].str[:1].to_dict()
+
+
+def at(times):
+    """Made-up photos of the subject, called a, b, c ..., by when they were taken."""
+    letters = "abcdef0123456789"
+    return [
+        (f"mila/{letters[n]}", letters[n] * 64, when, {})
+        for n, when in enumerate(times)
+    ]  # fmt: skip
+
+
+def test_an_occasion_is_a_group_and_a_date_without_a_time_makes_none():
     index = pretended(
         ("mila/a", "a" * 64, "2024-05-01T10:00:00", {}),
-        ("mila/b", "b" * 64, "2024-05-01T10:00:09", {}),
-        ("not_mila/c", "c" * 64, "2024-05-01T10:00:19", {}),
-        ("mila/d", "d" * 64, "2024-05-01T10:00:30", {}),
+        ("mila/b", "b" * 64, "2024-05-01T11:59:59", {}),
+        ("not_mila/c", "c" * 64, "2024-05-01T12:00:19", {}),
+        ("mila/d", "d" * 64, "2024-05-01T14:00:20", {}),
         ("mila/e", "e" * 64, "2024-05-02T00:00:00", {}),
         ("mila/f", "f" * 64, "2024-05-02T00:00:00", {}),
         ("mila/g", "9" * 64, "0001-01-01T00:00:00", {}),
@@ -115,8 +131,72 @@ def test_a_burst_is_a_group_and_a_date_without_a_time_makes_none():
     }
 
 
+def test_a_session_at_30_seconds_is_one_occasion():
+    times = [f"2024-05-01T10:{n // 2:02}:{n % 2 * 30 + 1:02}" for n in range(16)]
+    assert set(groups_of(*at(times)).values()) == {"0"}
+
+
+@pytest.mark.parametrize(
+    ("minutes", "groups"), [(120.0, "aac"), (1.0, "abc"), (240.0, "aaa"), (None, "abc")]
+)
+def test_the_gap_between_occasions_can_be_set(minutes, groups):
+    times = ["2024-05-01T10:00:01", "2024-05-01T11:30:00", "2024-05-01T15:00:00"]
+    found = groups_of(*at(times), occasion_minutes=minutes)
+    assert "".join(found.values()) == groups
+
+
+def test_an_occasion_ends_at_night_and_a_burst_does_not():
+    every_hour = pd.date_range("2024-05-01 00:30:01", "2024-05-01 12:30:01", freq="h")
+    groups = groups_of(*at([when.isoformat() for when in every_hour]))
+    assert len(set(groups.values())) == 2
+    burst = ["2024-05-01T03:59:58", "2024-05-01T04:00:02", "2024-05-01T04:01:02"]
+    assert set(groups_of(*at(burst)).values()) == {"a"}
+
+
+def test_a_zone_tears_no_occasion_apart():
+    same_clock = ["2024-05-01T10:00:01", "2024-05-01T10:00:03+02:00", "2024-05-01T10:00:05Z"]
+    assert set(groups_of(*at(same_clock)).values()) == {"a"}
+    same_moment = ["2024-05-01T10:00:01+02:00", "2024-05-01T08:00:03Z", "2024-04-30T22:00:05-10:00"]
+    assert set(groups_of(*at(same_moment)).values()) == {"a"}
+    assert set(groups_of(*at(same_moment), occasion_minutes=None).values()) == {"a", "b", "c"}
+
+
+def test_a_clock_that_stood_still_tells_no_occasion_and_is_named():
+    default = ["2015-06-23T18:00:00"] * 4 + ["2015-06-23T18:00:01"] * 2
+    index = pretended(*at(default))
+    assert index["group"].str[0].tolist() == list("abcdee")
+    assert (index["time_problem"] != "").tolist() == [True] * 4 + [False] * 2
+    told = time_problems(index.reset_index())
+    assert told.startswith(
+        "4 photos: time could not be read, or is none of a photo's (mila/a: 2015-06-23 18"
+    )
+    assert told.endswith("; and 1 more)")
+    many = [(f"mila/{n}", f"{n:016x}" * 4, "2015-06-23T18:23:45", {}) for n in range(31)]
+    assert pretended(*many)["group"].nunique() == 31
+    assert pretended(*many[:30])["group"].nunique() == 1
+
+
+def test_names_tell_of_bursts_and_of_times_where_the_files_do_not():
+    names = [
+        "IMG_20180914_094602055_BURST000_COVER",
+        "IMG_20180914_094602055_BURST001",
+        "IMAG0123_BURST001",
+        "IMAG0123_BURST002_COVER",
+        "20231207_101605_001",
+        "20231207_101605_002",
+        "IMG-20190914-WA0001",
+        "IMG-20190914-WA0002",
+        "20231207_120000",
+        "20231207_143000",
+    ]
+    index = pretended(*((f"mila/{name}.jpg", f"{n}" * 64, "", {}) for n, name in enumerate(names)))
+    groups = index["group"].str[0].reindex(f"mila/{name}.jpg" for name in names)
+    assert "".join(groups) == "0022446749"
+    assert (index["time_problem"] == "").all()
+
+
 def test_a_photo_that_takes_no_part_ties_no_groups_together():
-    times = [f"2024-05-01T10:00:{second:02}" for second in (0, 8, 16)]
+    times = [f"2024-05-01T1{hours}:30:00" for hours in (0, 2, 4)]
     index = pretended(
         ("mila/a", "a" * 64, times[0], {}),
         ("mila/b", "b" * 64, times[1], {"dropped": True}),
@@ -124,6 +204,17 @@ def test_a_photo_that_takes_no_part_ties_no_groups_together():
     )
     assert index["group"].tolist() == ["a" * 16, "", "c" * 16]
     assert index["problem"]["mila/b"] == "dropped in labels.csv"
+
+
+@pytest.mark.parametrize("column", ["group", "subject_share", "box", "label", "problem"])
+def test_the_digest_names_all_that_a_result_rests_on(column):
+    index = pretended(*at(["", "", ""])).reset_index().assign(subject_share=[0.2, 0.4, np.nan])
+    other = {"subject_share": 0.9, "problem": "cannot be read any more"}.get(column, "other")
+    changed = index.copy()
+    changed.loc[1, column] = other
+    assert album_digest(changed) != album_digest(index)
+    shaken = index.assign(subject_share=index["subject_share"] + 1e-6)
+    assert album_digest(shaken) == album_digest(index)
 
 
 def test_a_box_given_to_one_copy_holds_and_two_that_differ_are_a_problem():
@@ -182,8 +273,8 @@ def test_an_empty_album_is_an_empty_index(tmp_path):
         (0, 5, "0 usable photos of mila; put at least 3 into ROOT/mila"),
         (2, 5, "2 usable photos of mila"),
         (5, 2, "2 usable photos without mila; put at least 3 into ROOT/not_mila"),
-        ("burst", 5, "all 4 photos of mila are one burst or nearly the same.* ROOT/mila"),
-        (5, "burst", "all 4 photos without mila are one burst.* ROOT/not_mila"),
+        ("burst", 5, "all 4 photos of mila are of one occasion.* ROOT/mila.*data.occasion_minutes"),
+        (5, "burst", "all 4 photos without mila are of one occasion.* ROOT/not_mila"),
         (3, 3, None),
     ],
 )

@@ -43,9 +43,13 @@ def call(args: argparse.Namespace) -> int:
 
 
 def print_index(index: pd.DataFrame) -> None:
-    """Every photo with a problem, and how many there are of each kind."""
+    """Every photo with a problem, how many state no time that can be read, and how many there are of each kind."""
+    from ismila.photos.index import time_problems
+
     for path, problem in zip(index["path"], index["problem"], strict=True):
         if problem:
             print(one_line(f"{path}: {problem}"))
+    if words := time_problems(index):
+        print(one_line(words))
     for kind, n in Counter(index.loc[index["problem"] == "", "kind"]).most_common():
         print(f"{kind}: {counted(n, 'photo')}")

@@ -209,12 +209,16 @@ class Sweep:
         )
 
     def _album(self, settings: RunSettings) -> tuple[Album, pd.DataFrame]:
+        from ismila.learning.closeups import with_shares
+
         data = settings.data
         place = (settings.subject, data.root, data.cache)
-        asked = (*place, data.strangers, settings.trainer)
+        asked = (*place, data.strangers, data.occasion_minutes, settings.trainer)
         if asked not in self._albums:
             known = any(key[:3] == place for key in self._albums if isinstance(key, tuple))
-            self._albums[asked] = index_album(settings, quiet=known)
+            album, rows = index_album(settings, quiet=known)
+            # the album's digest, by which finished jobs are known, names the shares, too
+            self._albums[asked] = album, with_shares(album, rows, progress)
         return self._albums[asked]
 
     def name(self, jobs: Sequence[Job], subject: str) -> str:
@@ -353,7 +357,7 @@ def names_of(batch: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
 def _why(returned: JobReturn) -> str:
     """Why a job that ended is not among the finished runs."""
     if returned.status.name == "COMPLETED":
-        return "MLflow did not answer; what it found waits, `ismila sync` sends it"
+        return "MLflow did not answer (what it found waits, `ismila sync` sends it), or photos have changed meanwhile"
     return str(returned._return_value)  # the property would raise it
 
 

@@ -6,16 +6,19 @@ import importlib
 import os
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ismila.cli.options import PHOTOS
 from ismila.cli.progress import progress
 from ismila.cli.terminal import NAMED_PROBLEMS, say
-from ismila.photos.names import counted
+from ismila.photos.names import counted, named_problems
 from ismila.runs import SWEEP
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from rich.table import Table
 
@@ -100,13 +103,14 @@ def index_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.D
     """
     from ismila.learning.encoders import device_of
     from ismila.photos.album import Album
-    from ismila.photos.index import require_both_labels, usable
+    from ismila.photos.index import require_both_labels, time_problems, usable
     from ismila.photos.skipping import Skipping
 
     device_of(settings.trainer)  # is there a GPU?
     root = choose_root(settings.data.root, settings.subject)
     cache = settings.data.cache
     album = Album.open(root, settings.subject, Path(cache) if cache else None, progress)
+    album = replace(album, occasion_minutes=settings.data.occasion_minutes)
     skipping = Skipping(root)
     index = album.update(progress, skipping)
     require_both_labels(index, root, settings.subject, not settings.data.strangers)
@@ -114,6 +118,8 @@ def index_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.D
         print_album(index, root, settings.subject)
         if words := skipping.words():
             say(f"  passed over: {words}")
+        if words := time_problems(index):
+            say(f"  {words}")
     return album, usable(index)
 
 
@@ -125,12 +131,11 @@ def fill_caches(
     Args:
         rows: the usable index.
     """
+    from ismila.learning.closeups import with_shares
     from ismila.learning.encoders import encode_ahead
 
-    if album.shares(rows) is None:
-        from ismila.learning.closeups import subject_shares
 
-        album.keep_shares(rows, subject_shares(album, rows, bar))
+    with_shares(album, rows, bar)
     encode_ahead(album, rows, settings, bar)
 
 
@@ -142,10 +147,11 @@ def _is_filled(album: Album, rows: pd.DataFrame, settings: RunSettings) -> bool:
 
 
 def _folded(album: Album, rows: pd.DataFrame, settings: RunSettings) -> pd.DataFrame:
-    """The rows with `subject_share`, as it was computed, and `fold`."""
+    """The rows with `subject_share` and `fold`, and a `problem` where a photo cannot be read any more."""
+    from ismila.learning.closeups import with_shares
     from ismila.photos.folds import assign_folds
 
-    return album.with_shares(rows).assign(fold=assign_folds(rows, settings.seed))
+    return with_shares(album, rows).assign(fold=assign_folds(rows, settings.seed))
 
 
 def _import_slow_ones() -> None:
@@ -186,6 +192,16 @@ def print_album(index: pd.DataFrame, root: Path, subject: str) -> None:
             f"Fewer than {FEW} photos of {subject}: the figures below rest on a handful of photos "
             "and can be far off; more photos help more than anything else."
         )
+
+
+def print_unread(unread: Mapping[str, str]) -> None:
+    """The photos that were there when the album was read, and cannot be read any more.
+
+    Args:
+        unread: why, by path.
+    """
+    if unread:
+        say(f"{counted(len(unread), 'photo')} left out, read no more: {named_problems(unread)}")
 
 
 def print_run(trained: Trained, sentence: str, seconds: float, champion: bool) -> None:

@@ -289,7 +289,12 @@ def describe(run: Recorded, album: Album, progress: Progress | None = None) -> R
     tags = {name: run.tags.get(name, "") for name in ("model", "data", "album", "refit")}
     return Report(
         subject=subject,
-        run={"id": run.run_id, **tags, "protocol": run.protocol},
+        run={
+            "id": run.run_id,
+            **tags,
+            "protocol": run.protocol,
+            "occasion_minutes": run.params.get("data.occasion_minutes", ""),
+        },
         notes=_notes(run, classifiers),
         summary=summary(held_out, subject, strangers, run.params.get("data.strangers") == "True"),
         few=few(held_out, subject, strangers),

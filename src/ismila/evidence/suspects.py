@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ismila.evidence.which_animal import Choice, choices
-from ismila.learning.closeups import subject_shares
+from ismila.learning.closeups import with_shares
 from ismila.learning.features import Features, OnnxBackbone, Progress
 from ismila.learning.graphs import Floats
 from ismila.learning.views import Viewer
@@ -227,8 +227,7 @@ def _far(rows: pd.DataFrame, album: Album, progress: Progress | None) -> pd.Data
     of_subject = rows["label"] == "subject"
     shares = rows["subject_share"].astype(float)
     if album.shares(rows) is None:
-        shares = subject_shares(album, rows, progress)
-        album.keep_shares(rows, shares)
+        shares = with_shares(album, rows, progress)["subject_share"].astype(float)
     closeup = rows["closeup"].astype("boolean").fillna(False).astype(bool)
     far = of_subject & (shares < FAR_SHARE) & ~closeup
     return _table(

@@ -12,6 +12,7 @@ import pandas as pd
 from ismila.learning.animals import Animal, Spotter
 from ismila.photos.album import locked
 from ismila.photos.images import clear_aside, write_aside
+from ismila.photos.tables import read_table
 
 KEPT_EVERY = 512
 KEPT_SHARE = 1 / 32
@@ -71,10 +72,8 @@ class AnimalTable:
 
 def _read_table(path: Path) -> pd.DataFrame:
     """The table; an empty one where there is none, or it is damaged and will be made again."""
-    try:
-        return pd.read_parquet(path, columns=list(COLUMNS))
-    except Exception:  # whatever pyarrow raises on a damaged file
-        return pd.DataFrame(columns=list(COLUMNS))
+    table = read_table(path, COLUMNS)
+    return pd.DataFrame(columns=list(COLUMNS)) if table is None else table
 
 
 def _animals_in(table: pd.DataFrame, detector: str) -> dict[str, list[Animal]]:

@@ -34,23 +34,51 @@ def subject_shares(
     rows = index[index["label"] == "subject"]
     table = AnimalTable(album.derived, bundled_detector())
     _look(album, rows, table, progress)
+    return _shares(rows, table).reindex(index.index)
+
+
+def with_shares(album: Album, rows: pd.DataFrame, progress: Progress | None = None) -> pd.DataFrame:
+    """The rows with `subject_share`, which is computed and kept where that was not yet.
+
+    A photo that cannot be read any more has no share. It gets a `problem` instead, so that what is kept holds for the
+    others alone, and whoever can be read again is looked at again.
+
+    Args:
+        rows: the usable index.
+    """
+    if album.shares(rows) is not None:
+        return album.with_shares(rows)
+    of_subject = rows[rows["label"] == "subject"]
+    table = AnimalTable(album.derived, bundled_detector())
+    gone = _look(album, of_subject, table, progress)
+    marked = rows.assign(problem=rows["sha256"].map(gone).fillna(rows["problem"]))
+    return album.keep_shares(marked, _shares(of_subject, table).reindex(rows.index))
+
+
+def _shares(rows: pd.DataFrame, table: AnimalTable) -> pd.Series[float]:
     shares = [
         _share(table.get(str(sha)) or (), box)
         for sha, box in zip(rows["sha256"], rows["box"], strict=True)
     ]
-    return pd.Series(shares, index=rows.index, dtype=float).reindex(index.index)
+    return pd.Series(shares, index=rows.index, dtype=float)
 
 
-def _look(album: Album, rows: pd.DataFrame, table: AnimalTable, progress: Progress | None) -> None:
-    """Find the animals of photos that nobody has looked at."""
+def _look(
+    album: Album, rows: pd.DataFrame, table: AnimalTable, progress: Progress | None
+) -> dict[str, str]:
+    """Find the animals of photos that nobody has looked at; returns sha256 -> problem of those that cannot be read."""
     todo = [photo for photo in album.photos(rows) if table.get(photo[0]) is None]
     seen: Iterable[tuple[str, Sequence[Animal] | PhotoError]] = decode_ahead(todo, _animals_in)
     if progress and len(todo) > SOME:
         seen = progress(seen, len(todo), "Looking for animals")
+    problems: dict[str, str] = {}
     for sha, animals in seen:
-        if not isinstance(animals, PhotoError):
+        if isinstance(animals, PhotoError):
+            problems[sha] = str(animals)
+        else:
             table.add(sha, animals)
     table.flush()
+    return problems
 
 
 def _animals_in(sha256: str, path: Path) -> Sequence[Animal]:

@@ -22,6 +22,8 @@ from ismila.learning.outcome import Outcome, predictions_of
 from ismila.learning.tuned import TunedRun
 from ismila.photos import UserError
 from ismila.photos.album import Album
+from ismila.photos.index import usable
+from ismila.photos.names import named_problems
 from ismila.settings import FrozenSettings, RunSettings
 
 
@@ -51,19 +53,34 @@ class Trained:
     strangers: pd.DataFrame | None = None
 
 
-def train(
-    album: Album, index: pd.DataFrame, settings: RunSettings, progress: Progress | None = None
-) -> Trained:
-    """Train what `settings` ask for, choose the decision, and answer for every photo.
+MOST_UNREAD = 0.1
+"""Of an album's photos: with more gone, what trains is another album, and likely a disk that is away."""
 
-    Args:
-        index: the usable index with its `fold`.
+
+@dataclass(frozen=True)
+class TrainingPhotos:
+    """The photos of an album that can be read, and what the model reads of them.
+
+    Attributes:
+        index: the rows that train and are asked, with their `fold`.
+        features: of the model; for fine-tuning images, too.
+        unread: by path why a photo of the index cannot be read any more.
+    """
+
+    index: pd.DataFrame
+    features: list[Features]
+    unread: dict[str, str]
+
+
+def train(photos: TrainingPhotos, settings: RunSettings) -> Trained:
+    """Train what `settings` ask for, choose the decision, and predict every photo.
 
     Raises:
         UserError: there is nothing to tell apart.
     """
     _draw_from(settings.seed)
-    rows, features = _read(album, index, settings, progress)
+    rows = album_rows(photos.index, settings.data, settings.seed)
+    features = photos.features
     _require_both_sides(rows, settings)
     model = settings.model
     if isinstance(model, FrozenSettings) and model.is_linear:
@@ -91,21 +108,38 @@ def _draw_from(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _read(
-    album: Album, index: pd.DataFrame, settings: RunSettings, progress: Progress | None
-) -> tuple[AlbumRows, list[Features]]:
-    """The rows of the photos that could be read, and what the model reads of them; for fine-tuning images, too."""
+def read_photos(
+    album: Album, index: pd.DataFrame, settings: RunSettings, progress: Progress | None = None
+) -> TrainingPhotos:
+    """What the model reads of each photo; computed where it is not cached.
+
+    Args:
+        index: the usable index with its `fold`; a row that has got a `problem` since is left out.
+
+    Raises:
+        UserError: more than a tenth of the photos cannot be read any more.
+    """
     model = settings.model
     viewer = viewer_of(model)
     encoder = encoder_of(model, device_of(settings.trainer))
     features = [Features(album.derived, viewer, encoder, given_boxes(index))]
     if isinstance(model, FrozenSettings) and model.finetune_blocks:
         features.append(Features(album.derived, viewer, Identity(viewer.spec)))
+    marked = index
     for each in features:
-        far = seen_from_afar(index, settings)
-        problems = each.fill(album.photos(index), views_of(model), progress, far)
-        index = index[~index["sha256"].isin(list(problems))]
-    return album_rows(index, settings.data, settings.seed), features
+        rows = usable(marked)
+        far = seen_from_afar(rows, settings)
+        problems = each.fill(album.photos(rows), views_of(model), progress, far)
+        marked = marked.assign(problem=marked["sha256"].map(problems).fillna(marked["problem"]))
+    gone = marked[marked["problem"] != ""]
+    unread = dict(zip(gone["path"], gone["problem"], strict=True))
+    if len(unread) > MOST_UNREAD * len(index):
+        raise UserError(
+            f"data.root={album.root}: {len(unread)} of {len(index)} photos cannot be read any more "
+            f"({named_problems(unread)}); see that the disk is there and the files are whole, and "
+            "give the same command again"
+        )
+    return TrainingPhotos(usable(marked), features, unread)
 
 
 def _require_both_sides(rows: AlbumRows, settings: RunSettings) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from ismila.photos.images import write_aside
+from ismila.photos.tables import read_table
 
 TABLE = "added.parquet"
 
@@ -45,11 +46,10 @@ COLUMNS = list(Record.__dataclass_fields__)
 
 def read_records(root: Path) -> dict[tuple[str, str, str], Record]:
     """What is written down, by `Record.key`; nothing where it is missing or cannot be read."""
-    try:
-        table = pd.read_parquet(root / TABLE)[COLUMNS].astype(str)
-    except Exception:  # whatever pyarrow raises on a damaged file: adding makes it again
+    table = read_table(root / TABLE, COLUMNS)
+    if table is None:  # adding makes it again
         return {}
-    rows = table.to_dict("records")
+    rows = table.astype(str).to_dict("records")
     records = (Record(**{name: str(row[name]) for name in COLUMNS}) for row in rows)
     return {record.key: record for record in records}
 

@@ -21,19 +21,28 @@ from ismila.photos import UserError
 from ismila.photos.addresses import place_of
 from ismila.photos.cores import cores
 from ismila.photos.images import READER, ImageSpec, clear_aside, pixels_digest, write_aside
-from ismila.photos.index import Facts, Progress, import_readers, make_index, read_facts, usable
+from ismila.photos.index import (
+    OCCASION_MINUTES,
+    Facts,
+    Progress,
+    import_readers,
+    make_index,
+    read_facts,
+    usable,
+)
 from ismila.photos.labels import change_lines, check_root, read_album
 from ismila.photos.names import require_text
 from ismila.photos.remote import Mirror, mirror_of, shared
 from ismila.photos.skipping import Skipping
+from ismila.photos.tables import read_table
 
 DERIVED = ".ismila"
-FORMAT = 3
+FORMAT = 4
 """Of the index; raised when a column comes, or changes its meaning."""
-FACTS_FORMAT = 2
+FACTS_FORMAT = 3
 FACTS_BY = f"{FACTS_FORMAT}, {READER}, ImageHash {version('ImageHash')}"
 """What read the facts: another release may read other ones, so that the old ones are read again."""
-SHARES_VERSION = 2
+SHARES_VERSION = 3
 """Raised when `subject_share` is computed in another way."""
 KEPT_SHARES = 16
 """Files of shares, one for each state of the album, that are kept."""
@@ -61,11 +70,13 @@ class Album:
         derived: where everything lies that can be made again: `facts.parquet` (what each file
             holds, so that only new or changed photos are opened), `index.parquet`, `shares/`, and
             what other rooms keep here.
+        occasion_minutes: what groups are made by, see `make_index`.
     """
 
     root: Path
     subject: str
     derived: Path
+    occasion_minutes: float | None = OCCASION_MINUTES
 
     @classmethod
     def open(
@@ -107,12 +118,13 @@ class Album:
         with self.locked("index"):
             rows = read_album(self.root, self.subject, skipping)
             facts = self._facts([row.path for row in rows if not row.problem], progress)
-            index = self.with_shares(make_index(rows, facts, self._flickr_records()))
+            made = make_index(rows, facts, self._flickr_records(), self.occasion_minutes)
+            index = self.with_shares(made)
             self._write("index.parquet", index, self._whose())
         return index
 
     def read(self) -> pd.DataFrame:
-        """The index as it was last written; brought up to date where that was for another subject.
+        """The index as it was last written; brought up to date where that was for another subject or occasion gap.
 
         Raises:
             UserError: see `update`.
@@ -218,11 +230,9 @@ class Album:
         return {stamp: fact for stamp, fact in facts.items() if not fact.damage}
 
     def _flickr_records(self) -> pd.DataFrame:
-        """What `fetch` wrote down; empty when nothing was fetched or it cannot be read."""
-        try:
-            return pd.read_parquet(self.root / "flickr.parquet")
-        except Exception:  # whatever pyarrow raises on a damaged file: fetching makes it again
-            return pd.DataFrame(columns=["id", "path", "taken_at"])
+        """What `fetch` wrote down; empty when nothing was fetched, or it is damaged: fetching makes it again."""
+        table = read_table(self.root / "flickr.parquet")
+        return pd.DataFrame(columns=["id", "path", "taken_at"]) if table is None else table
 
     def with_shares(self, index: pd.DataFrame) -> pd.DataFrame:
         """The index, or the usable rows of it, with the `subject_share` that is known of them, else NaN."""
@@ -233,24 +243,21 @@ class Album:
         return index.assign(subject_share=index["sha256"].map(shares).where(asked).astype(float))
 
     def _shares_digest(self, index: pd.DataFrame) -> str:
-        """Names what `subject_share` depends on: photos, their groups, boxes, pixels."""
+        """Names what `subject_share` depends on: photos, their boxes, pixels."""
         rows = usable(index)
         rows = rows[rows["label"] != "pets"]
-        lines = sorted(
-            f"{row.sha256} {row.group} {row.label} {row.box}" for row in rows.itertuples()
-        )
+        lines = sorted(f"{row.sha256} {row.label} {row.box}" for row in rows.itertuples())
         how = [self.subject, str(SHARES_VERSION), pixels_digest(ImageSpec())]
         return hashlib.sha256("\n".join([*how, *lines]).encode()).hexdigest()[:16]
 
     def _whose(self) -> dict[str, str]:
-        """Whose index it is: one folder of derived files may serve several subjects and roots."""
-        return {"of": f"{FORMAT} {self.subject} {place_of(self.root)}"}
+        """Whose index it is, and by which occasion gap: one derived folder may serve several subjects and roots."""
+        return {"of": f"{FORMAT} {self.subject} {place_of(self.root)} {self.occasion_minutes}"}
 
     def _read(self, name: str, marks: Mapping[str, str]) -> pd.DataFrame | None:
         """A derived table that carries these marks; None when there is none."""
-        try:
-            table = pd.read_parquet(self.derived / name)
-        except Exception:  # whatever pyarrow raises on a damaged file
+        table = read_table(self.derived / name)
+        if table is None:
             return None
         fits = table.attrs == dict(marks)
         table.attrs.clear()

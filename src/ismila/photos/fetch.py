@@ -26,6 +26,7 @@ from ismila.photos.flickr_photo import MIN_SIDE_PX, Record, normal_tag
 from ismila.photos.http import FetchError
 from ismila.photos.images import MAX_PIXELS, write_aside, written_aside
 from ismila.photos.names import as_text
+from ismila.photos.tables import read_table
 
 THREADS = 8
 LARGE_PX = 25_000_000
@@ -350,7 +351,7 @@ def suffix_of(content: bytes) -> str:
             with _one_large if width_px * height_px > LARGE_PX else nullcontext():
                 photo.load()
             return SUFFIX[photo.format or ""]
-    except FetchError:
+    except (FetchError, ImportError, MemoryError):  # the last two are no fault of the photo
         raise
     except UnidentifiedImageError as error:
         raise DamagedError("not a picture") from error
@@ -391,11 +392,9 @@ def _row(columns: Mapping[Hashable, object]) -> Row:
 
 
 def read_records(root: Path) -> pd.DataFrame:
-    """`<root>/flickr.parquet`; empty when it is missing or unreadable: fetching makes it again."""
-    try:
-        return pd.read_parquet(root / "flickr.parquet")[COLUMNS]
-    except Exception:
-        return pd.DataFrame(columns=COLUMNS)
+    """`<root>/flickr.parquet`; empty when it is missing or damaged: fetching makes it again."""
+    table = read_table(root / "flickr.parquet", COLUMNS)
+    return pd.DataFrame(columns=COLUMNS) if table is None else table
 
 
 def tags_of(given: Sequence[str]) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from PIL import Image, ImageFile, ImageOps, IptcImagePlugin, UnidentifiedImageEr
 from PIL import __version__ as pillow_version
 
 from ismila.photos.names import as_text
+from ismila.photos.taken import DateTags, Taken, taken_of
 
 MAX_PIXELS = 200_000_000
 """A photo of more pixels is refused before it is decoded: 200 MP is twice the largest phone
@@ -95,6 +95,9 @@ LONGEST_NAME = 50
 ASIDE = re.compile(r"\.(?P<name>.+)\.[0-9]+-[0-9a-f]{8}\.part", re.DOTALL)
 IPTC_KEYWORDS = (2, 25)
 """Record and dataset."""
+ORIENTATION = 0x0112
+EXIF_DIRECTORY = 0x8769
+GPS_DIRECTORY = 0x8825
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "PPM")
 """What Pillow may take the bytes for: its other readers see little use and few eyes."""
 
@@ -109,8 +112,9 @@ def open_photo(source: Path | bytes, at_least_px: int, max_pixels: int = MAX_PIX
         PhotoError: not a picture, damaged, unreadable, too small or too large.
     """
     with _opened(source, max_pixels) as photo:
-        photo.draft("RGB", (at_least_px, at_least_px))
-        photo.load()
+        with decoding():
+            photo.draft("RGB", (at_least_px, at_least_px))
+            photo.load()
         return _to_rgb(_upright(photo))
 
 
@@ -121,24 +125,23 @@ class Header:
     Attributes:
         format: as Pillow names it: JPEG, PNG, ...; a JPEG that holds several pictures is a JPEG.
         width_px, height_px: upright.
-        taken: when, by EXIF, in the camera's time, as ISO 8601 without a zone; empty when unknown.
+        taken: when, by whatever it says of that.
     """
 
     format: str
     width_px: int
     height_px: int
-    taken: str
+    taken: Taken
 
 
 def read_header(content: Path | bytes, max_pixels: int = MAX_PIXELS) -> Header:
     """What a file says of itself; formats, limits and errors are those of `open_photo`."""
     with _opened(content, max_pixels) as photo:
         width_px, height_px = photo.size
-        orientation, taken = _exif(photo)
-        if orientation in (5, 6, 7, 8):  # turned by 90 degrees
+        if _orientation(photo) in (5, 6, 7, 8):  # turned by 90 degrees
             width_px, height_px = height_px, width_px
         photo_format = "JPEG" if photo.format == "MPO" else str(photo.format)
-        return Header(photo_format, width_px, height_px, taken)
+        return Header(photo_format, width_px, height_px, taken_of(_date_tags(photo)))
 
 
 @dataclass(frozen=True)
@@ -157,18 +160,20 @@ class Embedded:
 def read_embedded(path: Path) -> Embedded:
     """What stands in a photo beside its pixels, which are not decoded. Raises PhotoError."""
     with _opened(path, MAX_PIXELS) as photo:
-        held = photo.info.get("xmp") or photo.info.get("XML:com.adobe.xmp") or b""
-        xmp = held.encode() if isinstance(held, str) else bytes(held)
-        return Embedded(xmp, _iptc_keywords(photo))
+        found = _iptc(photo).get(IPTC_KEYWORDS, [])
+        keywords = found if isinstance(found, list) else [found]
+        return Embedded(_xmp(photo), tuple(_iptc_text(each) for each in keywords))
 
 
-def _iptc_keywords(photo: ImageFile.ImageFile) -> tuple[str, ...]:
-    try:
-        records = IptcImagePlugin.getiptcinfo(photo) or {}
-    except Exception:  # a damaged block, as with EXIF
-        return ()
-    found = records.get(IPTC_KEYWORDS, [])
-    return tuple(_iptc_text(each) for each in (found if isinstance(found, list) else [found]))
+def _xmp(photo: ImageFile.ImageFile) -> bytes:
+    held = photo.info.get("xmp") or photo.info.get("XML:com.adobe.xmp") or b""
+    return held.encode() if isinstance(held, str) else bytes(held)
+
+
+def _iptc(photo: ImageFile.ImageFile) -> dict[tuple[int, int], Any]:
+    with suppress(PhotoError), decoding():  # a damaged block, as with EXIF
+        return IptcImagePlugin.getiptcinfo(photo) or {}
+    return {}
 
 
 def _iptc_text(content: bytes) -> str:
@@ -181,7 +186,7 @@ def _iptc_text(content: bytes) -> str:
 def is_stored_upright(path: Path) -> bool:
     """Whether the pixels are stored as they are shown. Raises PhotoError."""
     with _opened(path, MAX_PIXELS) as photo:
-        return _exif(photo)[0] == 1
+        return _orientation(photo) == 1
 
 
 def photo_format(content: bytes) -> str:
@@ -198,28 +203,48 @@ def why_not_opened(path: Path) -> str:
 
 @contextmanager
 def _opened(source: Path | bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
-    """A photo of one of `FORMATS` within the limits; what goes wrong is a PhotoError."""
+    """A photo of one of `FORMATS` within the limits. Raises PhotoError."""
+    formats = readable_formats()
+    with warnings.catch_warnings():
+        # a corrupt EXIF block is not our reader's problem: the pixels count
+        warnings.simplefilter("ignore")
+        with decoding():
+            if isinstance(source, Path) and not source.is_file():
+                raise PhotoError(why_not_opened(source))
+            if isinstance(source, Path) and source.stat().st_size == 0:
+                raise PhotoError("empty file")
+            stream = io.BytesIO(source) if isinstance(source, bytes) else source
+            photo = Image.open(stream, formats=formats)
+        with photo:
+            _check_size(*photo.size, max_pixels)
+            yield photo
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """What a decoder raises on a damaged photo becomes a PhotoError.
+
+    Nothing but a decoder is called within: it may raise almost anything, so that a mistake of ours would pass for
+    damage. A library that is missing, or too little memory, is no fault of the photo.
+    """
     try:
-        if isinstance(source, Path) and not source.is_file():
-            raise PhotoError(why_not_opened(source))
-        if isinstance(source, Path) and source.stat().st_size == 0:
-            raise PhotoError("empty file")
-        stream = io.BytesIO(source) if isinstance(source, bytes) else source
-        with warnings.catch_warnings():
-            # a corrupt EXIF block is not our reader's problem: the pixels count
-            warnings.simplefilter("ignore")
-            with Image.open(stream, formats=readable_formats()) as photo:
-                _check_size(*photo.size, max_pixels)
-                yield photo
-    except PhotoError:
+        yield
+    except (PhotoError, ImportError, MemoryError):
         raise
     except PermissionError as error:
         raise PhotoError("may not be read: permission denied") from error
     except UnidentifiedImageError as error:
         raise PhotoError("not a picture") from error
-    except Exception as error:  # Pillow's plug-ins raise almost anything on damaged input
+    except Exception as error:
+        if _NO_DECODER.fullmatch(str(error)):
+            raise ImportError(f"Pillow was built without a part: {error}") from error
+        if isinstance(error, OSError) and error.strerror:
+            raise PhotoError(f"cannot be read: {error.strerror}") from error
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PhotoError(f"damaged: {as_text(what)}") from error
+
+
+_NO_DECODER = re.compile(r"decoder \w+ not available")
 
 
 def _check_size(width_px: int, height_px: int, max_pixels: int) -> None:
@@ -229,19 +254,25 @@ def _check_size(width_px: int, height_px: int, max_pixels: int) -> None:
         raise PhotoError(f"too small: {width_px} x {height_px} pixels")
 
 
-def _exif(photo: Image.Image) -> tuple[int, str]:
-    """(orientation, when it was taken as ISO 8601 or "")."""
-    try:
+def _orientation(photo: Image.Image) -> int:
+    """By EXIF; upright where that does not say."""
+    stated = _exif(photo).get(ORIENTATION)
+    return stated if isinstance(stated, int) else 1
+
+
+def _date_tags(photo: ImageFile.ImageFile) -> DateTags:
+    """What may say when a photo was taken."""
+    exif = {**_exif(photo, EXIF_DIRECTORY), **_exif(photo)}
+    xmp, iptc = _xmp(photo), _iptc(photo)
+    return DateTags(exif, _exif(photo, GPS_DIRECTORY), xmp, iptc, photo.info)
+
+
+def _exif(photo: Image.Image, directory: int | None = None) -> dict[int, Any]:
+    """The tags of a directory of EXIF; none where the block is damaged: the picture itself was read."""
+    with suppress(PhotoError), decoding():
         exif = photo.getexif()
-        orientation = int(exif.get(0x0112, 1))
-        taken = exif.get_ifd(0x8769).get(0x9003) or exif.get(0x0132)
-    except Exception:  # a damaged EXIF block: the picture itself was read
-        return 1, ""
-    try:
-        when = datetime.strptime(str(taken).strip("\0 "), "%Y:%m:%d %H:%M:%S")
-    except ValueError:
-        return orientation, ""
-    return orientation, when.isoformat()
+        return dict(exif if directory is None else exif.get_ifd(directory))
+    return {}
 
 
 @lru_cache
@@ -258,7 +289,7 @@ def readable_formats() -> list[str]:
 
 
 def _upright(photo: Image.Image) -> Image.Image:
-    with suppress(Exception):  # a damaged EXIF block: the picture itself was read
+    with suppress(PhotoError), decoding():  # a damaged EXIF block: the picture itself was read
         ImageOps.exif_transpose(photo, in_place=True)  # a copy of 64 megapixels takes 200 MB
     return photo
 
@@ -271,9 +302,15 @@ def _to_rgb(photo: Image.Image) -> Image.Image:
         scaled = values.clip(0, top) * (255.0 / top)
         return Image.fromarray(scaled.astype(np.uint8)).convert("RGB")
     if photo.mode in ("RGBA", "LA", "PA") or "transparency" in photo.info:
-        layer = photo.convert("RGBA")
+        layer = _converted(photo, "RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return photo if photo.mode == "RGB" else photo.convert("RGB")
+    return photo if photo.mode == "RGB" else _converted(photo, "RGB")
+
+
+def _converted(photo: Image.Image, mode: str) -> Image.Image:
+    """Of a mode that the file chose: there is not a way from each to each."""
+    with decoding():
+        return photo.convert(mode)
 
 
 def fit_photo(photo: Image.Image, spec: ImageSpec) -> Pixels:

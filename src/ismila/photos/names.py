@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 from ismila.photos import UserError
@@ -29,6 +31,8 @@ VERDICT = "unsure"
 """What is said near the threshold, and the folder of such photos: no subject's name."""
 LONGEST_NAME = 100
 
+NAMED = 3
+"""At most so many names stand in a line."""
 _PASSWORD = re.compile(r"(://[^/?#\s:@]*:)[^/?#\s]+(?=@)")
 
 
@@ -87,6 +91,14 @@ def without_password(text: str) -> str:
 def counted(n: int, what: str) -> str:
     """`1 photo`, `2 photos`."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def named_problems(problems: Mapping[str, str]) -> str:
+    """A few of the names with what is wrong with each, in a line, and how many more there are."""
+    named = [f"{name}: {problem}" for name, problem in islice(problems.items(), NAMED)]
+    if len(problems) > NAMED:
+        named.append(f"and {len(problems) - NAMED} more")
+    return one_line("; ".join(named))
 
 
 def first_line(error: BaseException) -> str:

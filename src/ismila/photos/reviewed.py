@@ -11,6 +11,7 @@ import pandas as pd
 
 from ismila.photos import UserError
 from ismila.photos.images import clear_aside, write_aside
+from ismila.photos.tables import read_table
 
 NAME = "reviewed.parquet"
 DROP = "drop"
@@ -59,12 +60,11 @@ def read_answers(root: Path) -> dict[str, Answer]:
     file = root / NAME
     if not file.exists():
         return {}
-    try:
-        table = pd.read_parquet(file)[COLUMNS]
-    except Exception as error:  # whatever pyarrow raises on a damaged file
+    table = read_table(file, COLUMNS)
+    if table is None:
         raise UserError(
             f"{file}: cannot be read; put back a copy of it, or delete it to be asked again"
-        ) from error
+        )
     answers = (Answer(*map(str, row)) for row in table.itertuples(index=False, name=None))
     return {answer.sha256: answer for answer in answers}
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from xml.parsers import expat
 
 from ismila.photos.boxes import DECIMALS
-from ismila.photos.images import Box
+
+if TYPE_CHECKING:
+    from ismila.photos.images import Box
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 DC = "http://purl.org/dc/elements/1.1/"
@@ -30,6 +33,14 @@ of its own, since a mark on the keyword itself is something that Adobe's parser 
 darktable) refuses."""
 MWG = "http://www.metadataworkinggroup.com/schemas/regions/"
 AREA = "http://ns.adobe.com/xmp/sType/Area#"
+EXIF = "http://ns.adobe.com/exif/1.0/"
+DATES = (
+    f"{EXIF} DateTimeOriginal",
+    "http://ns.adobe.com/photoshop/1.0/ DateCreated",
+    "http://ns.adobe.com/xap/1.0/ CreateDate",
+    f"{EXIF} DateTimeDigitized",
+)
+"""When a photo was taken, the likeliest first."""
 LISTS = (f"{RDF} Bag", f"{RDF} Seq")
 ITEM = f"{RDF} li"
 DESCRIPTION = f"{RDF} Description"
@@ -178,19 +189,33 @@ def read_tags(content: bytes) -> list[Tag]:
     Raises:
         NotXmpError: it is not XMP.
     """
-    try:
-        text = content.decode(encoding_of(content)).strip("\0")
-        root = parse(text.encode())
-    except expat.ExpatError as error:
-        raise NotXmpError(f"not XML ({error})") from error
-    except (UnicodeError, LookupError) as error:
-        raise NotXmpError("not in the encoding that it names") from error
+    root = _root_of(content)
     tags = [*_region_tags(root), *(Tag("person", text) for text in texts(root, PERSONS))]
     for each in (HIERARCHY, TAGS, MICROSOFT, SUBJECT):
         tags += [Tag("tag", text) for text in texts(root, each)]
     ours = set(texts(root, ADDED))
     said = (Tag(tag.kind, tag.text.strip(), tag.box) for tag in tags if tag.text not in ours)
     return list(dict.fromkeys(tag for tag in said if tag.text))
+
+
+def read_dates(content: bytes) -> list[str]:
+    """What a packet of XMP says of when its photo was taken, as it is written, the likeliest first.
+
+    Raises:
+        NotXmpError: it is not XMP.
+    """
+    root = _root_of(content)
+    return [date for date in (_value(root, name) for name in DATES) if date]
+
+
+def _root_of(content: bytes) -> Element:
+    try:
+        text = content.decode(encoding_of(content)).strip("\0")
+        return parse(text.encode())
+    except expat.ExpatError as error:
+        raise NotXmpError(f"not XML ({error})") from error
+    except (UnicodeError, LookupError) as error:
+        raise NotXmpError("not in the encoding that it names") from error
 
 
 def _region_tags(root: Element) -> list[Tag]:

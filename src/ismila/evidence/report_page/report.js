@@ -21,7 +21,8 @@ const named = (name) => words[name] ?? `… ${name.replace("fpr_", "").replace("
 
 find("run").textContent = `run ${report.run.id.slice(0, 8)} · ${report.run.model} · ${report.run.data}`
   + (report.run.protocol === "crossval" ? " · cross-validated" : "")
-  + (report.run.refit ? " · retrained on all photos afterwards" : "");
+  + (report.run.refit ? " · retrained on all photos afterwards" : "")
+  + (Number(report.run.occasion_minutes) ? ` · photos within ${Number(report.run.occasion_minutes)} min are of one occasion` : "");
 find("summary").textContent = report.summary;
 find("notes").textContent = report.notes.join(" ");
 find("few").textContent = report.few;

@@ -190,7 +190,7 @@ def _count(agreement: Agreement, photo: Compared, occasion: str) -> None:
 def _occasion(photo: Path) -> str:
     """The day that a photo was taken on: a library has no groups. One without a time is an occasion of its own."""
     try:
-        taken = read_header(photo).taken
+        taken = read_header(photo).taken.when
     except PhotoError:  # gone since it was judged
         taken = ""
     return taken[:10] or str(photo)
