@@ -1,9 +1,9 @@
-"""Are the figures of `ismila compare` those of scikit-learn? Recomputed from predictions.parquet,
-nothing shared.
+"""Are the figures of `ismila compare` those of scikit-learn? Recomputed from predictions.parquet and
+selection.parquet, nothing shared.
 
     .venv/bin/python benchmarks/check_compare.py [--mlruns mlruns] [--subject mila]
 
-Reads the tracking database with sqlite3 and each run's predictions.parquet, takes every mean from
+Reads the tracking database with sqlite3 and each run's tables, takes every mean from
 scikit-learn, counts pairs of photos for the intervals by groups, and prints the largest difference. Exit
 code 1 when it is above 1e-9.
 """
@@ -40,6 +40,7 @@ class Run(NamedTuple):
     seed: int
     table: pd.DataFrame
     params: dict[str, str]
+    selection: pd.DataFrame
 
 
 def main() -> int:
@@ -121,10 +122,13 @@ def read_runs(database: Path, subject: str) -> list[Run]:
             if "model" not in tags or (album := album or tags["album"]) != tags["album"]:
                 continue
             params = dict(db.execute("SELECT key, value FROM params WHERE run_uuid = ?", [run]))
-            table = pd.read_parquet(Path(unquote(urlparse(where).path)) / "predictions.parquet")
+            folder = Path(unquote(urlparse(where).path))
+            table = pd.read_parquet(folder / "predictions.parquet")
+            selection = pd.read_parquet(folder / "selection.parquet")
             short = {name.split(".")[-1]: value for name, value in params.items()}
             short["protocol"] = tags["protocol"]
-            runs.append(Run(tags["model"], tags["data"], int(params["seed"]), table, short))
+            seed = int(params["seed"])
+            runs.append(Run(tags["model"], tags["data"], seed, table, short, selection))
     return runs
 
 
@@ -132,22 +136,20 @@ def expected(runs: list[Run]) -> dict[str, float]:
     """Means over runs of each figure, and intervals by groups of the rates."""
     told: dict[str, list[float]] = defaultdict(list)
     trials: dict[str, list[pd.DataFrame]] = defaultdict(list)
-    for *_, table, params in runs:
-        val = table[table["held_out_by"] == "val"]
+    for *_, table, _, selection in runs:
         test = reported(table)
         truth = test["label"].eq("subject").to_numpy()
         p = test["probability"].to_numpy(np.float64)
         taken = p >= test["threshold"].to_numpy(np.float64)
-        if params["protocol"] == "fold":  # else the answers that chose are those of inner folds
-            chosen = val["label"].eq("subject")
-            p_val = val["probability"].astype(float).clip(1e-7, 1 - 1e-7)
-            told["select_auroc"].append(roc_auc_score(chosen, val["probability"]))
-            told["select_loss"].append(log_loss(chosen, p_val, sample_weight=balanced(val)))
+        chosen = selection["label"].eq("subject")
+        p_chosen = selection["probability"].astype(float).clip(1e-7, 1 - 1e-7)
+        told["select_auroc"].append(roc_auc_score(chosen, selection["probability"]))
+        told["select_loss"].append(log_loss(chosen, p_chosen, sample_weight=balanced(selection)))
         told["test_auroc"].append(roc_auc_score(truth, p))
         told["test_accuracy"].append(accuracy_score(truth, taken))
         told["test_balanced_accuracy"].append(balanced_accuracy_score(truth, taken))
         told["test_recall"].append(recall_score(truth, taken))
-        told["test_ece"].append(calibration_error(truth, p))
+        told["test_ece"].append(calibration_error(truth, p, balanced(test)))
         parts = {"test_recall": truth, "test_fpr_things": test["label"].eq("things").to_numpy()}
         parts["test_fpr_pets"] = test["label"].eq("pets").to_numpy()
         parts |= {
@@ -214,14 +216,16 @@ def balanced(table: pd.DataFrame) -> np.ndarray:
     return table["label"].map(shares).to_numpy(np.float64)
 
 
-def calibration_error(truth: np.ndarray, p: np.ndarray) -> float:
-    """Ten equal bins, each weighted by its share of the photos."""
+def calibration_error(truth: np.ndarray, p: np.ndarray, weights: np.ndarray) -> float:
+    """Ten equal bins, each weighted by its share of the weights."""
     error = 0.0
     for low in range(10):
         inside = (p * 10 >= low) & ((p * 10 < low + 1) | (low == 9))
         if inside.any():
-            error += inside.mean() * abs(p[inside].mean() - truth[inside].mean())
-    return error
+            share = weights[inside]
+            means = [np.average(values[inside], weights=share) for values in (p, truth)]
+            error += share.sum() / weights.sum() * abs(means[0] - means[1])
+    return float(error)
 
 
 def differences(runs: list[Run], base: list[Run]) -> dict[str, float]:
@@ -229,7 +233,7 @@ def differences(runs: list[Run], base: list[Run]) -> dict[str, float]:
     names = {"subject": "d_test_recall", "things": "d_test_fpr_things", "pets": "d_test_fpr_pets"}
     of_seed = {run.seed: reported(run.table).set_index("path") for run in base}
     change: dict[str, list[int]] = defaultdict(list)
-    for *_, seed, table, _ in runs:
+    for _, _, seed, table, *_ in runs:
         before = of_seed.get(seed, pd.DataFrame())
         for row in reported(table).itertuples():
             if row.path in before.index:

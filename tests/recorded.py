@@ -57,6 +57,7 @@ class Ledger:
             results = RunResults(
                 figures=figures,
                 predictions=table,
+                selection=table[["path", "group", "label", "kind", "probability"]],
                 strangers=None,
                 classifier=classifier or NoClassifier(subject),
                 held_out=answering(table, classifier),

@@ -17,6 +17,7 @@ from ismila.evidence.explain import (
     explanations,
     open_explainer,
     picture_name,
+    used_rows,
 )
 from ismila.learning.architecture import Architecture, bundled_digest
 from ismila.learning.backbones import make_network, weights_of
@@ -133,7 +134,8 @@ def test_neighbours_are_the_photos_that_were_trained_on_and_no_others(trained, l
     recorded = ledger.run(
         "neighbours", predictions=few, classifier=classifier, tags=tags, params=params
     )
-    explainer = open_explainer(read_run(recorded), classifier, album_of(read_run(recorded)))
+    run = read_run(recorded)
+    explainer = open_explainer(used_rows(run), classifier, album_of(run))
     assert explainer.training["path"].tolist() == few["path"].iloc[[1, 30, 70]].tolist()
     image = np.random.default_rng(0).integers(0, 256, (1, 9, 9, 3), dtype=np.uint8)
     side = classifier.spec.size_px

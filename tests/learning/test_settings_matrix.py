@@ -36,7 +36,7 @@ KINDS = {
     ],
     "finetuned": [
         *("model=mobilenet", "model.size_px=64", "model.finetune_blocks=1", *BY_ALBUM),
-        *("model.finetune_epochs=4", "model.finetune_lr=0.003"),
+        *("model.finetune_epochs=8", "model.finetune_lr=0.01"),
     ],
 }
 PARTS = {

@@ -119,6 +119,7 @@ def elsewhere(tmp_path, monkeypatch):
 RESULTS = RunResults(
     figures={"select_loss": 0.1, "threshold": 0.5, "test_recall": 0.75},
     predictions=predictions_of(4, 4, 4),
+    selection=predictions_of(4, 4, 4),
     classifier=NoClassifier("away"),
     config_yaml="seed: 0\n",
     digest="a" * 16,

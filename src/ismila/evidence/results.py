@@ -46,6 +46,7 @@ def results_of(
     return RunResults(
         figures=figures,
         predictions=predictions,
+        selection=trained.selection,
         strangers=trained.strangers,
         classifier=classifier,
         held_out=trained.held_out,

@@ -126,6 +126,7 @@ class RunResults:
         strangers: `kind, probability, threshold` of strangers that nothing was trained or chosen on.
         digest: of the album.
         protocol: how the figures were measured, `fold` or `crossval`; kept as a tag.
+        selection: `path, group, label, kind, probability` of the answers that `select_loss` is taken on.
         selection_is_clean: nothing was chosen on the photos of `select_loss`; kept as a tag.
         held_out: the classifiers that the reported answers come from.
         summary: the run in a sentence; MLflow's UI shows it.
@@ -133,6 +134,7 @@ class RunResults:
 
     figures: Mapping[str, float]
     predictions: pd.DataFrame
+    selection: pd.DataFrame
     classifier: Classifier
     held_out: HeldOutClassifiers
     config_yaml: str
@@ -289,6 +291,7 @@ def _parcel(run_id: str, epochs: Sequence[Mapping[str, float]], results: RunResu
 
 def _write_artifacts(folder: Path, results: RunResults) -> None:
     results.predictions.to_parquet(folder / "predictions.parquet", index=False)
+    results.selection.to_parquet(folder / "selection.parquet", index=False)
     if results.strangers is not None:
         results.strangers.to_parquet(folder / "strangers.parquet", index=False)
     results.classifier.save(folder / "classifier")

@@ -139,7 +139,7 @@ def test_a_bucket_is_scanned_by_a_ray_of_ones_own(asked, plain, s3, tmp_path):
 def test_what_no_photo_can_help_stops_the_scan_with_the_workers_words(ray_cluster, tmp_path):
     with Shards.opened(tmp_path / "state") as shards:
         scan = RayScan("qq://nowhere", shards, bundled_classifier(), "run", 10)
-        with pytest.raises(UserError, match=r"qq://nowhere/a.jpg: no bucket"):
+        with pytest.raises(UserError, match=r"qq://nowhere: no bucket"):
             scan.judge([Found("a.jpg", "1")], ray_cluster)
         assert not shards.kept
 
