@@ -177,6 +177,7 @@ def test_a_picture_and_a_line_for_each_photo(album, tmp_path):
     assert broken[2]["error"].startswith(("HEIC", "not a picture", "damaged"))
     assert Image.open(tmp_path / first["picture"]).size[0] > 1000
     assert first["nearest"][0]["path"] == "mila/m0.jpg"  # refit: the photo itself was trained on
+    assert first["trained_on"]
     assert first["nearest"][0]["similarity"] == pytest.approx(1, abs=1e-4)
     assert not (album / ".ismila").exists()  # read from the cache that the run was given
     album.rename(album.with_name("moved"))

@@ -55,7 +55,8 @@ def _in_words(result: Explained | Unreadable, subject: str) -> str:
     from ismila.evidence.explain import Explained
 
     if isinstance(result, Explained):
-        return f"{result.path}: {result.explanation.words(subject)} -> {result.picture}"
+        trained_on = " (it was trained on this photo: no evidence)" * result.trained_on
+        return f"{result.path}: {result.explanation.words(subject)}{trained_on} -> {result.picture}"
     return f"{result.path}: {result.error}"
 
 
@@ -67,5 +68,5 @@ def _as_json(result: Explained | Unreadable) -> str:
     explanation = result.explanation
     answers = {name: getattr(explanation, name) for name in PROBABILITIES}
     nearest = [vars(neighbour) for neighbour in explanation.nearest]
-    shown = {"nearest": nearest, "picture": str(result.picture)}
+    shown = {"nearest": nearest, "picture": str(result.picture), "trained_on": result.trained_on}
     return json.dumps({"path": str(result.path), **answers, **shown})

@@ -263,11 +263,17 @@ def _explainer(classifier: Classifier, rows: pd.DataFrame, features: Features) -
 
 @dataclass(frozen=True)
 class Explained:
-    """A photo that was explained, and where the picture lies that shows it."""
+    """A photo that was explained.
+
+    Attributes:
+        picture: where the picture lies that shows it.
+        trained_on: the classifier was trained on this very photo: its answer is no evidence.
+    """
 
     path: Path
     explanation: Explanation
     picture: Path
+    trained_on: bool
 
 
 @dataclass(frozen=True)
@@ -291,7 +297,9 @@ def explanations(
     """
     classifier = find.load_classifier(run.run_id)
     album = find.album_of(run, root)
-    explainer = open_explainer(used_rows(run), classifier, album)
+    training = used_rows(run)
+    trained_on = set(training["sha256"])
+    explainer = open_explainer(training, classifier, album)
     for photo in photos:
         try:
             views = classifier.viewer.read(photo)
@@ -306,7 +314,8 @@ def explanations(
             raise UserError(
                 f"--to {to}: {error.strerror}; give a folder that may be written"
             ) from error
-        yield Explained(photo, explanation, picture)
+        digest = hashlib.sha256(photo.read_bytes()).hexdigest()
+        yield Explained(photo, explanation, picture, digest in trained_on)
 
 
 def picture_name(photo: Path, run_id: str) -> str:
