@@ -214,8 +214,8 @@ def calibrate(logits: Floats, label: Objects) -> Calibration:
     """The slope and bias under which held-out logits `[N]` are likeliest, by the prior.
 
     Platt scaling (Platt 1999; Lin et al. 2007, https://doi.org/10.1007/s10994-007-5018-6) with his targets,
-    (n + 1) / (n + 2) for n photos of a side: photos that are told apart perfectly would ask for an infinite slope, and n
-    of them do not show as much. scikit-learn's Platt keeps no distance from extremes where photos are few. Here
+    (n + 1) / (n + 2) for n photos of a side: photos that are told apart perfectly would ask for an infinite slope, and
+    n of them do not show as much. scikit-learn's Platt keeps no distance from extremes where photos are few. Here
     ln(slope) and bias have normal priors around 0, against as many photos as the weights are worth: with 3 photos
     of the subject little moves, with 30 the priors no longer matter. The identity without a side.
 
