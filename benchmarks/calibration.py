@@ -35,7 +35,9 @@ def main() -> None:
     )
     rows["error"] = rows["table"].map(calibration_error)
     rows["by_chance"] = rows["table"].map(error_by_chance)
-    print(f"{'model':20} {'data':15} {'seeds':>5} {'error':>6} {'chance':>6} {'all':>6} {'chance':>6}")
+    print(
+        f"{'model':20} {'data':15} {'seeds':>5} {'error':>6} {'chance':>6} {'all':>6} {'chance':>6}"
+    )
     for (_, model, data), of_kind in rows.groupby(["album", "model", "data"]):
         together = pd.concat(list(of_kind["table"]))
         figures = (

@@ -21,7 +21,7 @@ from hydra import compose, initialize_config_dir
 
 import ismila
 from ismila.evidence.metrics import rates, reported
-from ismila.learning.closeups import subject_shares
+from ismila.learning.closeups import with_shares
 from ismila.learning.encoders import TorchEncoder, encoder_of, viewer_of
 from ismila.learning.features import content_of, decode_ahead
 from ismila.learning.training import read_photos, train
@@ -161,7 +161,7 @@ def main() -> None:
         reid = settings(args.album, "model=reid").model
         images = reading(album, index, reid)
         encoding(reid, images)
-        rows = album.keep_shares(index, subject_shares(album, index))
+        rows = with_shares(album, index)
         rows["fold"] = assign_folds(rows, 0)
         for name, overrides in TRAINED.items():
             training(album, rows, name, overrides)

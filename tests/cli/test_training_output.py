@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import draw_photo
+from recorded import trained_of
 
 from ismila.cli import training
 from ismila.demo import drawn
 from ismila.learning.architecture import Architecture
 from ismila.learning.classifier import Classifier
-from ismila.learning.held_out import HeldOutClassifiers
-from ismila.learning.training import Trained
 from ismila.photos.images import ImageSpec
 
 
@@ -90,16 +89,7 @@ def test_a_run_in_a_table(capsys):
     cnn = Architecture(name="cnn")
     classifier = Classifier({}, cnn, ImageSpec(), "mila", run="0123456789")
     epochs = [{"accuracy": 0.75, "val_accuracy": 0.5}]
-    trained = Trained(
-        classifier=classifier,
-        held_out=HeldOutClassifiers({"test": classifier}),
-        predictions=predictions,
-        selection=predictions,
-        selection_is_clean=True,
-        epochs=epochs,
-        best_epoch=0,
-        protocol="fold",
-    )
+    trained = trained_of(classifier, predictions, epochs)
     training.print_run(trained, "Recognises [her] well.", 1.25, champion=True)
     shown = capsys.readouterr().out
     assert "run 01234567: is it mila?" in shown

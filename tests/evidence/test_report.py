@@ -13,7 +13,7 @@ from recorded import predictions_of
 
 from ismila.evidence.deletion import PHOTOS
 from ismila.evidence.intervals import rate_of
-from ismila.evidence.report import _notes, describe, page_of, taken_among
+from ismila.evidence.report import _best_other, _notes, describe, page_of, taken_among
 from ismila.learning.held_out import HeldOutClassifiers
 from ismila.photos.album import Album
 from ismila.runs.find import (
@@ -219,6 +219,15 @@ def test_what_was_not_measured_is_said_and_no_axes_stand_empty(
         assert ("roc" in charts) == ("reliability" in charts) == both
         assert ("histogram" in charts) == (sum(counts) > 0)
         assert page.locator(".chart:not(:has(.main-svg))").count() == 0
+
+
+def test_the_best_other_run_is_one_that_best_would_choose_between(ledger):
+    """It was looked for by a rule of its own, which knew nothing of how `select_loss` was measured."""
+    ledger.run("rivals", loss=0.01, selection_is_clean=False)
+    first, second = (read_run(ledger.run("rivals")) for _ in range(2))
+    assert _best_other(second, "rivals").id == first.run_id
+    tuned = read_run(ledger.run("rivals", selection_is_clean=False))
+    assert _best_other(tuned, "rivals").id not in (first.run_id, second.run_id)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from recorded import trained_of
 
 from ismila.evidence.results import results_of
 from ismila.learning.architecture import Architecture
 from ismila.learning.classifier import Classifier
 from ismila.learning.decision import Calibration, Decision
-from ismila.learning.held_out import HeldOutClassifiers
-from ismila.learning.training import Trained
 from ismila.photos.images import ImageSpec
 
 
@@ -26,16 +25,7 @@ def trained(held_out_by="test"):
     decision = Decision(0.5, Calibration(2.0, 0.25))
     classifier = Classifier({}, Architecture(name="cnn"), ImageSpec(32), "mila", decision)
     epochs = [{"loss": 0.5, "accuracy": 0.7, "timestamp_ms": 1.0}]
-    return Trained(
-        classifier=classifier,
-        held_out=HeldOutClassifiers({"test": classifier}),
-        predictions=table,
-        selection=table,
-        selection_is_clean=True,
-        epochs=epochs,
-        best_epoch=0,
-        protocol="fold",
-    )
+    return trained_of(classifier, table, epochs)
 
 
 def test_a_run_keeps_figures_of_reported_and_of_choosing_rows_and_the_classifier_gets_them():

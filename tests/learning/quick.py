@@ -2,7 +2,7 @@
 
 from conftest import settings
 
-from ismila.learning.closeups import subject_shares
+from ismila.learning.closeups import with_shares
 from ismila.learning.training import read_photos, train
 from ismila.photos.album import Album
 from ismila.photos.folds import assign_folds
@@ -26,7 +26,7 @@ def train_on(root, *overrides):
     wanted = settings(f"data.root='{root}'", *overrides)
     album = Album.open(root, wanted.subject)
     rows = usable(album.update())
-    if wanted.data.closeups_above is not None and album.shares(rows) is None:
-        rows = album.keep_shares(rows, subject_shares(album, rows))
+    if wanted.data.closeups_above is not None:
+        rows = with_shares(album, rows)
     rows["fold"] = assign_folds(rows, wanted.seed)
     return train(read_photos(album, rows, wanted), wanted)

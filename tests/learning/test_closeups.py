@@ -24,12 +24,12 @@ def with_detector(monkeypatch, *boxes):
 def test_only_the_subjects_photos_are_looked_at_and_once(opened, monkeypatch):
     album, rows = opened
     detector = with_detector(monkeypatch, (0.0, 0.0, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0))
-    shares = subject_shares(album, rows)
+    shares, _ = subject_shares(album, rows)
     of_subject = rows["label"] == "subject"
     assert shares[of_subject].tolist() == [0.25] * 6
     assert shares[~of_subject].isna().all()
     shuffled = rows.sample(frac=1, random_state=0)
-    assert subject_shares(album, shuffled).reindex(shares.index).equals(shares)
+    assert subject_shares(album, shuffled)[0].reindex(shares.index).equals(shares)
     assert detector.looked == 6
 
 
@@ -40,26 +40,27 @@ def test_only_the_subjects_photos_are_looked_at_and_once(opened, monkeypatch):
 def test_a_box_in_labels_csv_settles_it_at_once(opened, monkeypatch, box, share):
     album, rows = opened
     with_detector(monkeypatch, (0.0, 0.0, 0.2, 0.2), (0.5, 0.5, 1.0, 1.0))
-    album.keep_shares(rows, subject_shares(album, rows))
+    album.keep_shares(rows, subject_shares(album, rows)[0])
     before = album_digest(rows)
     album.correct("mila/m1.jpg", {"box": box})
     rows = usable(album.update())
     assert album.shares(rows) is None and album_digest(rows) != before
-    shares = album.keep_shares(rows, subject_shares(album, rows)).set_index("path")["subject_share"]
+    kept = album.keep_shares(rows, subject_shares(album, rows)[0])
+    shares = kept.set_index("path")["subject_share"]
     assert shares["mila/m1.jpg"] == pytest.approx(share, nan_ok=True)
     assert shares["mila/m2.jpg"] == pytest.approx(0.04)
 
 
 def test_where_no_animal_is_seen_nothing_is_said(opened, monkeypatch):
     with_detector(monkeypatch)
-    assert subject_shares(*opened).isna().all()
+    assert subject_shares(*opened)[0].isna().all()
 
 
 def test_a_photo_that_cannot_be_read_has_no_share(opened, monkeypatch):
     album, rows = opened
     with_detector(monkeypatch, (0.0, 0.0, 1.0, 1.0))
     (album.root / "mila/m0.jpg").write_bytes(b"damaged meanwhile")
-    shares = subject_shares(album, rows)
+    shares, _ = subject_shares(album, rows)
     assert np.isnan(shares[rows["path"] == "mila/m0.jpg"]).all()
     assert shares[rows["label"] == "subject"].notna().sum() == 5
 

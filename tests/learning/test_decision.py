@@ -83,7 +83,9 @@ def test_a_balanced_heads_logits_become_probabilities_under_the_prior(spread, be
     logits = (1.7 * rng.normal(middle, 1) - 1.2).astype(np.float32)
     tempered = min(expected_error(logits / t, label) for t in (0.5, 1.0, 1.7, 2.0, 3.0, 5.0))
     assert tempered > before
-    assert expected_error(calibrate(logits, label)(logits), label) < 0.02
+    everything = np.ones(len(label), np.bool_)
+    calibration = calibrate(DecisionExamples(logits, label, everything))
+    assert expected_error(calibration(logits), label) < 0.02
 
 
 def test_other_photos_of_things_change_no_probability():
@@ -92,14 +94,14 @@ def test_other_photos_of_things_change_no_probability():
     hers, things, pets = rng.normal(1, 1, 300), rng.normal(-2, 1, 300), rng.normal(-1, 1, 300)
     few = examples(hers, things, pets)
     many = examples(hers, np.tile(things, 20), pets)
-    once, again = (calibrate(one.logits, one.label) for one in (few, many))
+    once, again = (calibrate(one) for one in (few, many))
     assert again.temperature == pytest.approx(once.temperature, rel=0.03)
     assert again.bias == pytest.approx(once.bias, abs=0.05)
 
 
 def test_what_is_told_apart_perfectly_asks_for_no_extreme():
     easy = examples(np.full(20, 6.0), np.full(200, -6.0))
-    calibration = calibrate(easy.logits, easy.label)
+    calibration = calibrate(easy)
     p = sigmoid(calibration(easy.logits))
     assert 1 - p[0] >= 1 / 2000  # 220 photos do not show more
     assert 0.2 < calibration.temperature < 4
@@ -108,7 +110,7 @@ def test_what_is_told_apart_perfectly_asks_for_no_extreme():
 def test_logits_that_say_nothing_are_no_reason_to_turn_them_round():
     rng = np.random.default_rng(0)
     against = examples(rng.normal(-1, 1, 100), rng.normal(1, 1, 100))
-    calibration = calibrate(against.logits, against.label)
+    calibration = calibrate(against)
     assert calibration.temperature > 5
     assert abs(calibration.bias) < 0.3
 

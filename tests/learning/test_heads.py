@@ -64,7 +64,9 @@ def test_few_coordinates_change_no_logit(real):
     difference = (few @ cheap.weight + cheap.bias) - (x @ head.weight + head.bias)
     assert np.abs(difference).max() < 1e-8
     unfolded = coordinates.unfold(cheap)
-    assert np.abs((x @ unfolded.weight + unfolded.bias) - (x @ head.weight + head.bias)).max() < 1e-8
+    assert (
+        np.abs((x @ unfolded.weight + unfolded.bias) - (x @ head.weight + head.bias)).max() < 1e-8
+    )
 
 
 def test_one_photo_a_side_gives_a_head():

@@ -11,8 +11,8 @@ from PIL import Image, PngImagePlugin
 from ismila.photos.album import Album
 from ismila.photos.images import read_header
 from ismila.photos.taken import (
+    CaptureTime,
     DateTags,
-    Taken,
     burst_in_name,
     read_time,
     taken_of,
@@ -88,7 +88,7 @@ def test_a_time_is_read_in_any_form(text, expected):
     ],
 )
 def test_a_value_may_be_bytes_or_in_other_digits(value):
-    assert taken_of(DateTags({ORIGINAL: value})) == Taken("2016-02-08T10:28:33")
+    assert taken_of(DateTags({ORIGINAL: value})) == CaptureTime("2016-02-08T10:28:33")
 
 
 @pytest.mark.parametrize(
@@ -96,20 +96,20 @@ def test_a_value_may_be_bytes_or_in_other_digits(value):
     [None, "", "    :  :     :  :  ", "0000:00:00 00:00:00", "\0" * 19, "0001-01-01T00:00:00"],
 )
 def test_nothing_beside_a_time_is_nothing_and_no_mistake(nothing):
-    assert taken_of(DateTags({ORIGINAL: nothing})) == Taken()
+    assert taken_of(DateTags({ORIGINAL: nothing})) == CaptureTime()
     there = DateTags({ORIGINAL: nothing, CHANGED: "2016:02:08 10:28:33"})
-    assert taken_of(there) == Taken("2016-02-08T10:28:33")
+    assert taken_of(there) == CaptureTime("2016-02-08T10:28:33")
 
 
 def test_the_likeliest_time_counts_and_a_date_less_than_a_time():
     digitized = {DIGITIZED: "2016:02:08 10:28:33"}
-    good = Taken("2016-02-08T10:28:33")
+    good = CaptureTime("2016-02-08T10:28:33")
     assert taken_of(DateTags(digitized | {CHANGED: "2020:01:01 10:00:01"})) == good
     assert taken_of(DateTags(digitized | {ORIGINAL: "2016:02:08"})) == good
     assert taken_of(DateTags(digitized | {ORIGINAL: "2019:13:45"})) == good
     assert taken_of(DateTags(digitized | {ORIGINAL: "2002:12:08 12:00:00"})) == good
-    assert taken_of(DateTags({ORIGINAL: "2016:02:08"})) == Taken("2016-02-08T00:00:00")
-    assert taken_of(DateTags({ORIGINAL: "2019:13:45"})) == Taken(unread="2019:13:45")
+    assert taken_of(DateTags({ORIGINAL: "2016:02:08"})) == CaptureTime("2016-02-08T00:00:00")
+    assert taken_of(DateTags({ORIGINAL: "2019:13:45"})) == CaptureTime(unread="2019:13:45")
     assert taken_of(DateTags({ORIGINAL: "2002:12:08 12:00:00"})).unread == "2002:12:08 12:00:00"
 
 
@@ -135,7 +135,7 @@ def test_every_format_tells_when_it_was_taken(tmp_path, name):
     exif.get_ifd(EXIF)[ORIGINAL] = "2016-02-08T10:28:33"
     with Image.open(draw_photo(tmp_path / "drawn.png", 0, True)) as photo:
         photo.save(tmp_path / name, exif=exif.tobytes())
-    assert read_header((tmp_path / name).read_bytes()).taken == Taken("2016-02-08T10:28:33")
+    assert read_header((tmp_path / name).read_bytes()).taken == CaptureTime("2016-02-08T10:28:33")
 
 
 XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
@@ -162,7 +162,7 @@ def test_xmp_alone_tells_it(tmp_path, stated, name):
             info = PngImagePlugin.PngInfo()
             info.add_itxt("XML:com.adobe.xmp", packet)
             photo.save(tmp_path / name, pnginfo=info)
-    assert read_header((tmp_path / name).read_bytes()).taken == Taken("2016-02-08T10:28:33")
+    assert read_header((tmp_path / name).read_bytes()).taken == CaptureTime("2016-02-08T10:28:33")
 
 
 @pytest.mark.parametrize(

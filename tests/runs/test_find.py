@@ -16,6 +16,7 @@ from ismila.runs.find import (
     choose_each,
     choose_run,
     find_run,
+    incomparable,
     load_classifier,
     load_predictions,
     read_epochs,
@@ -42,7 +43,10 @@ def test_of_two_runs_that_rank_perfectly_the_surer_one_is_best():
         (run_of("demo", 0.0, album="demo"), "on another album"),
         (run_of("lucky", 0.0, seed="1"), "with another seed than 0"),
         (run_of("few", 0.0, protocol="crossval"), "not measured by fold"),
-        (run_of("tuned", 0.0, selection="chosen-on"), "whose select_loss is of photos that chose its"),
+        (
+            run_of("tuned", 0.0, selection="chosen-on"),
+            "whose select_loss is of photos that chose its",
+        ),
         (run_of("older", 0.0, selection=""), "of a version that calibrated for another prior"),
     ],
 )
@@ -87,6 +91,12 @@ def test_a_run_that_was_cut_short_is_not_ranked_with_full_ones():
 )
 def test_what_loses_nothing_by_its_limits_is_a_full_run(params):
     assert cut_short(run_of("any"), **params).limits == {}
+
+
+def test_whether_two_runs_can_be_compared_is_asked_in_either_order():
+    clean, tuned = run_of("clean"), run_of("tuned", selection="chosen-on")
+    assert incomparable(clean, tuned) and incomparable(tuned, clean)
+    assert incomparable(clean, run_of("other")) == ""
 
 
 def test_nothing_is_said_when_nothing_was_left_out():

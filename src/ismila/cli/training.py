@@ -134,7 +134,6 @@ def fill_caches(
     from ismila.learning.closeups import with_shares
     from ismila.learning.encoders import encode_ahead
 
-
     with_shares(album, rows, bar)
     encode_ahead(album, rows, settings, bar)
 

@@ -168,7 +168,9 @@ class Explainer:
         for at, mask in enumerate(hidden):
             row, column = divmod(at, HIDDEN)
             mask[edges[row] : edges[row + 1], edges[column] : edges[column + 1]] = True
-        logits = self.classifier.logits(np.stack([image, *(greyed(image, mask) for mask in hidden)]))
+        logits = self.classifier.logits(
+            np.stack([image, *(greyed(image, mask) for mask in hidden)])
+        )
         lost: Floats = (logits[0] - logits[1:]).astype(np.float32).reshape(HIDDEN, HIDDEN)
         return lost
 
@@ -216,18 +218,17 @@ def _moved(region: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.bool_]]:
 
 
 def open_explainer(
-    training: pd.DataFrame, classifier: Classifier, album: Album, encode: bool = True
+    rows: pd.DataFrame, classifier: Classifier, album: Album, encode: bool = True
 ) -> Explainer:
     """An explainer with the photos that a classifier was trained on, as far as they are still in the
     album.
 
     Args:
-        training: rows `path, sha256, kind` of these photos: `used_rows` for the classifier that a run
+        rows: `path, sha256, kind` of these photos: `used_rows` for the classifier that a run
             keeps, `held_out.training_rows` for one that answered for reported photos.
         encode: compute and keep the features that are not cached; False: do without these photos,
             read no photo and write nothing.
     """
-    rows = training
     features = Features(album.derived, classifier.viewer, _encoder(classifier))
     if encode:
         gone = features.fill(album.photos(rows))
@@ -303,7 +304,8 @@ def explanations(
     for photo in photos:
         try:
             views = classifier.viewer.read(photo)
-        except PhotoError as error:
+            digest = hashlib.sha256(photo.read_bytes()).hexdigest()
+        except (PhotoError, OSError) as error:
             yield Unreadable(photo, str(error))
             continue
         explanation = explainer.explain(explainer.deciding_image(views))
@@ -314,7 +316,6 @@ def explanations(
             raise UserError(
                 f"--to {to}: {error.strerror}; give a folder that may be written"
             ) from error
-        digest = hashlib.sha256(photo.read_bytes()).hexdigest()
         yield Explained(photo, explanation, picture, digest in trained_on)
 
 

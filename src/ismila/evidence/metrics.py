@@ -284,15 +284,13 @@ def error_by_chance(predictions: pd.DataFrame, draws: int = 200) -> float:
     return float(np.mean(errors))
 
 
-def _off_by_bin(
-    p: Doubles, truth: npt.NDArray[np.bool_], weight: Doubles, bins: int = BINS
-) -> Doubles:
-    """`[bins]`: how much probability a bin has more than subject, as a share of all."""
-    return np.asarray(np.bincount(_bin_of(p, bins), weight * (p - truth), bins), np.float64)
+def _off_by_bin(p: Doubles, truth: npt.NDArray[np.bool_], weight: Doubles) -> Doubles:
+    """`[BINS]`: how much probability a bin has more than subject, as a share of all."""
+    return np.asarray(np.bincount(_bin_of(p), weight * (p - truth), BINS), np.float64)
 
 
-def _bin_of(p: Doubles, bins: int = BINS) -> npt.NDArray[np.int64]:
-    return np.minimum((p * bins).astype(np.int64), bins - 1)
+def _bin_of(p: Doubles) -> npt.NDArray[np.int64]:
+    return np.minimum((p * BINS).astype(np.int64), BINS - 1)
 
 
 def calibration_bins(predictions: pd.DataFrame) -> pd.DataFrame:

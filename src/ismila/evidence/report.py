@@ -48,6 +48,7 @@ from ismila.runs.find import (
     album_of,
     best_of,
     finished_runs,
+    incomparable,
     load_classifier,
     load_held_out,
     load_predictions,
@@ -80,7 +81,7 @@ class Bar:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Calibration:
+class CalibrationFigures:
     """How far probabilities can be believed.
 
     Attributes:
@@ -189,7 +190,7 @@ class Report:
     context: list[Bar]
     deletion: Deletion
     auroc: list[float | None]
-    calibration: Calibration
+    calibration: CalibrationFigures
     epochs: dict[str, list[float]]
     other: Other | None
     photos: list[Shown]
@@ -356,11 +357,11 @@ def _bars(found: Mapping[str, Rate]) -> list[Bar]:
     return [Bar(name=name, **asdict(rate)) for name, rate in found.items() if rate.n]
 
 
-def _calibration(held_out: pd.DataFrame, classifier: Classifier) -> Calibration:
+def _calibration(held_out: pd.DataFrame, classifier: Classifier) -> CalibrationFigures:
     bins = calibration_bins(held_out)
     subject = held_out[is_subject(held_out)]
     calibration = classifier.decision.calibration
-    return Calibration(
+    return CalibrationFigures(
         error=_or_none(calibration_error(held_out)),
         by_chance=_or_none(error_by_chance(held_out)),
         prior=PRIOR.format(subject=classifier.subject),
@@ -383,15 +384,15 @@ def _or_none(value: float) -> float | None:
 
 
 def _best_other(run: Recorded, subject: str) -> Other | None:
-    """The best other run that was measured like this one: same album, seed and protocol, and cut
-    short or not, too; None when there is none."""
+    """The best other run that was measured like this one, and cut short or not, too; None when there
+    is none."""
     runs = finished_runs(run.tags.get("subject", subject))
-    others = [other for other in runs if other.run_id != run.run_id]
     comparable = [
         other
-        for other in others
-        if (other.album, other.seed, other.protocol) == (run.album, run.seed, run.protocol)
-        and bool(other.limits) == bool(run.limits)
+        for other in runs
+        if other.run_id != run.run_id
+        and not incomparable(other, run)
+        and not incomparable(run, other)
     ]
     if not comparable:
         return None

@@ -22,9 +22,9 @@ from ismila.photos.images import ImageSpec, PhotoError, open_photo
 
 def subject_shares(
     album: Album, index: pd.DataFrame, progress: Progress | None = None
-) -> pd.Series[float]:
+) -> tuple[pd.Series[float], dict[str, str]]:
     """`subject_share` in [0, 1] for the subject's photos; NaN for all others, for photos that can't be read, and where
-    no animal is seen.
+    no animal is seen. And why, by sha256, of those that can't be read.
 
     A box that labels.csv gives settles which animal it is; `none` there says that none of them is.
 
@@ -33,8 +33,12 @@ def subject_shares(
     """
     rows = index[index["label"] == "subject"]
     table = AnimalTable(album.derived, bundled_detector())
-    _look(album, rows, table, progress)
-    return _shares(rows, table).reindex(index.index)
+    gone = _look(album, rows, table, progress)
+    shares = [
+        _share(table.get(str(sha)) or (), box)
+        for sha, box in zip(rows["sha256"], rows["box"], strict=True)
+    ]
+    return pd.Series(shares, index=rows.index, dtype=float).reindex(index.index), gone
 
 
 def with_shares(album: Album, rows: pd.DataFrame, progress: Progress | None = None) -> pd.DataFrame:
@@ -48,19 +52,9 @@ def with_shares(album: Album, rows: pd.DataFrame, progress: Progress | None = No
     """
     if album.shares(rows) is not None:
         return album.with_shares(rows)
-    of_subject = rows[rows["label"] == "subject"]
-    table = AnimalTable(album.derived, bundled_detector())
-    gone = _look(album, of_subject, table, progress)
+    shares, gone = subject_shares(album, rows, progress)
     marked = rows.assign(problem=rows["sha256"].map(gone).fillna(rows["problem"]))
-    return album.keep_shares(marked, _shares(of_subject, table).reindex(rows.index))
-
-
-def _shares(rows: pd.DataFrame, table: AnimalTable) -> pd.Series[float]:
-    shares = [
-        _share(table.get(str(sha)) or (), box)
-        for sha, box in zip(rows["sha256"], rows["box"], strict=True)
-    ]
-    return pd.Series(shares, index=rows.index, dtype=float)
+    return album.keep_shares(marked, shares)
 
 
 def _look(

@@ -135,7 +135,7 @@ class ThresholdRule:
 def decide(examples: DecisionExamples, rule: ThresholdRule) -> Decision:
     """Calibration, and the threshold in calibrated logits; the identity and 0.5 where there is nothing to choose them
     on."""
-    calibration = calibrate(examples.logits, examples.label)
+    calibration = calibrate(examples)
     of_variant = examples.in_variant
     logits = calibration(examples.logits[of_variant])
     at = choose_threshold(logits, examples.is_subject[of_variant], rule)
@@ -210,27 +210,25 @@ def _half_way(of_subject: Doubles, highest_negative: float) -> float:
     return float(np.quantile(of_subject, LOW_TENTH, method="lower") + highest_negative) / 2
 
 
-def calibrate(logits: Floats, label: Objects) -> Calibration:
-    """The slope and bias under which held-out logits `[N]` are likeliest, by the prior.
+def calibrate(examples: DecisionExamples) -> Calibration:
+    """The slope and bias under which the examples' logits are likeliest, by the prior.
 
     Platt scaling (Platt 1999; Lin et al. 2007, https://doi.org/10.1007/s10994-007-5018-6) with his targets,
     (n + 1) / (n + 2) for n photos of a side: photos that are told apart perfectly would ask for an infinite slope, and
     n of them do not show as much. scikit-learn's Platt keeps no distance from extremes where photos are few. Here
     ln(slope) and bias have normal priors around 0, against as many photos as the weights are worth: with 3 photos
     of the subject little moves, with 30 the priors no longer matter. The identity without a side.
-
-    Args:
-        label: as `prior_weights`.
     """
     from scipy.optimize import minimize
 
-    weight = prior_weights(label)
+    weight = prior_weights(examples.label)
     if not weight.any():
         return Calibration()
-    is_subject = label == "subject"
+    is_subject = examples.is_subject
     n_subject = int(is_subject.sum())
-    target = np.where(is_subject, (n_subject + 1) / (n_subject + 2), 1 / (len(label) - n_subject + 2))
-    x = np.asarray(logits, dtype=np.float64)
+    n_others = len(is_subject) - n_subject
+    target = np.where(is_subject, (n_subject + 1) / (n_subject + 2), 1 / (n_others + 2))
+    x = np.asarray(examples.logits, dtype=np.float64)
     worth = 1 / np.square(weight).sum()  # Kish's effective number
 
     def loss(parameters: Doubles) -> float:

@@ -79,8 +79,7 @@ class HeldOutClassifiers:
             if not np.array_equal(array, kept.weights[name])
         }
         decisions = {
-            held_out_by: one.decision.as_dict()
-            for held_out_by, one in self.by_fold.items()
+            held_out_by: one.decision.as_dict() for held_out_by, one in self.by_fold.items()
         }
         write_aside(path, save(weights, metadata={DECISIONS: json.dumps(decisions)}))
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ismila.learning.crossval import Examples, HeldOut, out_of_fold, splits
 from ismila.learning.dataset import AlbumRows, ExampleRows
-from ismila.learning.decision import Decision, ThresholdRule, decide
+from ismila.learning.decision import Decision, ThresholdRule, calibrate, decide, sigmoid
 from ismila.learning.features import Features
 from ismila.learning.graphs import Bools, Floats
 from ismila.learning.heads import (
@@ -189,8 +189,8 @@ def _by_folds(run: LinearRun) -> Outcome:
     decision = decide(out.for_decision(inside), run.rule)
     logits = run.answers(head)
     within_train, out_of_train = run.out_of_fold(run.of(rows.is_in("train")))
-    without_val = decide(out_of_train.for_decision(within_train), run.rule)
-    selection = selection_of(rows, of_val, without_val.probabilities(logits[of_val]))
+    without_val = calibrate(out_of_train.for_decision(within_train))
+    selection = selection_of(rows, of_val, sigmoid(without_val(logits[of_val])))
     test = FoldNetwork(head_weights(run.plain(head)), decision)
     used = trained_on
     if run.settings.refit:

@@ -26,7 +26,7 @@ from PIL import Image, ImageFile, ImageOps, IptcImagePlugin, UnidentifiedImageEr
 from PIL import __version__ as pillow_version
 
 from ismila.photos.names import as_text
-from ismila.photos.taken import DateTags, Taken, taken_of
+from ismila.photos.taken import CaptureTime, DateTags, taken_of
 
 MAX_PIXELS = 200_000_000
 """A photo of more pixels is refused before it is decoded: 200 MP is twice the largest phone
@@ -131,7 +131,7 @@ class Header:
     format: str
     width_px: int
     height_px: int
-    taken: Taken
+    taken: CaptureTime
 
 
 def read_header(content: Path | bytes, max_pixels: int = MAX_PIXELS) -> Header:

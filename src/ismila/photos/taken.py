@@ -79,7 +79,7 @@ class DateTags:
 
 
 @dataclass(frozen=True)
-class Taken:
+class CaptureTime:
     """When a photo was taken.
 
     Attributes:
@@ -92,7 +92,7 @@ class Taken:
     unread: str = ""
 
 
-def taken_of(tags: DateTags) -> Taken:
+def taken_of(tags: DateTags) -> CaptureTime:
     """The time that says most: an earlier tag before a later one, but a time of day before a mere date."""
     date_only = unread = ""
     for text in _stated(tags):
@@ -102,10 +102,10 @@ def taken_of(tags: DateTags) -> Taken:
         if when is None or when.replace(tzinfo=None) in UNSET_CLOCKS:
             unread = unread or text[:LONGEST_SHOWN]
         elif is_time_of_day(when):
-            return Taken(when.isoformat())
+            return CaptureTime(when.isoformat())
         else:
             date_only = date_only or when.isoformat()
-    return Taken(date_only, "" if date_only else unread)
+    return CaptureTime(date_only, "" if date_only else unread)
 
 
 def is_time_of_day(when: datetime) -> bool:

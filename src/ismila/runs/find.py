@@ -155,15 +155,15 @@ def best_of(runs: Sequence[Recorded]) -> Chosen:
     """
     whole = [run for run in runs if run.album == runs[0].album and not run.limits]
     newest = (whole or runs)[0]
-    reasons = [_incomparable(run, newest) for run in runs]
+    reasons = [incomparable(run, newest) for run in runs]
     candidates = [run for run, reason in zip(runs, reasons, strict=True) if not reason]
     best = max(reversed(candidates), key=rank)
     left_out = Counter(reason for reason in reasons if reason)
     return Chosen(best, len(candidates), dict(left_out))
 
 
-def _incomparable(run: Recorded, newest: Recorded) -> str:
-    """Why a run cannot be compared with the newest one; empty when it can."""
+def incomparable(run: Recorded, newest: Recorded) -> str:
+    """Why a run cannot be compared with the newest one, or another that stands in its place; empty when it can."""
     if run.album != newest.album:
         return "on another album, or on this one before it changed"
     if run.seed != newest.seed:

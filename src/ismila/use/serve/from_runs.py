@@ -167,8 +167,7 @@ def needs_torch(run: Recorded) -> bool:
     """Whether torch answers for a run, or explains its answers: unless it is a linear head on a bundled network."""
     params = run.params
     is_bundled = params.get("model.weights") == "bundled" and params.get("model.backbone") in GRAPHS
-    is_linear = params.get("model.hidden") == params.get("model.finetune_blocks") == "0"
-    return not (is_bundled and is_linear)
+    return not (is_bundled and run.is_solved)
 
 
 def _loaded_alone(run_id: str) -> Classifier:
