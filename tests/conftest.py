@@ -102,7 +102,13 @@ def features_of(derived: Path, *overrides: str) -> Features:
 
 @pytest.fixture(autouse=True)
 def own_tracking():
-    """`mlflow.set_tracking_uri` also sets an environment variable, which the next test's processes would inherit."""
+    """`mlflow.set_tracking_uri` also sets an environment variable, which the next test's processes would inherit.
+
+    The store that another test connected to is forgotten, too: a test that counts on it passes or
+    fails by the order.
+    """
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_tracking_uri(None)
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     yield
     os.environ.pop("MLFLOW_TRACKING_URI", None)

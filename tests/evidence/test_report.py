@@ -225,6 +225,7 @@ def test_the_best_other_run_is_one_that_best_would_choose_between(ledger):
     """It was looked for by a rule of its own, which knew nothing of how `select_loss` was measured."""
     ledger.run("rivals", loss=0.01, selection_is_clean=False)
     first, second = (read_run(ledger.run("rivals")) for _ in range(2))
+    os.environ["MLFLOW_TRACKING_URI"] = ledger.uri  # `own_tracking` forgets it after the test
     assert _best_other(second, "rivals").id == first.run_id
     tuned = read_run(ledger.run("rivals", selection_is_clean=False))
     assert _best_other(tuned, "rivals").id not in (first.run_id, second.run_id)
