@@ -23,6 +23,7 @@ from ismila.runs.find import (
     read_run,
     upgraded,
 )
+from ismila.runs.store import connect
 
 
 def run_of(name, loss=0.1, album="a", seed="0", protocol="fold", selection="clean"):
@@ -130,6 +131,7 @@ def test_runs_are_found_by_best_latest_id_prefix_and_alias(ledger):
 
 
 def test_a_prefix_that_two_runs_share_is_not_enough(ledger, monkeypatch):
+    connect(ledger.uri)
     runs = [run_of(name) for name in ("abc1", "abc2", "a2")]
     monkeypatch.setattr(find, "finished_runs", lambda subject, uri: runs)
     with pytest.raises(UserError, match="--run ab: 2 runs begin like this; give more"):
