@@ -18,6 +18,8 @@ TESTED_ELSEWHERE = {
     "learning/weights/__init__.py": "learning/test_backbones.py",
     # An exception without code, raised and said in every room.
     "photos/__init__.py": "photos/test_labels.py",
+    # Names of what `opening` opens.
+    "photos/source_kinds.py": "photos/sources/test_opening.py",
     # What both servers can do, said as a protocol.
     "photos/servers/__init__.py": "use/ask/test_marking.py",
     # test_animals.py is that of demo/: names of test files must differ.

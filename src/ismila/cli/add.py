@@ -13,6 +13,7 @@ from ismila.cli.terminal import say, say_each
 from ismila.photos import WrongUsageError
 from ismila.photos.addresses import album_at, as_given
 from ismila.photos.names import as_text, at_home, one_line
+from ismila.photos.source_kinds import openers
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 NAMED_REASONS = 8
 """At most this many reasons are counted in the last line: a table has one for each of its lines."""
-KINDS = ("takeout", "apple", "digikam", "lightroom", "tags", "csv", "immich", "photoprism")
-"""Places where photos are named already; each has its class in `photos/sources/opening.py`."""
 
 
 def add_parser(verbs: Verbs) -> None:
@@ -37,7 +36,10 @@ def add_parser(verbs: Verbs) -> None:
         "--as", dest="place", required=True, metavar="LABEL", help="mila, not_mila or pets/KIND"
     )
     parser.add_argument(
-        "--from", dest="kind", choices=KINDS, help="what knows already who is in which photo"
+        "--from",
+        dest="kind",
+        choices=tuple(openers()),
+        help="what knows already who is in which photo",
     )
     parser.add_argument("--name", help="who is asked for there (default: SUBJECT)")
     parser.add_argument(
@@ -65,7 +67,7 @@ def call(args: argparse.Namespace) -> int:
 
     if args.kind is None and (args.name or args.photos):
         raise WrongUsageError(
-            f"--name and --photos: say with --from what the source is: {', '.join(KINDS)}"
+            f"--name and --photos: say with --from what the source is: {', '.join(openers())}"
         )
     sources = [_source(args, given) for given in args.sources]
     album = Album.open(args.root, args.subject, progress=progress)

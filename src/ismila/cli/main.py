@@ -11,6 +11,7 @@ import os
 import sys
 from io import TextIOWrapper
 
+from ismila import plugins
 from ismila.cli import (
     add,
     camera,
@@ -60,7 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="Is it Mila? Train with: python -m ismila.train data=pets",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for verb in VERBS:
+    for verb in (*VERBS, *plugins.verbs()):
         verb.add_parser(verbs)
     return parser
 

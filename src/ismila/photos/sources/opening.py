@@ -5,25 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import TypeAlias
 
 from ismila.photos import UserError
 from ismila.photos.index import Progress, unseen
 from ismila.photos.names import at_home
+from ismila.photos.source_kinds import openers
 from ismila.photos.sources import Source
-
-OPENERS = {
-    "takeout": "takeout:Takeout",
-    "apple": "tagged:Tagged",
-    "digikam": "digikam:open_digikam",
-    "lightroom": "lightroom:open_lightroom",
-    "tags": "tagged:Tagged",
-    "csv": "table:NamesTable",
-    "immich": "server:open_immich",
-    "photoprism": "server:open_photoprism",
-}
-"""Kind -> what makes its source, in a module of this folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +32,10 @@ class Wanted:
     progress: Progress = unseen
 
 
+Opener: TypeAlias = Callable[[str, str, Wanted], Source]
+"""Takes the kind, what was given, and how it is to be read."""
+
+
 def open_source(kind: str, given: str, wanted: Wanted) -> Source:
     """The source that a person means.
 
@@ -51,10 +45,7 @@ def open_source(kind: str, given: str, wanted: Wanted) -> Source:
     Raises:
         UserError: there is no such thing, or it is something else.
     """
-    module, _, name = OPENERS[kind].partition(":")
-    opener: Callable[[str, str, Wanted], Source] = getattr(
-        import_module(f"ismila.photos.sources.{module}"), name
-    )
+    opener: Opener = resolve_name(openers()[kind])
     return opener(kind, given, wanted)
 
 

@@ -1,0 +1,47 @@
+"""Another package adds to `ismila` as our own extras do."""
+
+import subprocess
+import sys
+
+from ismila import plugins
+from ismila.photos.source_kinds import OPENERS
+from ismila.plugins import Extra, extras
+
+VERB = """
+from ismila.plugins import Extra
+
+EXTRA = Extra(sources={"shoebox": "shoebox:open_box"}, verbs=("shoebox",))
+
+
+def open_box(kind, given, wanted):
+    raise AssertionError("only opened when asked")
+
+
+def add_parser(verbs):
+    parser = verbs.add_parser("unpack", help="take photos out of a shoebox")
+    parser.set_defaults(call=lambda args: print("unpacked") or 0)
+"""
+
+
+def test_another_packages_verb_and_source_are_listed_and_called(tmp_path):
+    (tmp_path / "shoebox.py").write_text(VERB)
+    described = tmp_path / "shoebox-1.0.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: shoebox\nVersion: 1.0\n")
+    (described / "entry_points.txt").write_text(
+        "[ismila.extras]\nshoebox = shoebox:EXTRA\ngone = shoebox_of_before:EXTRA\n"
+    )
+
+    def ismila(*args):
+        path = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv[0] = 'ismila'; "
+        code = path + "from ismila.cli import start; start()"
+        return subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True)
+
+    assert "take photos out of a shoebox" in ismila("--help").stdout
+    assert "shoebox" in ismila("add", "--help").stdout
+    assert ismila("unpack").stdout == "unpacked\n"
+
+
+def test_extras_offer_no_kind_of_source_that_the_core_has():
+    assert not set(plugins.sources()) & set(OPENERS)
+    assert all(isinstance(extra, Extra) for extra in extras())
