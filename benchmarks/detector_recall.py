@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ismila.learning import animals
-from ismila.learning.animals import Box, Detector
 from ismila.photos.images import fit_photo, open_photo
+from ismila.vision import animals
+from ismila.vision.animals import Box, Detector
 
 SIZES_PX = (416, 352, 320)
 SCORES = (0.15, 0.25, 0.35)

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ismila.learning.animals import Detector
-from ismila.learning.graphs import graph_session
+from ismila.vision.animals import Detector
+from ismila.vision.graphs import graph_session
 
 SIZES_PX = (416, 352, 320)
 BATCHES = (1, 4, 16)

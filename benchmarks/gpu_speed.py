@@ -22,13 +22,14 @@ from hydra import compose, initialize_config_dir
 import ismila
 from ismila.evidence.metrics import rates, reported
 from ismila.learning.closeups import with_shares
-from ismila.learning.encoders import TorchEncoder, encoder_of, viewer_of
-from ismila.learning.features import content_of, decode_ahead
+from ismila.learning.inputs import encoder_of, viewer_of
 from ismila.learning.training import read_photos, train
 from ismila.photos.album import Album
 from ismila.photos.folds import assign_folds
 from ismila.photos.index import usable
 from ismila.settings import RunSettings, register, settings_of
+from ismila.vision.encoders import TorchEncoder
+from ismila.vision.reading import content_of, decode_ahead
 
 CONF = Path(ismila.__file__).with_name("conf")
 BATCH = 64

@@ -20,9 +20,9 @@ import numpy as np
 from PIL import Image
 
 from ismila.learning.animal_table import AnimalTable
-from ismila.learning.animals import Animal
 from ismila.learning.features import SHARD_ROWS, Store
 from ismila.photos.album import Album
+from ismila.vision.animals import Animal
 
 WIDTH = 1280
 """Of MobileNetV2's features."""

@@ -24,9 +24,9 @@ from PIL import Image
 
 from ismila.evidence.deletion import areas, deletion_curves
 from ismila.evidence.explain import Explainer
-from ismila.learning.views import Views
 from ismila.photos.images import ImageSpec
 from ismila.runs.find import Recorded, load_classifier
+from ismila.vision.views import Views
 
 OTHERS = 20
 """As many other drawings' maps are laid on each outline."""

@@ -28,9 +28,9 @@ from ismila.demo.breeds import PARTS
 from ismila.demo.drawn import read_marker
 from ismila.demo.shots import Drawing, Retake, Shot, draw_shot
 from ismila.evidence.explain import Explainer
-from ismila.learning.decision import logits_of
 from ismila.photos.images import open_photo
 from ismila.runs.find import Recorded, load_classifier
+from ismila.vision.decision import logits_of
 
 SEEN = 0.001
 """A part counts from this share of the image on."""

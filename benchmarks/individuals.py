@@ -34,13 +34,13 @@ import ismila
 from ismila.evidence.intervals import mean_interval
 from ismila.evidence.metrics import taken_for_subject
 from ismila.learning import linear
-from ismila.learning.classifier import Classifier
 from ismila.learning.training import read_photos, train
 from ismila.photos.album import Album
 from ismila.photos.folds import assign_folds
 from ismila.photos.images import open_photo
 from ismila.photos.index import usable
 from ismila.settings import RunSettings, register, settings_of
+from ismila.vision.classifier import Classifier
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 from make_individuals import differences_in

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import requests
 
-from ismila.learning.views import Views
 from ismila.photos.walking import walk
 from ismila.runs.find import find_run, load_classifier
 from ismila.use.export.exported import ExportedClassifier
 from ismila.use.serve.models import Asked
+from ismila.vision.views import Views
 
 
 def by_http(photos: list[Path], *args: str) -> np.ndarray:

@@ -31,12 +31,12 @@ from hydra import compose, initialize_config_dir
 from sklearn.metrics import roc_auc_score
 
 import ismila
+from ismila.learning.calibration import decide
 from ismila.learning.crossval import out_of_fold
 from ismila.learning.dataset import album_rows
-from ismila.learning.decision import decide
-from ismila.learning.encoders import encoder_of, viewer_of
 from ismila.learning.features import Features
 from ismila.learning.heads import fit_head
+from ismila.learning.inputs import encoder_of, viewer_of
 from ismila.learning.linear import LinearRun, is_few
 from ismila.learning.outcome import Kept
 from ismila.photos.album import Album

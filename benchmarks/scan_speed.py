@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ismila.learning.classifier import Classifier
-from ismila.learning.features import BATCH
+from ismila.vision.classifier import Classifier
+from ismila.vision.encoders import BATCH
 
 SIZE = (4000, 3000)
 IN_FOLDER = 500

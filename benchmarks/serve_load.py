@@ -29,7 +29,7 @@ SERVE = "import sys; from ismila.cli import start; sys.argv[0] = 'ismila'; start
 
 def plain_s(folder: Path, photos: list[Path], seconds: float) -> float:
     """Photos per second of the loop."""
-    from ismila.learning.classifier import Classifier
+    from ismila.vision.classifier import Classifier
 
     classifier = Classifier.load(folder)
     classifier.judge([classifier.viewer.read(photos[0])])

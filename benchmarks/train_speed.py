@@ -27,10 +27,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 import numpy as np, onnxruntime
-from ismila.learning.animals import bundled_detector
+from ismila.vision.animals import bundled_detector
 from ismila.learning.features import CHUNK
-from ismila.learning.views import Viewer
-from ismila.learning.weights import BOTH
+from ismila.vision.views import Viewer
+from ismila.vision.weights import BOTH
 from ismila.photos.images import ImageSpec
 viewer = Viewer(ImageSpec(256), bundled_detector())
 session = onnxruntime.InferenceSession(str(BOTH), providers=["CPUExecutionProvider"])

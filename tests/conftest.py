@@ -23,13 +23,14 @@ import ismila.train
 from ismila.cli.border import call_hydra
 from ismila.cli.main import main
 from ismila.learning.closeups import subject_shares
-from ismila.learning.encoders import encoder_of, viewer_of
-from ismila.learning.features import Features, OnnxBackbone
-from ismila.learning.views import Viewer
+from ismila.learning.features import Features
+from ismila.learning.inputs import encoder_of, viewer_of
 from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec
 from ismila.settings import register, settings_of
 from ismila.use.check.review import Review
+from ismila.vision.encoders import OnnxBackbone
+from ismila.vision.views import Viewer
 
 CONF = Path(ismila.__file__).with_name("conf")
 

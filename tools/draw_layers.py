@@ -24,6 +24,7 @@ ROOMS = {
     "photos": "from disk or Flickr to a table of photos",
     "demo": "draws the demo album",
     "settings": "what can be set",
+    "vision": "from a photo to a judgement, without torch and pandas",
     "learning": "from a table of photos to a classifier",
     "runs": "the only place that speaks MLflow",
     "evidence": "from predictions to figures and pictures",
@@ -41,6 +42,7 @@ COLOURS = (
     "#c0392b",
     "#33658a",
     "#444444",
+    "#8a5a33",
 )
 
 NAME_PX = 150

@@ -1,4 +1,4 @@
-"""Make src/ismila/learning/weights/individuals_*.npz: how photos of one animal differ, as a bundled backbone sees them.
+"""Make src/ismila/vision/weights/individuals_*.npz: how photos of one animal differ, as a bundled backbone sees them.
 
     python tools/make_individuals.py INDIVIDUALS [MODEL ...]
 
@@ -19,11 +19,11 @@ from make_strangers import model_called, photos_in
 from PIL import Image
 
 from ismila.cli.progress import progress
-from ismila.learning.encoders import encoder_of, viewer_of
 from ismila.learning.features import Features
 from ismila.learning.individuals import Differences, differences, pack
-from ismila.learning.weights import INDIVIDUALS
+from ismila.learning.inputs import encoder_of, viewer_of
 from ismila.settings import ModelSettings
+from ismila.vision.weights import INDIVIDUALS
 
 MODELS = ("reid",)
 SMALLER = 3

@@ -1,4 +1,4 @@
-"""Make src/ismila/learning/weights/strangers_*.npz: what the bundled backbones make of photos of strangers.
+"""Make src/ismila/vision/weights/strangers_*.npz: what the bundled backbones make of photos of strangers.
 
     python tools/make_strangers.py STRANGERS THINGS [MODEL ...]
 
@@ -20,12 +20,12 @@ from hydra import compose, initialize_config_dir
 
 import ismila
 from ismila.cli.progress import progress
-from ismila.learning.encoders import encoder_of, viewer_of
 from ismila.learning.features import Features
+from ismila.learning.inputs import encoder_of, viewer_of
 from ismila.learning.strangers import Strangers, pack
-from ismila.learning.weights import STRANGERS
 from ismila.photos.images import FAR_VIEW
 from ismila.settings import ModelSettings, register, settings_of
+from ismila.vision.weights import STRANGERS
 
 MODELS = ("reid", "mobilenet")
 CONF = Path(ismila.__file__).with_name("conf")

@@ -17,8 +17,8 @@ import numpy as np
 import onnx
 import torch
 
-from ismila.learning.backbones import EfficientNetLite0, MobileNetV2
-from ismila.learning.weights import BOTH, BUNDLED, LITE0
+from ismila.vision.backbones import EfficientNetLite0, MobileNetV2
+from ismila.vision.weights import BOTH, BUNDLED, LITE0
 
 
 class Graph:

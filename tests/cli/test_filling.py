@@ -15,7 +15,7 @@ from conftest import SMALL, call, draw_sides, settings
 from ismila.cli import filling as module
 from ismila.cli.filling import filling
 from ismila.cli.training import fill_caches
-from ismila.learning.encoders import is_encoded
+from ismila.learning.inputs import is_encoded
 from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.index import usable

@@ -10,9 +10,9 @@ from recorded import trained_of
 
 from ismila.cli import training
 from ismila.demo import drawn
-from ismila.learning.architecture import Architecture
-from ismila.learning.classifier import Classifier
 from ismila.photos.images import ImageSpec
+from ismila.vision.architecture import Architecture
+from ismila.vision.classifier import Classifier
 
 
 @pytest.fixture(autouse=True)

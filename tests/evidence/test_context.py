@@ -5,12 +5,12 @@ from PIL import Image
 
 from ismila.evidence import context
 from ismila.evidence.context import Context, context_of
-from ismila.learning.animals import Animal
 from ismila.learning.held_out import HeldOutClassifiers
-from ismila.learning.judgement import judgements
-from ismila.learning.views import Viewer
 from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec
+from ismila.vision.animals import Animal
+from ismila.vision.judgement import judgements
+from ismila.vision.views import Viewer
 
 SPEC = ImageSpec(32)
 

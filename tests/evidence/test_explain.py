@@ -19,11 +19,11 @@ from ismila.evidence.explain import (
     picture_name,
     used_rows,
 )
-from ismila.learning.architecture import Architecture, bundled_digest
-from ismila.learning.backbones import make_network, weights_of
-from ismila.learning.classifier import Classifier
 from ismila.photos.images import ImageSpec
 from ismila.runs.find import album_of, choose_run, load_classifier, load_predictions, read_run
+from ismila.vision.architecture import Architecture, bundled_digest
+from ismila.vision.backbones import make_network, weights_of
+from ismila.vision.classifier import Classifier
 
 
 def classifier_of(name):

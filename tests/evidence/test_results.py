@@ -4,10 +4,10 @@ import pytest
 from recorded import trained_of
 
 from ismila.evidence.results import results_of
-from ismila.learning.architecture import Architecture
-from ismila.learning.classifier import Classifier
-from ismila.learning.decision import Calibration, Decision
 from ismila.photos.images import ImageSpec
+from ismila.vision.architecture import Architecture
+from ismila.vision.classifier import Classifier
+from ismila.vision.decision import Calibration, Decision
 
 
 def trained(held_out_by="test"):

@@ -7,10 +7,10 @@ from PIL import Image
 
 from ismila.evidence import which_animal
 from ismila.evidence.which_animal import choices
-from ismila.learning.animals import Animal
 from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec
 from ismila.photos.index import usable
+from ismila.vision.animals import Animal
 
 LEFT = (0.05, 0.0, 0.4, 1.0)
 RIGHT = (0.6, 0.0, 0.95, 1.0)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from conftest import draw_sides
-from test_views import Sees
+from stand_ins import Sees
 
 from ismila.learning import closeups
 from ismila.learning.closeups import subject_shares, with_shares

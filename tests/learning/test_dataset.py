@@ -2,13 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import settings
-from test_views import Sees
+from stand_ins import Sees
 
 from ismila.learning.dataset import CachedRows, album_rows, batches, is_closeup
-from ismila.learning.features import Features, Identity
+from ismila.learning.features import Features
 from ismila.learning.given import cut_name
-from ismila.learning.views import Viewer
 from ismila.photos.images import FAR_VIEW, ImageSpec
+from ismila.vision.encoders import Identity
+from ismila.vision.views import Viewer
 
 
 def index(n_subject=8, n_things=20, n_pets=6):

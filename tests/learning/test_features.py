@@ -9,15 +9,13 @@ import pytest
 from conftest import SMALL, call
 from recorded import in_processes
 
-from ismila.learning import features as features_module
-from ismila.learning.features import CHUNK, Features, Identity, OnnxBackbone, Store
-from ismila.learning.graphs import graph_session
-from ismila.learning.views import Viewer
-from ismila.learning.weights import BUNDLED
+from ismila.learning.features import Features, Store
 from ismila.photos import images
 from ismila.photos.album import Album
 from ismila.photos.images import FAR_VIEW, ImageSpec, view_of
 from ismila.photos.index import usable
+from ismila.vision.encoders import Identity
+from ismila.vision.views import Viewer
 
 SPEC = ImageSpec(64)
 
@@ -161,23 +159,3 @@ def test_killed_while_features_are_computed_the_next_run_works(album, tmp_path):
     process.wait()
     said = call(tmp_path, *words)
     assert said.returncode == 0, said.stderr
-
-
-def test_a_bundled_graph_sees_a_few_images_at_a_time_and_says_the_same(monkeypatch):
-    """Many at once take memory that is kept, and more time."""
-    spec = ImageSpec(64)
-    backbone = OnnxBackbone(spec)
-    some = np.random.default_rng(0).integers(0, 256, (2 * CHUNK + 1, 64, 64, 3), np.uint8)
-    session = graph_session(BUNDLED.with_suffix(".onnx"), 0)
-    seen = []
-
-    class Watched:
-        def run(self, outputs, inputs):
-            seen.append(len(inputs["images"]))
-            return session.run(outputs, inputs)
-
-    monkeypatch.setattr(features_module, "graph_session", lambda graph, threads: Watched())
-    rows = backbone(some)
-    assert seen == [CHUNK, CHUNK, 1]
-    alone = np.concatenate([backbone(image[None]) for image in some])
-    assert rows == pytest.approx(alone, abs=1e-5)

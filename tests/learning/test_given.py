@@ -2,13 +2,13 @@
 
 import pandas as pd
 import pytest
-from test_learning_animals import Counting, photos_in
+from test_animal_table import Counting, photos_in
 
-from ismila.learning.animals import Animal
 from ismila.learning.features import Features
 from ismila.learning.given import animal_meant, cut_name, given_boxes, image_meant
-from ismila.learning.views import Viewer
 from ismila.photos.images import ImageSpec
+from ismila.vision.animals import Animal
+from ismila.vision.views import Viewer
 
 SPEC = ImageSpec(32)
 LEFT = Animal((0.0, 0.0, 0.5, 1.0), "dog", 0.9)

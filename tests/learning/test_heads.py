@@ -3,9 +3,9 @@ import pytest
 from conftest import draw_photo
 from sklearn.linear_model import LogisticRegression
 
-from ismila.learning.features import OnnxBackbone
 from ismila.learning.heads import LinearHead, Penalty, few_coordinates, fit_head, whitening_of
 from ismila.photos.images import ImageSpec, read_image
+from ismila.vision.encoders import OnnxBackbone
 
 PENALTY = Penalty(C=0.02, shrink=5, balanced=True)
 

@@ -3,11 +3,11 @@ import pandas as pd
 import pytest
 from conftest import draw_sides
 from quick import QUICK, train_on
-from test_classifier import noise, untrained
+from stand_ins import noise, untrained
 
-from ismila.learning.decision import Calibration, Decision
 from ismila.learning.held_out import FoldNetwork, HeldOutClassifiers, training_rows
 from ismila.photos.album import Album
+from ismila.vision.decision import Calibration, Decision
 
 
 def test_only_what_differs_from_the_kept_classifier_is_written(tmp_path):

@@ -11,7 +11,7 @@ from ismila.learning.individuals import (
     pack,
     unpack,
 )
-from ismila.learning.weights import INDIVIDUALS, STRANGERS
+from ismila.vision.weights import INDIVIDUALS, STRANGERS
 
 LARGEST_BYTES = 15_000_000
 

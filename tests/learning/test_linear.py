@@ -6,8 +6,8 @@ from test_dataset import index, rows
 from ismila.learning.dataset import album_rows
 from ismila.learning.features import Features
 from ismila.learning.linear import CROSS_VALIDATED_BELOW, LinearRun, is_few, threshold_rule
-from ismila.learning.views import Viewer
 from ismila.photos.images import ImageSpec
+from ismila.vision.views import Viewer
 
 
 class Encoder:

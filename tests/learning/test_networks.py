@@ -7,10 +7,10 @@ import torch
 from quick import QUICK, train_on
 
 from ismila.learning import networks
-from ismila.learning.backbones import CNN, Network, make_head
 from ismila.learning.networks import BestEpoch, Optimisation, Recogniser, augment
 from ismila.photos.images import ImageSpec
 from ismila.settings import SettingError
+from ismila.vision.backbones import CNN, Network, make_head
 
 
 def test_augmented_images_keep_shape_and_type_and_differ_from_each_other():

@@ -1,8 +1,8 @@
 import numpy as np
 from test_dataset import rows
 
-from ismila.learning.decision import Calibration, Decision
 from ismila.learning.outcome import Answers, predictions_of, selection_of
+from ismila.vision.decision import Calibration, Decision
 
 
 def test_answers_by_folds_say_what_held_each_row_out():

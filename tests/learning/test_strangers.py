@@ -3,8 +3,8 @@ import pytest
 from conftest import features_of
 
 from ismila.learning.strangers import LEVELS, Strangers, pack, strangers_of, unpack
-from ismila.learning.weights import STRANGERS, shipped
 from ismila.photos.images import FAR_PX
+from ismila.vision.weights import STRANGERS, shipped
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import numpy as np
 from quick import QUICK, train_on
 from safetensors.numpy import load_file
 
-from ismila.learning.weights import BUNDLED
+from ismila.vision.weights import BUNDLED
 
 
 def backbone_of(trained):

@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from ismila.learning.features import OnnxBackbone
 from ismila.photos.cores import cores
 from ismila.photos.images import ImageSpec
+from ismila.vision.encoders import OnnxBackbone
 
 
 @pytest.mark.parametrize("given", ["", "0", "many", "-1"])

@@ -9,14 +9,15 @@ import pytest
 import requests
 from conftest import SMALL, call, draw_photo, draw_sides
 
-from ismila.learning.features import Features, OnnxBackbone
-from ismila.learning.views import Viewer
+from ismila.learning.features import Features
 from ismila.photos import UserError
 from ismila.photos.addresses import album_at
 from ismila.photos.album import Album
 from ismila.photos.buckets import file_system, listing
 from ismila.photos.images import ImageSpec
 from ismila.photos.remote import Mirror
+from ismila.vision.encoders import OnnxBackbone
+from ismila.vision.views import Viewer
 
 
 @pytest.fixture(scope="session")

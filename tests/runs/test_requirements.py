@@ -3,12 +3,12 @@ from importlib.metadata import version
 
 import pytest
 
-from ismila.learning.architecture import Architecture, bundled_digest
-from ismila.learning.backbones import make_network, weights_of
-from ismila.learning.classifier import Classifier
 from ismila.photos.images import ImageSpec
 from ismila.runs.registry import SERVED, TORCH, served_with
 from ismila.runs.requirements import _imports, imported, requirements_of
+from ismila.vision.architecture import Architecture, bundled_digest
+from ismila.vision.backbones import make_network, weights_of
+from ismila.vision.classifier import Classifier
 
 
 def test_what_is_imported_within_functions_counts_and_what_types_need_does_not():

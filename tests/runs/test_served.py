@@ -23,10 +23,10 @@ import pytest
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from ismila.learning.judgement import Judgement
-from ismila.learning.views import Viewer
 from ismila.photos.images import ImageSpec
 from ismila.runs.served import ServedClassifier
+from ismila.vision.judgement import Judgement
+from ismila.vision.views import Viewer
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ismila.learning.views import Viewer
 from ismila.photos.images import MAX_PIXELS, ImageSpec, PhotoError, read_image
 from ismila.use.decoder import Decoder, PixelBudget, pixels_of
+from ismila.vision.views import Viewer
 
 
 def photo(size, kind="PNG", **how):

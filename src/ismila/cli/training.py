@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ismila.evidence.intervals import Rate
-    from ismila.learning.features import Progress
     from ismila.learning.training import Trained
     from ismila.photos.album import Album
     from ismila.settings import RunSettings
+    from ismila.vision.reading import Progress
 
 FEW = 10
 SLOW_TO_IMPORT = (
@@ -101,7 +101,7 @@ def index_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.D
     Raises:
         UserError: no such album, nothing to tell apart in it, or no device to train on.
     """
-    from ismila.learning.encoders import device_of
+    from ismila.learning.inputs import device_of
     from ismila.photos.album import Album
     from ismila.photos.index import require_both_labels, time_problems, usable
     from ismila.photos.skipping import Skipping
@@ -132,7 +132,7 @@ def fill_caches(
         rows: the usable index.
     """
     from ismila.learning.closeups import with_shares
-    from ismila.learning.encoders import encode_ahead
+    from ismila.learning.inputs import encode_ahead
 
     with_shares(album, rows, bar)
     encode_ahead(album, rows, settings, bar)
@@ -140,7 +140,7 @@ def fill_caches(
 
 def _is_filled(album: Album, rows: pd.DataFrame, settings: RunSettings) -> bool:
     """Whether `fill_caches` has nothing to do."""
-    from ismila.learning.encoders import is_encoded
+    from ismila.learning.inputs import is_encoded
 
     return album.shares(rows) is not None and is_encoded(album, rows, settings)
 

@@ -13,13 +13,13 @@ import pandas as pd
 from PIL import Image
 
 from ismila.evidence.metrics import is_subject
-from ismila.learning.animals import Animal, bundled_detector
-from ismila.learning.classifier import Classifier
-from ismila.learning.features import Progress
 from ismila.learning.held_out import HeldOutClassifiers
-from ismila.learning.views import Viewer
 from ismila.photos.album import Album
 from ismila.photos.images import PhotoError, open_photo
+from ismila.vision.animals import Animal, bundled_detector
+from ismila.vision.classifier import Classifier
+from ismila.vision.reading import Progress
+from ismila.vision.views import Viewer
 
 GREY = (128, 128, 128)
 

@@ -19,11 +19,11 @@ import pandas as pd
 
 from ismila.evidence.explain import Explainer, greyed
 from ismila.evidence.metrics import is_subject
-from ismila.learning.features import Progress
-from ismila.learning.graphs import Floats
 from ismila.learning.held_out import HeldOutClassifiers
 from ismila.photos.album import Album
 from ismila.photos.images import PhotoError, Pixels
+from ismila.vision.graphs import Floats
+from ismila.vision.reading import Progress
 
 STEPS = 8
 PHOTOS = 12

@@ -15,10 +15,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from ismila.evidence.heat import overlay, stretched
-from ismila.learning.classifier import WEIGHT, Classifier
-from ismila.learning.features import Encoder, Features, Identity
-from ismila.learning.graphs import Floats
-from ismila.learning.views import Views
+from ismila.learning.features import Features
 from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.images import (
@@ -30,6 +27,10 @@ from ismila.photos.images import (
 )
 from ismila.runs import find
 from ismila.runs.find import Recorded
+from ismila.vision.classifier import WEIGHT, Classifier
+from ismila.vision.encoders import Encoder, Identity
+from ismila.vision.graphs import Floats
+from ismila.vision.views import Views
 
 HOTTEST = 0.2
 """Share of the picture that the occlusion test hides: its hottest fifth."""

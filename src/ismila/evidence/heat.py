@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from ismila.learning.graphs import Floats
 from ismila.photos.images import Pixels
+from ismila.vision.graphs import Floats
 
 STRENGTH = 0.65
 """How much of the hottest pixel is heat and not image."""

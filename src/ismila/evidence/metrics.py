@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ismila.evidence.intervals import Rate, rate_of
-from ismila.learning.decision import prior_weights
-from ismila.learning.graphs import Doubles, Objects
+from ismila.learning.calibration import prior_weights
+from ismila.vision.graphs import Doubles, Objects
 
 BINS = 10
 """Of probability, for the calibration error."""
@@ -56,7 +56,7 @@ def selection_figures(selection: pd.DataFrame) -> dict[str, float]:
     side is missing.
 
     `select_loss` is the mean negative log likelihood of the calibrated probabilities, under the prior
-    that they are calibrated for (`learning.decision.prior_weights`). It is a proper scoring rule
+    that they are calibrated for (`learning.calibration.prior_weights`). It is a proper scoring rule
     (Gneiting and Raftery 2007, https://doi.org/10.1198/016214506000001437): lowest for the
     probabilities that are true, and still falling when the ranking is already perfect, where the
     AUROC stands still at 1. And a sure mistake costs more than many unsure ones: that is what an

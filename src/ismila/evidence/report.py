@@ -36,8 +36,6 @@ from ismila.evidence.metrics import (
     taken_for_subject,
 )
 from ismila.evidence.summary import FEW, few, summary
-from ismila.learning.classifier import Classifier
-from ismila.learning.features import Progress
 from ismila.learning.held_out import HeldOutClassifiers, training_rows
 from ismila.photos import UserError
 from ismila.photos.album import Album
@@ -57,6 +55,8 @@ from ismila.runs.find import (
     read_run,
 )
 from ismila.runs.record import record_report
+from ismila.vision.classifier import Classifier
+from ismila.vision.reading import Progress
 
 THUMBNAIL_PX = 180
 EXPLAINED = 40

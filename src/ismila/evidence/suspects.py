@@ -12,13 +12,15 @@ import pandas as pd
 
 from ismila.evidence.which_animal import Choice, choices
 from ismila.learning.closeups import with_shares
-from ismila.learning.features import Features, OnnxBackbone, Progress
-from ismila.learning.graphs import Floats
-from ismila.learning.views import Viewer
+from ismila.learning.features import Features
 from ismila.photos.album import Album
 from ismila.photos.boxes import plain_sides
 from ismila.photos.images import ImageSpec, Pixels
 from ismila.photos.index import NEAR_DUPLICATE_BITS, usable
+from ismila.vision.encoders import OnnxBackbone
+from ismila.vision.graphs import Floats
+from ismila.vision.reading import Progress
+from ismila.vision.views import Viewer
 
 FOLDS = 5
 STRENGTH = 10.0

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ismila.learning.animals import Animal, bundled_detector
 from ismila.learning.crossval import most_alike
-from ismila.learning.features import Features, OnnxBackbone, Progress
+from ismila.learning.features import Features
 from ismila.learning.given import given_boxes
-from ismila.learning.graphs import Bools, Floats, Ints, Objects
-from ismila.learning.views import Viewer
-from ismila.learning.weights import BOTH
 from ismila.photos.album import Album
 from ismila.photos.boxes import iou
 from ismila.photos.images import Box, ImageSpec
+from ismila.vision.animals import Animal, bundled_detector
+from ismila.vision.encoders import OnnxBackbone
+from ismila.vision.graphs import Bools, Floats, Ints, Objects
+from ismila.vision.reading import Progress
+from ismila.vision.views import Viewer
+from ismila.vision.weights import BOTH
 
 SPEC = ImageSpec(256)
 """As `model=reid` has it, whose cached rows are these."""

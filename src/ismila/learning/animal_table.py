@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ismila.learning.animals import Animal, Spotter
 from ismila.photos.album import locked
 from ismila.photos.images import clear_aside, write_aside
 from ismila.photos.tables import read_table
+from ismila.vision.animals import Animal, Spotter
 
 KEPT_EVERY = 512
 KEPT_SHARE = 1 / 32

@@ -11,13 +11,13 @@ from pathlib import Path
 import pandas as pd
 
 from ismila.learning.animal_table import AnimalTable
-from ismila.learning.animals import Animal, bundled_detector
-from ismila.learning.features import SOME, Progress, content_of, decode_ahead
 from ismila.learning.given import animal_meant
-from ismila.learning.views import Viewer
 from ismila.photos.album import Album
 from ismila.photos.boxes import area, read_box
 from ismila.photos.images import ImageSpec, PhotoError, open_photo
+from ismila.vision.animals import Animal, bundled_detector
+from ismila.vision.reading import SOME, Progress, content_of, decode_ahead
+from ismila.vision.views import Viewer
 
 
 def subject_shares(

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ismila.learning.decision import DecisionExamples
-from ismila.learning.graphs import Bools, Floats, Ints, Objects
+from ismila.learning.calibration import DecisionExamples
 from ismila.learning.heads import (
     Coordinates,
     LinearHead,
@@ -22,6 +21,7 @@ from ismila.learning.heads import (
     one_thread,
 )
 from ismila.photos.cores import cores
+from ismila.vision.graphs import Bools, Floats, Ints, Objects
 
 FOLDS = 5
 

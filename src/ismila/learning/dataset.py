@@ -24,9 +24,9 @@ from torch.utils.data import (
 
 from ismila.learning.crossval import Examples
 from ismila.learning.features import Features, Key
-from ismila.learning.graphs import Bools, Floats, Objects
 from ismila.photos.images import FAR_VIEW
 from ismila.settings import DataSettings
+from ismila.vision.graphs import Bools, Floats, Objects
 
 CLOSEUPS_ABOVE = 0.5
 """`subject_share` from which `test_recall_closeups` counts a photo, the same for every run whatever it trained on."""

@@ -8,62 +8,37 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ismila.learning.architecture import bundled_digest, bundled_width
 from ismila.learning.given import cut_name, image_meant
-from ismila.learning.graphs import Bools, Floats, Ints, graph_session, import_runtime
-from ismila.learning.views import Viewer, Views
-from ismila.learning.weights import BUNDLED
 from ismila.photos.boxes import read_box
-from ismila.photos.cores import cores
 from ismila.photos.images import (
     FAR_VIEW,
     ImageSpec,
     PhotoError,
     Pixels,
-    normalise,
     open_photo,
-    readable_formats,
     view_of,
 )
+from ismila.vision.encoders import BATCH, Encoder
+from ismila.vision.graphs import Bools, Ints
+from ismila.vision.reading import SOME, Progress, content_of, decode_ahead
+from ismila.vision.views import Viewer, Views
 
 SHARD_ROWS = 512
 """Rows a shard file holds at most; what a killed run loses at most."""
-BATCH = 16
-CHUNK = 2
-"""Images that a bundled graph sees at a time: what lies between its layers then stays in a core's cache."""
-SOME = 100
-"""From so many photos on a bar is shown."""
 MOST_VIEWS = FAR_VIEW + 1
 """Views of an image that the store can tell apart."""
 
 Key = tuple[str, int]
 Photo = tuple[str, Path]
 """What a photo is called (its sha256 wherever rows are kept) and its file."""
-T = TypeVar("T")
-Source = TypeVar("Source")
-Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
-
-
-class Encoder(Protocol):
-    """Turns images into rows; `digest` names the weights that do it."""
-
-    digest: str
-    dtype: str
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def __call__(self, images: Pixels, /) -> npt.NDArray[Any]: ...
 
 
 class Store:
@@ -398,105 +373,3 @@ class _Batch:
         self.store.add(self.keys, self.rows)
         self.keys.clear()
         self.rows.clear()
-
-
-def content_of(sha256: str, path: Path) -> bytes:
-    """The file's content, if that still has this sha256. Raises PhotoError."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise PhotoError("file not found") from error
-    except OSError as error:
-        raise PhotoError(f"cannot be read: {error.strerror}") from error
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise PhotoError("has changed while the album was read; the next run sees it as it is")
-    return content
-
-
-def decode_ahead(
-    photos: Iterable[tuple[str, Source]], read: Callable[[str, Source], T]
-) -> Iterator[tuple[str, T | PhotoError]]:
-    """Read in threads (Pillow and onnxruntime release the GIL), in order, at most four batches ahead.
-
-    Args:
-        photos: what each is called, and what it is read from: its file, for the most part.
-        read: what makes something small of them; a PhotoError takes its place.
-    """
-
-    def decoded(name: str, source: Source) -> T | PhotoError:
-        try:
-            return read(name, source)
-        except PhotoError as error:
-            return error
-
-    # threads import nothing, see docs/design.md, "Threads"
-    readable_formats()
-    import_runtime()
-    pool = ThreadPoolExecutor(max_workers=cores())
-    try:
-        pending: deque[tuple[str, Future[T | PhotoError]]] = deque()
-        for name, source in photos:
-            pending.append((name, pool.submit(decoded, name, source)))
-            if len(pending) >= 4 * BATCH:
-                first_name, first = pending.popleft()
-                yield first_name, first.result()
-        while pending:
-            name, future = pending.popleft()
-            yield name, future.result()
-    finally:
-        # stopped half-way: what still waits is not decoded first
-        pool.shutdown(cancel_futures=True)
-
-
-class Identity:
-    """Keeps the images themselves: what a backbone that is trained reads every epoch."""
-
-    digest = "images"
-    dtype = "|u1"
-
-    def __init__(self, spec: ImageSpec) -> None:
-        self.shape = (spec.size_px, spec.size_px, 3)
-
-    def __call__(self, images: Pixels) -> Pixels:
-        return images
-
-
-def in_batches(call: Callable[[Pixels], Floats], images: Pixels, batch_size: int = BATCH) -> Floats:
-    """What `call` makes of images `[N, H, W, 3]`, a few at a time; N at least 1."""
-    starts = range(0, len(images), batch_size)
-    return np.concatenate([call(images[at : at + batch_size]) for at in starts])
-
-
-class OnnxBackbone:
-    """A bundled backbone in onnxruntime: on a CPU several times as fast as torch, and it imports no torch.
-
-    The graph lies beside the weights and reads the same safetensors files as torch does.
-    """
-
-    dtype = "<f4"
-
-    def __init__(self, spec: ImageSpec, graph: Path = BUNDLED) -> None:
-        self.spec = spec
-        self.digest = bundled_digest(graph)
-        self.shape = (bundled_width(graph),)
-        self._graph = graph.with_suffix(".onnx")
-
-    @property
-    def _session(self) -> Any:
-        # a run whose rows are all cached asks it nothing
-        return graph_session(self._graph, 0)
-
-    def __call__(self, images: Pixels) -> Floats:
-        """`[N, H, W, 3]` uint8 -> `[N, D]`; N at least 1."""
-        return in_batches(self._features, images, CHUNK)
-
-    def _features(self, images: Pixels) -> Floats:
-        features: Floats = self._session.run(
-            ["features"], {"images": normalise(images, self.spec)}
-        )[0]
-        return features
-
-    def grid(self, images: Pixels) -> Floats:
-        """`[N, H, W, 3]` uint8 -> `[N, D, H/32, W/32]`, whose mean over the last two axes the features are made of."""
-        grid: Floats = self._session.run(["grid"], {"images": normalise(images, self.spec)})[0]
-        return grid

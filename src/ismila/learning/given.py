@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ismila.learning.animals import Animal
 from ismila.photos.boxes import iou, read_box
 from ismila.photos.images import Box
+from ismila.vision.animals import Animal
 
 if TYPE_CHECKING:
     import pandas as pd  # a server that answers for an exported file has none

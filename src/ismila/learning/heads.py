@@ -16,7 +16,7 @@ from scipy.linalg import cholesky, solve_triangular
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from ismila.learning.graphs import Bools, Doubles, Floats
+from ismila.vision.graphs import Bools, Doubles, Floats
 
 one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 """OpenBLAS' threads spin while they wait: on two busy cores they took 5 s for what one does in 0.1 s."""

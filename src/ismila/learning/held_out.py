@@ -19,9 +19,9 @@ import pandas as pd
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from ismila.learning.classifier import Classifier
-from ismila.learning.decision import Decision
 from ismila.photos.images import write_aside
+from ismila.vision.classifier import Classifier
+from ismila.vision.decision import Decision
 
 TEST = "test"
 DECISIONS = "decisions"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ismila.learning.graphs import Floats, Ints
-from ismila.learning.weights import INDIVIDUALS, shipped
+from ismila.vision.graphs import Floats, Ints
+from ismila.vision.weights import INDIVIDUALS, shipped
 
 STEPS = 31
 """Of a feature's largest difference, on either side; what the file keeps, see `strangers.LEVELS`."""

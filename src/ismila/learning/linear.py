@@ -8,11 +8,10 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from ismila.learning.calibration import ThresholdRule, calibrate, decide
 from ismila.learning.crossval import Examples, HeldOut, out_of_fold, splits
 from ismila.learning.dataset import AlbumRows, ExampleRows
-from ismila.learning.decision import Decision, ThresholdRule, calibrate, decide, sigmoid
 from ismila.learning.features import Features
-from ismila.learning.graphs import Bools, Floats
 from ismila.learning.heads import (
     Coordinates,
     LinearHead,
@@ -27,6 +26,8 @@ from ismila.learning.networks import Fitted, solve_head
 from ismila.learning.outcome import Answers, Kept, Outcome, selection_of
 from ismila.learning.strangers import Strangers, strangers_of
 from ismila.settings import FrozenSettings, RunSettings, SettingError
+from ismila.vision.decision import Decision, sigmoid
+from ismila.vision.graphs import Bools, Floats
 
 STRANGERS_FPR = 0.0005
 """At the threshold at most this share of the strangers that train passes, out of fold: one or two of them."""

@@ -21,10 +21,10 @@ from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor, nn
 from torchmetrics.classification import BinaryAccuracy
 
-from ismila.learning.backbones import Network
 from ismila.learning.dataset import CachedRows, ExampleRows, LabelledRows, batches
 from ismila.learning.heads import LinearHead, Penalty, fit_head
 from ismila.settings import SettingError, TrainerSettings
+from ismila.vision.backbones import Network
 
 ASKED_AT_ONCE = 256
 """Batch size of validation."""

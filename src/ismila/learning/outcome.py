@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from ismila.learning.dataset import CLOSEUPS_ABOVE, AlbumRows, is_closeup
-from ismila.learning.decision import Decision
-from ismila.learning.graphs import Bools, Floats
 from ismila.learning.held_out import FoldNetwork
 from ismila.learning.networks import Fitted
+from ismila.vision.decision import Decision
+from ismila.vision.graphs import Bools, Floats
 
 
 @dataclass

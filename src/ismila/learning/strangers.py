@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from ismila.learning.crossval import Examples, views_among
-from ismila.learning.graphs import Bools, Floats, Ints, Objects
-from ismila.learning.weights import STRANGERS, shipped
 from ismila.photos.images import FAR_PX
+from ismila.vision.graphs import Bools, Floats, Ints, Objects
+from ismila.vision.weights import STRANGERS, shipped
 
 LEVELS = 31
 """Steps that the root of a feature is kept in: with 31, 47 or 63 heads find as much, with 15 a photo or two fewer."""

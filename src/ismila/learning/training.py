@@ -9,14 +9,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ismila.learning.architecture import architecture_of
-from ismila.learning.backbones import load_weights, make_network, weights_of
-from ismila.learning.classifier import Classifier
 from ismila.learning.dataset import AlbumRows, album_rows
-from ismila.learning.encoders import device_of, encoder_of, seen_from_afar, viewer_of, views_of
-from ismila.learning.features import Features, Identity, Progress
+from ismila.learning.features import Features
 from ismila.learning.given import given_boxes
 from ismila.learning.held_out import HeldOutClassifiers
+from ismila.learning.inputs import device_of, encoder_of, seen_from_afar, viewer_of, views_of
 from ismila.learning.linear import LinearRun, is_few
 from ismila.learning.outcome import Outcome, predictions_of
 from ismila.learning.tuned import TunedRun
@@ -25,6 +22,11 @@ from ismila.photos.album import Album
 from ismila.photos.index import usable
 from ismila.photos.names import named_problems
 from ismila.settings import FrozenSettings, RunSettings
+from ismila.vision.architecture import architecture_of
+from ismila.vision.backbones import load_weights, make_network, weights_of
+from ismila.vision.classifier import Classifier
+from ismila.vision.encoders import Identity
+from ismila.vision.reading import Progress
 
 
 @dataclass

@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ismila.learning.architecture import Architecture
-from ismila.learning.backbones import Network, load_weights, make_network, weights_of
+from ismila.learning.calibration import DecisionExamples, decide
 from ismila.learning.dataset import AlbumRows, CachedRows, batches
-from ismila.learning.decision import DecisionExamples, decide
-from ismila.learning.encoders import views_of
 from ismila.learning.features import Features
-from ismila.learning.graphs import Bools, Floats
 from ismila.learning.heads import Penalty
 from ismila.learning.held_out import FoldNetwork
+from ismila.learning.inputs import views_of
 from ismila.learning.linear import head_weights, threshold_rule
 from ismila.learning.networks import Fitted, Optimisation, fit_network, solve_head
 from ismila.learning.outcome import Answers, Kept, Outcome, selection_of
 from ismila.settings import LARGEST_FINETUNING_BATCH, FrozenSettings, RunSettings
+from ismila.vision.architecture import Architecture
+from ismila.vision.backbones import Network, load_weights, make_network, weights_of
+from ismila.vision.graphs import Bools, Floats
 
 ASKED_AT_ONCE = 64
 

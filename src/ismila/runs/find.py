@@ -27,8 +27,8 @@ from ismila.runs.naming import experiment_name, model_name
 from ismila.runs.store import answering, connect, tracking_uri, working
 
 if TYPE_CHECKING:
-    from ismila.learning.classifier import Classifier
     from ismila.learning.held_out import HeldOutClassifiers
+    from ismila.vision.classifier import Classifier
 
 TRAINED = "attributes.status = 'FINISHED' and tags.model != ''"
 """MLflow's filter for runs that trained something; a sweep's parent run did not."""
@@ -363,7 +363,7 @@ def load_classifier(run_id: str) -> Classifier:
     Raises:
         UserError: MLflow does not hand it out, or it is none that this version can read.
     """
-    from ismila.learning.classifier import Classifier
+    from ismila.vision.classifier import Classifier
 
     with artifact_of(run_id, "classifier") as folder:
         return Classifier.load(folder)

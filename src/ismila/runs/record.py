@@ -43,8 +43,8 @@ from ismila.settings import RunSettings, flat
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ismila.learning.classifier import Classifier
     from ismila.learning.held_out import HeldOutClassifiers
+    from ismila.vision.classifier import Classifier
 
 SOURCE = {MLFLOW_SOURCE_NAME: "ismila.train"}
 PACKAGE = Path(__file__).parents[1]

@@ -13,13 +13,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from PIL import Image
 
-from ismila.learning.classifier import Classifier
 from ismila.photos import UserError
 from ismila.runs.find import Recorded, artifact_of, best_of, finished_runs
 from ismila.runs.naming import model_name
 from ismila.runs.outbox import MODEL, logged_model
 from ismila.runs.requirements import requirements_of
 from ismila.runs.store import alone, tracking_uri, working
+from ismila.vision.classifier import Classifier
 
 CHAMPION = "champion"
 AT_ONCE = 8

@@ -14,9 +14,9 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from ismila.learning.classifier import Classifier
-from ismila.learning.decision import verdict_of
 from ismila.photos.images import PhotoError
+from ismila.vision.classifier import Classifier
+from ismila.vision.decision import verdict_of
 
 
 class ServedClassifier(PythonModel):  # type: ignore[misc]

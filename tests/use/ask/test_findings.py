@@ -4,12 +4,12 @@ import pytest
 from conftest import draw_photo
 from PIL import Image
 
-from ismila.learning.classifier import Classifier
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec
 from ismila.use.ask.findings import link_photos, write_csv, write_sidecars
 from ismila.use.ask.judging import Scan
 from ismila.use.ask.library import Library, Row, version_of
+from ismila.vision.classifier import Classifier
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import time
 import pytest
 from conftest import call, draw_photo
 
-from ismila.learning.classifier import Classifier
 from ismila.photos.images import ImageSpec
 from ismila.use.ask.judging import Scan, Scanned
 from ismila.use.ask.library import Library, Row, version_of
+from ismila.vision.classifier import Classifier
 
 
 def ismila(folder, *args):

@@ -2,7 +2,6 @@ import pytest
 from conftest import draw_photo
 from photo_servers import KEY, ImmichServer, PhotoPrismServer
 
-from ismila.learning.classifier import Classifier
 from ismila.photos.images import ImageSpec
 from ismila.photos.servers import ALBUM, TAG, Mark, ServerError
 from ismila.photos.servers.immich import Immich
@@ -11,6 +10,7 @@ from ismila.photos.servers.photoprism import PhotoPrism
 from ismila.use.ask.judging import Scan
 from ismila.use.ask.library import Library, Row, version_of
 from ismila.use.ask.marking import Marking
+from ismila.vision.classifier import Classifier
 
 FOUND = {
     "a.jpg": 0.9,

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from conftest import BLUE, call, draw_photo
 
-from ismila.learning.animals import Animal
-from ismila.learning.decision import Decision
-from ismila.learning.features import OnnxBackbone
-from ismila.learning.judgement import OTHER
-from ismila.learning.views import Viewer, Views
 from ismila.photos.images import ImageSpec
 from ismila.use.ask.pets import Pets, pet_verdict
+from ismila.vision.animals import Animal
+from ismila.vision.decision import Decision
+from ismila.vision.encoders import OnnxBackbone
+from ismila.vision.judgement import OTHER
+from ismila.vision.views import Viewer, Views
 
 LEFT = Animal((0.0, 0.0, 0.5, 1.0), "dog", 0.9)
 RIGHT = Animal((0.5, 0.0, 1.0, 1.0), "dog", 0.8)

@@ -7,9 +7,6 @@ import numpy as np
 import pytest
 from conftest import BLUE, call, draw_photo
 
-from ismila.learning.animals import Animal
-from ismila.learning.decision import Decision
-from ismila.learning.views import Viewer
 from ismila.photos.images import ImageSpec
 from ismila.photos.skipping import Skipping
 from ismila.use.ask.findings import link_photos, write_pets_csv, write_sidecars
@@ -17,6 +14,9 @@ from ismila.use.ask.judging import Scan
 from ismila.use.ask.library import Library, Row, version_of
 from ismila.use.ask.pets import Pets
 from ismila.use.ask.pets_library import PetsScan
+from ismila.vision.animals import Animal
+from ismila.vision.decision import Decision
+from ismila.vision.views import Viewer
 
 WHOLE = Animal((0.0, 0.0, 1.0, 1.0), "dog", 0.9)
 PHOTOS = ("both claim it.jpg", "mila.jpg", "sub/rex.jpg")

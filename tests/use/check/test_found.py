@@ -17,8 +17,6 @@ from loopback import free_port, running
 from test_review_app import browser_page, drag, needs_chromium
 from wrong_album import labels
 
-from ismila.learning.animals import Animal
-from ismila.learning.views import Viewer
 from ismila.photos import UserError
 from ismila.photos.added import read_records
 from ismila.photos.album import Album
@@ -28,6 +26,8 @@ from ismila.use.ask.judging import Scan
 from ismila.use.ask.library import Library, Row, version_of
 from ismila.use.check.found import Found, in_words
 from ismila.use.check.review_app import make_app
+from ismila.vision.animals import Animal
+from ismila.vision.views import Viewer
 
 TWO = ["0.05 0.1 0.45 0.9", "0.55 0.1 0.95 0.9"]
 PROBABILITIES = {

@@ -8,9 +8,6 @@ from conftest import call
 from loopback import running
 from untrained import bundled_classifier, bundled_pair, images_of
 
-from ismila.learning.animals import bundled_detector
-from ismila.learning.features import BATCH
-from ismila.learning.weights import NANODET
 from ismila.photos import UserError
 from ismila.photos.images import read_image
 from ismila.runs.find import find_run
@@ -19,6 +16,9 @@ from ismila.use.export.exported import ExportedClassifier
 from ismila.use.export.graph import graph_of
 from ismila.use.serve.app import make_app
 from ismila.use.serve.from_file import FileModels
+from ismila.vision.animals import bundled_detector
+from ismila.vision.encoders import BATCH
+from ismila.vision.weights import NANODET
 
 
 def ismila(folder, *args):

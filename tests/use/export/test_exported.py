@@ -5,12 +5,12 @@ import onnx
 import pytest
 from untrained import bundled_classifier, bundled_pair, images_of
 
-from ismila.learning.animals import Animal
-from ismila.learning.views import Views
 from ismila.photos import UserError
 from ismila.use.ask.pets import Pets
 from ismila.use.export.exported import ExportedClassifier, ExportedFile
 from ismila.use.export.graph import graph_of
+from ismila.vision.animals import Animal
+from ismila.vision.views import Views
 
 LEFT = Animal((0.0, 0.0, 0.5, 1.0), "dog", 0.9)
 RIGHT = Animal((0.5, 0.0, 1.0, 1.0), "dog", 0.8)

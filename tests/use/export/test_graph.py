@@ -7,9 +7,9 @@ import torch
 from untrained import bundled_classifier, bundled_pair, classifier_of, images_of
 
 from ismila.evidence.explain import Explainer
-from ismila.learning.decision import Calibration, Decision
 from ismila.use.export.exported import ExportedClassifier, ExportedFile
 from ismila.use.export.graph import graph_of, halve
+from ismila.vision.decision import Calibration, Decision
 
 
 @pytest.fixture(scope="module")

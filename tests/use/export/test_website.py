@@ -15,10 +15,6 @@ from PIL import Image
 from untrained import bundled_classifier, bundled_pair
 
 from ismila.demo.shots import draw_shot, plan_album
-from ismila.learning.animals import Animal, bundled_detector
-from ismila.learning.judgement import PetAnswers, assign_names, named
-from ismila.learning.views import MARGIN
-from ismila.learning.weights import NANODET
 from ismila.photos import UserError
 from ismila.photos.images import (
     ImageSpec,
@@ -34,6 +30,10 @@ from ismila.use.export import website
 from ismila.use.export.export_run import export_web
 from ismila.use.export.exported import ANIMALS, ExportedClassifier, ExportedFile
 from ismila.use.export.graph import graph_of, halve
+from ismila.vision.animals import Animal, bundled_detector
+from ismila.vision.judgement import PetAnswers, assign_names, named
+from ismila.vision.views import MARGIN
+from ismila.vision.weights import NANODET
 
 CHROMIUM = shutil.which("chromium")
 ROOT = Path(__file__).parents[3]

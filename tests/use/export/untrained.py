@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ismila.learning.architecture import Architecture, bundled_digest
-from ismila.learning.backbones import make_network, weights_of
-from ismila.learning.classifier import Classifier
-from ismila.learning.decision import Calibration, Decision
 from ismila.photos.images import ImageSpec
+from ismila.vision.architecture import Architecture, bundled_digest
+from ismila.vision.backbones import make_network, weights_of
+from ismila.vision.classifier import Classifier
+from ismila.vision.decision import Calibration, Decision
 
 
 def classifier_of(name, size_px, hidden=0, digest="", detector=""):

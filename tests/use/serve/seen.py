@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 from stub import StubModels, bright_and_dark
 
-from ismila.learning.animals import Animal
-from ismila.learning.views import Viewer
 from ismila.photos.images import ImageSpec
+from ismila.vision.animals import Animal
+from ismila.vision.views import Viewer
 
 LEFT = (0.1, 0.2, 0.4, 0.7)
 RIGHT = (0.6, 0.5, 0.9, 1.0)

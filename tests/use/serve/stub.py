@@ -5,9 +5,9 @@ import io
 import numpy as np
 from PIL import Image
 
-from ismila.learning.views import Viewer
 from ismila.photos.images import ImageSpec
 from ismila.use.serve.models import Explained
+from ismila.vision.views import Viewer
 
 
 class Brightness:

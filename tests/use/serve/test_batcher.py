@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from stub import Brightness
 
-from ismila.learning.views import Views
 from ismila.use.ask.pets import Pets
 from ismila.use.serve.batcher import Batcher, BusyError
+from ismila.vision.views import Views
 
 PIXELS = np.zeros((1, 32, 32, 3), np.uint8)
 BLACK = Views(PIXELS, (), 32, 32)

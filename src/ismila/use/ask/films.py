@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ismila.learning.decision import logits_of, sigmoid, verdict_of
 from ismila.photos import UserError
 from ismila.photos.images import MAX_PIXELS, PhotoError
 from ismila.photos.names import first_line
 from ismila.use.ask.pets import PetAnswer, Pets
+from ismila.vision.decision import logits_of, sigmoid, verdict_of
 
 if TYPE_CHECKING:
     from av import VideoFrame

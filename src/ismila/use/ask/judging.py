@@ -8,13 +8,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from ismila.learning.decision import pet_verdict
-from ismila.learning.features import BATCH, Progress, decode_ahead
-from ismila.learning.views import Views
 from ismila.photos.boxes import box_text
 from ismila.photos.images import PhotoError
 from ismila.use.ask.library import LOOKED_UP, Library, Pending, Row, Version, version_of
 from ismila.use.ask.pets import Asked
+from ismila.vision.decision import pet_verdict
+from ismila.vision.encoders import BATCH
+from ismila.vision.reading import Progress, decode_ahead
+from ismila.vision.views import Views
 
 Seen = TypeVar("Seen")
 

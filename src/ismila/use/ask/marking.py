@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from ismila.learning.features import Progress
 from ismila.photos.names import as_text, is_text
 from ismila.photos.servers import Mark, PhotoServer
 from ismila.photos.servers.immich import path_checksum
 from ismila.photos.servers.marks import LET_GO, SET, SETTING, TAKING, Carried, MarksRecord
 from ismila.use.ask.judging import Scan
+from ismila.vision.reading import Progress
 
 AT_ONCE = 200
 """Photos that are looked for together, or written down as about to be changed, then changed."""

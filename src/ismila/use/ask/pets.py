@@ -11,19 +11,13 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from ismila.learning.animals import Animal
-from ismila.learning.decision import pet_verdict
-from ismila.learning.features import in_batches
-from ismila.learning.graphs import Floats
-from ismila.learning.judgement import (
-    Judgement,
-    Named,
-    PetAnswers,
-    assign_names,
-    named_animals,
-)
-from ismila.learning.views import Viewer, Views
 from ismila.photos.images import MAX_PIXELS, ImageSpec, Pixels, open_photo
+from ismila.vision.animals import Animal
+from ismila.vision.decision import pet_verdict
+from ismila.vision.encoders import in_batches
+from ismila.vision.graphs import Floats
+from ismila.vision.judgement import Judgement, Named, PetAnswers, assign_names, named_animals
+from ismila.vision.views import Viewer, Views
 
 
 class Rows(Protocol):

@@ -8,11 +8,11 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from ismila.learning.features import Progress
 from ismila.photos.boxes import box_text
 from ismila.use.ask.judging import Scan, Scanned, judge_all, known_as
 from ismila.use.ask.library import LOOKED_UP, Library, NamedRow, Pending, Row, Version, version_of
 from ismila.use.ask.pets import Looks, Pets, Together
+from ismila.vision.reading import Progress
 
 
 @dataclass(frozen=True)

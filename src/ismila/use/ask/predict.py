@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ismila.learning.decision import verdict_of
-from ismila.learning.judgement import Named, named
 from ismila.photos.images import PhotoError
 from ismila.photos.walking import walk
 from ismila.runs.find import load_classifier
@@ -21,6 +19,8 @@ from ismila.use.ask.films import (
     seen_in_burst,
 )
 from ismila.use.ask.pets import PetAnswer, Pets, Together
+from ismila.vision.decision import verdict_of
+from ismila.vision.judgement import Named, named
 
 
 @dataclass(frozen=True)

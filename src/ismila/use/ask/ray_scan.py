@@ -22,8 +22,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ismila.learning.features import BATCH, Progress, decode_ahead
-from ismila.learning.views import Views
 from ismila.photos import UserError
 from ismila.photos.addresses import is_address
 from ismila.photos.buckets import asking, file_system
@@ -35,6 +33,9 @@ from ismila.photos.streams import errors_into
 from ismila.use.ask.judging import Judged, Scanned, judged_by, said_of
 from ismila.use.ask.listing import Found
 from ismila.use.ask.shards import SCHEMA, Shard, Shards, cut
+from ismila.vision.encoders import BATCH
+from ismila.vision.reading import Progress, decode_ahead
+from ismila.vision.views import Views
 
 if TYPE_CHECKING:
     from ismila.use.ask.pets import Asked

@@ -10,8 +10,6 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from ismila.learning.features import Progress, decode_ahead
-from ismila.learning.views import Viewer
 from ismila.photos import UserError
 from ismila.photos.add import add_photos
 from ismila.photos.added import read_records, write_records
@@ -27,6 +25,8 @@ from ismila.use.ask.library import sha256_of
 from ismila.use.check.queue import Candidate, Question, questions_of
 from ismila.use.check.review import Asked, Listing, known_label
 from ismila.use.check.thumbnails import NotListedError, Thumbnails
+from ismila.vision.reading import Progress, decode_ahead
+from ismila.vision.views import Viewer
 
 KINDS = frozenset(["cat", "dog", "other"])
 """Kinds of animals that a photo can be said to show, whatever the album holds."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from ismila.learning.decision import UNSURE, logits_of
+from ismila.vision.decision import UNSURE, logits_of
 
 SORTS = ("found", "doubtful", "confusion")
 """Surely she; near the threshold; surely not she, but of those the most like her."""

@@ -14,10 +14,6 @@ import numpy as np
 import pandas as pd
 
 from ismila.evidence.metrics import reported
-from ismila.learning.classifier import Classifier
-from ismila.learning.features import BATCH, Progress
-from ismila.learning.views import Viewer
-from ismila.learning.weights import NANODET
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec, PhotoError, Pixels, write_aside
 from ismila.photos.names import counted
@@ -25,6 +21,11 @@ from ismila.runs.find import album_of, load_classifier, load_predictions, read_r
 from ismila.use.export.exported import ANIMALS, ExportedClassifier, ExportedFile
 from ismila.use.export.graph import graph_of, halve
 from ismila.use.export.website import other_content, runtime_files, write_website
+from ismila.vision.classifier import Classifier
+from ismila.vision.encoders import BATCH
+from ismila.vision.reading import Progress
+from ismila.vision.views import Viewer
+from ismila.vision.weights import NANODET
 
 ONNX_DIFFERS = 1e-3
 """At most, in probability, between the exported graph and torch."""

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from ismila.evidence.heat import stretched
-from ismila.learning.features import CHUNK, in_batches
-from ismila.learning.graphs import Floats
-from ismila.learning.judgement import Judgement, judgements
-from ismila.learning.views import Views, require_pixels, saved_viewer
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec, Pixels
+from ismila.vision.encoders import CHUNK, in_batches
+from ismila.vision.graphs import Floats
+from ismila.vision.judgement import Judgement, judgements
+from ismila.vision.views import Views, require_pixels, saved_viewer
 
 FORMAT = 1
 """Of the file's metadata."""

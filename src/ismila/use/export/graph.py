@@ -18,12 +18,12 @@ import torch
 from onnx import NodeProto, TensorProto, ValueInfoProto, compose, helper, numpy_helper
 from torch import Tensor, nn
 
-from ismila.learning.backbones import CNN
-from ismila.learning.classifier import Classifier
-from ismila.learning.graphs import Floats
 from ismila.photos import UserError
 from ismila.photos.images import PIXELS_VERSION
 from ismila.use.export.exported import FORMAT, FORMAT_OF_SEVERAL
+from ismila.vision.backbones import CNN
+from ismila.vision.classifier import Classifier
+from ismila.vision.graphs import Floats
 
 OPSET = 18
 IR = 9

@@ -16,16 +16,16 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from ismila.evidence.heat import INFERNO, STRENGTH
-from ismila.learning import animals
-from ismila.learning.decision import UNSURE
-from ismila.learning.judgement import OTHER
-from ismila.learning.views import DECODED_PX, MARGIN, MOST_ANIMALS
-from ismila.learning.weights import NANODET
 from ismila.photos import UserError
 from ismila.photos.images import MIN_SIDE_PX, write_aside
 from ismila.photos.workplace import Workplace, abandoned
 from ismila.use.export.exported import ANIMALS, ExportedFile, Head
 from ismila.use.web import content_policy
+from ismila.vision import animals
+from ismila.vision.decision import UNSURE
+from ismila.vision.judgement import OTHER
+from ismila.vision.views import DECODED_PX, MARGIN, MOST_ANIMALS
+from ismila.vision.weights import NANODET
 
 PACKAGE = "onnxruntime-web"
 VERSION = "1.30.0"
@@ -57,7 +57,7 @@ DETECTOR = {
     "decoded_px": DECODED_PX,
     "other": OTHER,
 }
-"""How the page finds animals and cuts them out, as learning/animals.py and learning/views.py do."""
+"""How the page finds animals and cuts them out, as vision/animals.py and vision/views.py do."""
 POLICY = content_policy(
     script_src="'self' 'wasm-unsafe-eval'", worker_src="'self'", manifest_src="'self'"
 )

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar, TypeVarTuple
 
-from ismila.learning.features import BATCH
 from ismila.use.ask.pets import Looks, Pets, Together
 from ismila.use.gate import GATE
+from ismila.vision.encoders import BATCH
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

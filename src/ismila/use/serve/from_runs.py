@@ -12,8 +12,6 @@ from pathlib import Path
 import pyarrow.parquet  # noqa: F401  which pandas would import when it is asked first, in a thread
 
 from ismila.evidence.explain import Explainer, open_explainer, used_rows
-from ismila.learning.architecture import GRAPHS
-from ismila.learning.classifier import Classifier
 from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.images import Pixels, write_aside
@@ -28,6 +26,8 @@ from ismila.runs.find import (
 from ismila.runs.registry import aliases
 from ismila.use.gate import GATE
 from ismila.use.serve.models import Explained, Resembling
+from ismila.vision.architecture import GRAPHS
+from ismila.vision.classifier import Classifier
 
 KEPT = 3
 """Classifiers in memory at once, the last used."""

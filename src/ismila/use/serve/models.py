@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ismila.learning.graphs import Floats
 from ismila.photos.images import Pixels
 from ismila.use.ask.pets import Asked
+from ismila.vision.graphs import Floats
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from fastapi import HTTPException, Request
 
 from ismila.evidence.heat import overlay
-from ismila.learning.graphs import Floats, import_runtime
-from ismila.learning.views import Views
 from ismila.photos.images import Box, PhotoError, Pixels, jpeg_bytes
 from ismila.use.ask.pets import Looks, Pets, Together
 from ismila.use.decoder import Decoder
@@ -23,6 +21,8 @@ from ismila.use.serve.batcher import Batcher
 from ismila.use.serve.metrics import Metrics
 from ismila.use.serve.models import Explained, Model, Resembling
 from ismila.use.serve.upload import LARGEST_PIXELS, Intake, Upload
+from ismila.vision.graphs import Floats, import_runtime
+from ismila.vision.views import Views
 
 PLACES = 64
 SHOWN_PX = 480

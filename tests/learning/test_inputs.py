@@ -4,10 +4,9 @@ import pytest
 import torch
 from conftest import settings
 
-from ismila.learning import backbones
-from ismila.learning.encoders import (
+from ismila.learning.features import Features
+from ismila.learning.inputs import (
     IMAGENET_MEAN,
-    TorchEncoder,
     device_of,
     encode_ahead,
     encoder_of,
@@ -15,11 +14,12 @@ from ismila.learning.encoders import (
     seen_from_afar,
     views_of,
 )
-from ismila.learning.features import Features, Identity
-from ismila.learning.views import Viewer
 from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec
 from ismila.photos.index import usable
+from ismila.vision import backbones
+from ismila.vision.encoders import Identity, TorchEncoder
+from ismila.vision.views import Viewer
 
 
 def test_each_model_has_its_encoder():

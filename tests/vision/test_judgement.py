@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ismila.learning.animals import Animal
-from ismila.learning.judgement import (
+from ismila.vision.animals import Animal
+from ismila.vision.judgement import (
     OTHER,
     PetAnswers,
     assign_names,
@@ -10,7 +10,7 @@ from ismila.learning.judgement import (
     named,
     named_animals,
 )
-from ismila.learning.views import Views
+from ismila.vision.views import Views
 
 LEFT = Animal((0.0, 0.0, 0.5, 1.0), "dog", 0.9)
 RIGHT = Animal((0.5, 0.0, 1.0, 1.0), "cat", 0.8)

@@ -1,18 +1,15 @@
 import numpy as np
 import pytest
 
-from ismila.learning.decision import (
-    Calibration,
-    Decision,
+from ismila.learning.calibration import (
     DecisionExamples,
     ThresholdRule,
     calibrate,
     choose_threshold,
     decide,
     prior_weights,
-    sigmoid,
-    verdict_of,
 )
+from ismila.vision.decision import Calibration, sigmoid
 
 
 def labels(n_subject, n_things, n_pets=0):
@@ -127,21 +124,6 @@ def test_animals_that_pass_make_probabilities_less_sure_though_the_variant_has_n
     assert decision.probabilities(looks_certain) < 0.9
     # things alone choose the threshold; they are easy, so it is not below a half
     assert decision.threshold == pytest.approx(0.5, abs=1e-3)
-
-
-def test_a_probability_in_words():
-    assert verdict_of(0.9, 0.5, "mila") == "mila"
-    assert verdict_of(0.1, 0.5, "mila") == "not mila"
-    assert verdict_of(0.55, 0.5, "mila") == "unsure"
-    assert verdict_of(1.0, 1.0, "mila") == "unsure"
-
-
-def test_the_temperature_divides_logits_and_the_bias_moves_them():
-    decision = Decision(0.5, Calibration(2.0, 0.5))
-    assert decision.probabilities(np.array([2.0], np.float32)) == pytest.approx(
-        1 / (1 + np.exp(-1.5))
-    )
-    assert Decision.from_dict(decision.as_dict()) == decision
 
 
 PRICED = ThresholdRule(0.0005, float("inf"), price=50)

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from ismila.learning.weights import BOTH, BUNDLED, LITE0
 from ismila.settings import TIMM, CNNSettings, FrozenSettings, ModelSettings
+from ismila.vision.weights import BOTH, BUNDLED, LITE0
 
 GRAPHS = {"mobilenet": BUNDLED, "efficientnet_lite0": LITE0, "pair": BOTH}
 """Backbone -> its bundled weights; the graph lies beside them as ONNX."""
@@ -82,7 +82,7 @@ def architecture_of(model: ModelSettings) -> Architecture:
 
 
 def _from_hub(model: FrozenSettings) -> Architecture:
-    from ismila.learning.hub import fetch_backbone
+    from ismila.vision.hub import fetch_backbone
 
     fetched = fetch_backbone(model.backbone, model.size_px)
     return Architecture(

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from ismila.learning.backbones import CNN, load_efficientnet_lite0, load_mobilenet
-from ismila.learning.features import OnnxBackbone
 from ismila.photos.images import ImageSpec, normalise
 from ismila.settings import SettingError
+from ismila.vision.backbones import CNN, load_efficientnet_lite0, load_mobilenet
+from ismila.vision.encoders import OnnxBackbone
 
 REFERENCE = (
     Path(os.environ.get("ISMILA_SHARED", Path(__file__).parents[3] / "shared")) / "reference"

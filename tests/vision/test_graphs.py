@@ -5,13 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ismila.learning import animals, features, graphs
-from ismila.learning.animals import Detector
-from ismila.learning.architecture import GRAPHS, bundled_width
-from ismila.learning.features import OnnxBackbone
-from ismila.learning.graphs import graph_session
-from ismila.learning.weights import BOTH
 from ismila.photos.images import ImageSpec
+from ismila.vision import animals, encoders, graphs
+from ismila.vision.animals import Detector
+from ismila.vision.architecture import GRAPHS, bundled_width
+from ismila.vision.encoders import OnnxBackbone
+from ismila.vision.graphs import graph_session
+from ismila.vision.weights import BOTH
 
 
 def test_a_graph_is_opened_once_by_however_many_ask_at_once():
@@ -28,7 +28,7 @@ def test_who_asks_nothing_opens_none(monkeypatch):
     def opened(graph, threads):
         raise AssertionError(graph)
 
-    monkeypatch.setattr(features, "graph_session", opened)
+    monkeypatch.setattr(encoders, "graph_session", opened)
     monkeypatch.setattr(animals, "graph_session", opened)
     assert OnnxBackbone(ImageSpec(64), BOTH).shape == (2560,)
     assert Detector().digest
@@ -43,8 +43,8 @@ def test_the_width_is_what_the_graph_gives(graph):
 def test_nobody_hears_of_the_graphs_that_are_opened(tmp_path):
     """onnxruntime keeps an id of the machine in the user's cache, and sends Microsoft what it opens, unless it is told
     not to; it also holds its tongue where tests run (CI)."""
-    code = "from ismila.learning.graphs import graph_session\n"
-    code += "from ismila.learning.weights import NANODET; graph_session(NANODET, 1)"
+    code = "from ismila.vision.graphs import graph_session\n"
+    code += "from ismila.vision.weights import NANODET; graph_session(NANODET, 1)"
     silenced = ("CI", "ORT_DISABLE_TELEMETRY")
     environment = {name: value for name, value in os.environ.items() if name not in silenced}
     environment |= {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}

@@ -13,17 +13,17 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load, save
 
-from ismila.learning.architecture import Architecture, architecture_from
-from ismila.learning.decision import Decision
-from ismila.learning.features import OnnxBackbone, in_batches
-from ismila.learning.graphs import Floats
-from ismila.learning.judgement import Judgement, judgements
-from ismila.learning.views import Viewer, Views, require_pixels, saved_viewer
 from ismila.photos import UserError
 from ismila.photos.images import PIXELS_VERSION, ImageSpec, Pixels, write_aside
+from ismila.vision.architecture import Architecture, architecture_from
+from ismila.vision.decision import Decision
+from ismila.vision.encoders import OnnxBackbone, in_batches
+from ismila.vision.graphs import Floats
+from ismila.vision.judgement import Judgement, judgements
+from ismila.vision.views import Viewer, Views, require_pixels, saved_viewer
 
 if TYPE_CHECKING:
-    from ismila.learning.backbones import Network
+    from ismila.vision.backbones import Network
 
 FORMAT = 3
 READ = (1, 2, 3)
@@ -66,7 +66,7 @@ class Classifier:
         """The same in torch, in inference mode: what explains an answer, and answers where no bundled graph does."""
         import torch
 
-        from ismila.learning.backbones import make_network
+        from ismila.vision.backbones import make_network
 
         network = make_network(self.backbone, self.spec, pretrained=False)
         state = {name: torch.from_numpy(np.array(array)) for name, array in self.weights.items()}

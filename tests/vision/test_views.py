@@ -2,29 +2,14 @@ import numpy as np
 import pytest
 from conftest import draw_photo
 from PIL import Image
+from stand_ins import Sees
 
-from ismila.learning import views
-from ismila.learning.animals import Animal
-from ismila.learning.views import MOST_ANIMALS, Viewer
 from ismila.photos.images import ImageSpec, PhotoError, read_image, square_around
+from ismila.vision import views
+from ismila.vision.animals import Animal
+from ismila.vision.views import MOST_ANIMALS, Viewer
 
 SPEC = ImageSpec(64)
-
-
-class Sees:
-    """Stands for a detector that sees the same animals in every photo."""
-
-    recipe = "sees"
-    digest = "sees"
-    spec = ImageSpec(32)
-
-    def __init__(self, *boxes):
-        self.seen = [Animal(box, "dog", 0.9 - at / 10) for at, box in enumerate(boxes)]
-        self.looked = 0
-
-    def __call__(self, images):
-        self.looked += len(images)
-        return [list(self.seen) for _ in images]
 
 
 def halves():

@@ -3,37 +3,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
+from stand_ins import noise, untrained
 
-from ismila.learning.animals import Detector, bundled_detector
-from ismila.learning.architecture import GRAPHS, Architecture, bundled_digest
-from ismila.learning.backbones import make_network, weights_of
-from ismila.learning.classifier import Classifier
-from ismila.learning.decision import Calibration, Decision
-from ismila.learning.views import Viewer
 from ismila.photos import UserError
 from ismila.photos.images import ImageSpec
+from ismila.vision.animals import Detector, bundled_detector
+from ismila.vision.architecture import GRAPHS, bundled_digest
+from ismila.vision.classifier import Classifier
+from ismila.vision.decision import Calibration, Decision
+from ismila.vision.views import Viewer
 
 SPEC = ImageSpec(64)
 ALL = ["cnn", *GRAPHS]
-
-
-def untrained(name, hidden=0, spec=SPEC):
-    torch.manual_seed(0)
-    weights = "" if name == "cnn" else "bundled"
-    dropout = 0.2 if hidden or name == "cnn" else 0.0
-    architecture = Architecture(name=name, weights=weights, hidden=hidden, dropout=dropout)
-    network = make_network(architecture, spec)
-    for layer in network.head.modules():
-        if isinstance(layer, torch.nn.Linear):
-            torch.nn.init.normal_(layer.weight, std=0.1)
-    decision = Decision(0.7, Calibration(1.7, 0.4))
-    return Classifier(weights_of(network), architecture, spec, "mila", decision)
-
-
-def noise(spec=SPEC, n=3):
-    shape = (n, spec.size_px, spec.size_px, 3)
-    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -112,14 +93,14 @@ def test_it_is_asked_about_animals_found_as_when_it_was_trained(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "constant", ["ismila.learning.animals.MIN_SCORE", "ismila.learning.views.MARGIN"]
+    "constant", ["ismila.vision.animals.MIN_SCORE", "ismila.vision.views.MARGIN"]
 )
 def test_another_rule_for_boxes_is_noticed_and_another_pillow_is_none(
     monkeypatch, tmp_path, constant
 ):
     replace(untrained("mobilenet"), detector=Viewer(SPEC, Detector()).boxes_digest).save(tmp_path)
     monkeypatch.setattr("ismila.photos.images.READER", "Pillow 99")
-    monkeypatch.setattr("ismila.learning.views.bundled_detector", lambda: Detector(threads=1))
+    monkeypatch.setattr("ismila.vision.views.bundled_detector", lambda: Detector(threads=1))
     assert Classifier.load(tmp_path).viewer.detector
     monkeypatch.setattr(constant, 0.2)
     with pytest.raises(UserError, match="in another way than this version does"):
@@ -128,7 +109,7 @@ def test_another_rule_for_boxes_is_noticed_and_another_pillow_is_none(
 
 def test_images_made_in_another_way_are_noticed(tmp_path, monkeypatch):
     untrained("cnn").save(tmp_path)
-    monkeypatch.setattr("ismila.learning.views.PIXELS_VERSION", 2)
+    monkeypatch.setattr("ismila.vision.views.PIXELS_VERSION", 2)
     with pytest.raises(UserError, match="images of version 1, here it is 2; train again"):
         Classifier.load(tmp_path)
     with_described(tmp_path, pixels=None)  # an older one

@@ -16,14 +16,14 @@ from typing import Protocol
 
 import numpy as np
 
-from ismila.learning.graphs import Bools, Floats, Ints, graph_session
-from ismila.learning.weights import NANODET
 from ismila.photos.images import (
     Box,
     ImageSpec,
     Pixels,
     pixels_digest,
 )
+from ismila.vision.graphs import Bools, Floats, Ints, graph_session
+from ismila.vision.weights import NANODET
 
 KINDS = (
     "bird",

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ismila.learning.animals import Animal, in_common
-from ismila.learning.decision import logits_of
-from ismila.learning.graphs import Floats
-from ismila.learning.views import Views
 from ismila.photos.images import Box, Pixels
+from ismila.vision.animals import Animal, in_common
+from ismila.vision.decision import logits_of
+from ismila.vision.graphs import Floats
+from ismila.vision.views import Views
 
 SEEN_AGAIN = 0.5
 """A box that lies in another one by more than this shows the same animal as far as names go (docs/reid.md)."""

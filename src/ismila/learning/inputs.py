@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ismila.learning.animals import bundled_detector
-from ismila.learning.architecture import architecture_of
-from ismila.learning.features import Encoder, Features, Identity, OnnxBackbone, Progress
+from ismila.learning.features import Features
 from ismila.learning.given import given_boxes
-from ismila.learning.graphs import Floats
-from ismila.learning.views import Viewer
 from ismila.photos.album import Album
-from ismila.photos.images import ImageSpec, Pixels
+from ismila.photos.images import ImageSpec
 from ismila.settings import (
     FrozenSettings,
     ModelSettings,
@@ -23,11 +18,15 @@ from ismila.settings import (
     SettingError,
     TrainerSettings,
 )
+from ismila.vision.animals import bundled_detector
+from ismila.vision.architecture import architecture_of
+from ismila.vision.encoders import CPU, Encoder, Identity, OnnxBackbone, TorchEncoder
+from ismila.vision.reading import Progress
+from ismila.vision.views import Viewer
 
 if TYPE_CHECKING:
-    from torch import nn
+    pass
 
-CPU = "cpu"
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -37,7 +36,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 def image_spec_of(model: ModelSettings) -> ImageSpec:
     """How photos become images for this model."""
     if isinstance(model, FrozenSettings) and model.is_from_hub:
-        from ismila.learning.hub import fetch_backbone
+        from ismila.vision.hub import fetch_backbone
 
         backbone = fetch_backbone(model.backbone, model.size_px)
         return ImageSpec(model.size_px, mean=backbone.mean, std=backbone.std)
@@ -126,46 +125,6 @@ def needs_torch(settings: RunSettings) -> bool:
 def _features(album: Album, rows: pd.DataFrame, settings: RunSettings) -> Features:
     model = settings.model
     return Features(album.derived, viewer_of(model), encoder_of(model), given_boxes(rows))
-
-
-class TorchEncoder:
-    """A frozen backbone in torch: one with other weights than the bundled ones, or on a GPU.
-
-    Bundled weights keep their digest there: onnxruntime's rows and a GPU's in full single precision
-    are the same to 1e-5 of the largest at 224 px, and stand in one cache (`benchmarks/gpu_speed.py` says how
-    far they are apart).
-    """
-
-    dtype = "<f4"
-
-    def __init__(self, model: ModelSettings, spec: ImageSpec, device: str = CPU) -> None:
-        from ismila.learning.backbones import make_network
-
-        architecture = architecture_of(model)
-        network = make_network(architecture, spec)
-        width: Any = network.backbone.width
-        self.shape: tuple[int, ...] = (width,)
-        self.digest = architecture.digest or _digest_of(network.backbone)
-        self.device = device
-        self.network = network.to(device)
-
-    def __call__(self, images: Pixels) -> Floats:
-        """`[N, H, W, 3]` uint8 -> `[N, D]`."""
-        import torch
-
-        # TF32 would round each product to ten bits: a hundredth of the largest feature
-        exactly = torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        )
-        with torch.inference_mode(), exactly:
-            rows = self.network.features(torch.from_numpy(images).to(self.device))
-            features: Floats = rows.cpu().numpy()
-        return features
-
-
-def _digest_of(backbone: nn.Module) -> str:
-    content = b"".join(tensor.numpy().tobytes() for tensor in backbone.state_dict().values())
-    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def device_of(trainer: TrainerSettings) -> str:

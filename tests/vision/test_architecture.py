@@ -1,7 +1,7 @@
 import pytest
 from conftest import settings
 
-from ismila.learning.architecture import GRAPHS, Architecture, architecture_from, architecture_of
+from ismila.vision.architecture import GRAPHS, Architecture, architecture_from, architecture_of
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ismila.learning.animals import Animal, Spotter, bundled_detector
 from ismila.photos import UserError
 from ismila.photos.images import (
     MAX_PIXELS,
@@ -24,6 +23,7 @@ from ismila.photos.images import (
     pixels_digest,
     square_around,
 )
+from ismila.vision.animals import Animal, Spotter, bundled_detector
 
 DECODED_PX = 1024
 """A large photo is decoded at a scale with at least so many pixels a side: an animal of a quarter of its height then

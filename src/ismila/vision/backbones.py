@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ismila.learning.architecture import WIDTH, Architecture
-from ismila.learning.hub import HubBackbone, empty_backbone, fetch_backbone
-from ismila.learning.weights import BUNDLED, LITE0
 from ismila.photos.images import ImageSpec
 from ismila.settings import TIMM, SettingError
+from ismila.vision.architecture import WIDTH, Architecture
+from ismila.vision.hub import HubBackbone, empty_backbone, fetch_backbone
+from ismila.vision.weights import BUNDLED, LITE0
 
 Array = npt.NDArray[Any]
 

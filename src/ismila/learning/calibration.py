@@ -1,4 +1,4 @@
-"""From logits to a verdict: calibration and threshold, chosen on held-out photos that nothing is reported on.
+"""Calibration and threshold, chosen on held-out photos that nothing is reported on.
 
 One prior is meant wherever a probability is fitted, chosen or measured: **a photo shows the subject as often as not,
 and otherwise a thing as often as another animal** (`prior_weights`). An album's own mix would be another choice. It is
@@ -8,19 +8,14 @@ the library that is searched later, and an album that holds the subject alone ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from ismila.learning.graphs import Bools, Doubles, Floats, Objects
+from ismila.vision.decision import Calibration, Decision, sigmoid
+from ismila.vision.graphs import Bools, Doubles, Floats, Objects
 
-UNSURE = 0.4
-"""A probability less than this (in logits) from the threshold is called unsure: 0.40 to 0.60 around 0.5."""
 LOW_TENTH = 0.1
-NEAREST = 1e-7
-"""A probability is at least so far from 0 and from 1: single precision holds none nearer to 1."""
 SIDES = ("subject", "things", "pets")
 SLOPE_SPREAD = 1.0
 BIAS_SPREAD = 3.0
@@ -47,47 +42,6 @@ def prior_weights(label: Objects) -> Doubles:
     for side in others:
         weights[of_side[side]] = 0.5 / len(others) / of_side[side].sum()
     return weights
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What turns a head's logits into the logits of probabilities: `logits / temperature + bias`.
-
-    The identity says that nothing is known of how sure to be.
-    """
-
-    temperature: float = 1.0
-    bias: float = 0.0
-
-    def __call__(self, logits: Floats) -> Floats:
-        """`[N]` -> `[N]`."""
-        return np.asarray(logits / np.float32(self.temperature) + np.float32(self.bias), np.float32)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What makes a verdict of a logit.
-
-    Attributes:
-        threshold: a photo is the subject from this probability on.
-    """
-
-    threshold: float = 0.5
-    calibration: Calibration = Calibration()
-
-    def probabilities(self, logits: Floats) -> Floats:
-        """`[N]` -> `[N]` in 0..1, under the prior."""
-        return sigmoid(self.calibration(logits))
-
-    def as_dict(self) -> dict[str, float]:
-        """What `from_dict` reads."""
-        return {"threshold": self.threshold, **asdict(self.calibration)}
-
-    @classmethod
-    def from_dict(cls, kept: Mapping[str, float]) -> Decision:
-        """A decision as a file has it; older ones have no bias, the oldest no temperature."""
-        calibration = Calibration(float(kept.get("temperature", 1)), float(kept.get("bias", 0)))
-        return cls(float(kept["threshold"]), calibration)
 
 
 @dataclass(frozen=True)
@@ -141,18 +95,6 @@ def decide(examples: DecisionExamples, rule: ThresholdRule) -> Decision:
     at = choose_threshold(logits, examples.is_subject[of_variant], rule)
     threshold = sigmoid(np.array([at], np.float32))[0]
     return Decision(float(threshold), calibration)
-
-
-def sigmoid(logits: Floats) -> Floats:
-    """Logits -> probabilities."""
-    return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))), np.float32)
-
-
-def logits_of(probabilities: npt.ArrayLike) -> Doubles:
-    """Probabilities -> logits, the inverse of `sigmoid`; finite, since 0 and 1 count as nearly so."""
-    p = np.clip(np.asarray(probabilities, np.float64), NEAREST, 1 - NEAREST)
-    logits: Doubles = np.log(p / (1 - p))
-    return logits
 
 
 def choose_threshold(logits: Floats, is_subject: Bools, rule: ThresholdRule) -> float:
@@ -240,18 +182,3 @@ def calibrate(examples: DecisionExamples) -> Calibration:
 
     log_slope, bias = minimize(loss, np.zeros(2), method="Nelder-Mead", options=EXACT).x
     return Calibration(float(np.exp(-log_slope)), float(bias))
-
-
-def verdict_of(probability: float, threshold: float, subject: str) -> str:
-    """`SUBJECT`, `not SUBJECT`, or `unsure` near the threshold."""
-    logit, logit_at_threshold = logits_of([probability, threshold])
-    if abs(logit - logit_at_threshold) < UNSURE:
-        return "unsure"
-    return subject if logit > logit_at_threshold else f"not {subject}"
-
-
-def pet_verdict(probability: float, threshold: float, subject: str, is_named: bool) -> str:
-    """A verdict in words; a pet whose animal another pet got is not in the photo, whatever its probability."""
-    if probability >= threshold and not is_named:
-        return f"not {subject}"
-    return verdict_of(probability, threshold, subject)

@@ -8,10 +8,10 @@ from conftest import settings
 from quick import train_on
 
 from ismila.evidence.explain import Explainer
-from ismila.learning.classifier import Classifier
-from ismila.learning.encoders import image_spec_of
+from ismila.learning.inputs import image_spec_of
 from ismila.settings import SettingError
 from ismila.use.export.graph import graph_of
+from ismila.vision.classifier import Classifier
 
 SMALL = ("model=mobilenet", "model.size_px=64", "data=pets")
 NETWORKS = {"test_resnet": 96, "test_vit": 64}
