@@ -38,7 +38,7 @@ from ismila.learning.features import Features
 from ismila.learning.heads import fit_head
 from ismila.learning.inputs import encoder_of, viewer_of
 from ismila.learning.linear import LinearRun, is_few
-from ismila.learning.outcome import Kept
+from ismila.learning.outcome import FinalModel
 from ismila.photos.album import Album
 from ismila.photos.folds import assign_folds
 from ismila.photos.index import usable
@@ -167,7 +167,7 @@ class Study:
         figures["strangers_n"] = len(strangers)
         return figures, head.decision.threshold, self.answers(head, pool)
 
-    def trained(self, trial: Trial, known: Sequence[Photo]) -> Kept:
+    def trained(self, trial: Trial, known: Sequence[Photo]) -> FinalModel:
         """What a run keeps: the same head and threshold, without the figures that it would report of itself."""
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
             root = Path(folder)
@@ -189,7 +189,7 @@ class Study:
         self.units = run.units
         return run.kept(fit_head(*examples.training(), run.penalty), decision)
 
-    def answers(self, head: Kept, photos: Sequence[Photo]) -> np.ndarray:
+    def answers(self, head: FinalModel, photos: Sequence[Photo]) -> np.ndarray:
         """The probability of each photo."""
         rows, of = self.features.all_rows([photo.sha256 for photo in photos])
         logits = rows @ head.weights["head.0.weight"][0] + head.weights["head.0.bias"]

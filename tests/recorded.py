@@ -82,9 +82,9 @@ def answering(predictions, classifier):
 
 def trained_of(classifier, table, epochs):
     """A training by folds that nobody did, whose reported answers are the classifier's own."""
-    from ismila.learning.training import Trained  # which imports torch
+    from ismila.learning.training import TrainingResult  # which imports torch
 
-    return Trained(
+    return TrainingResult(
         classifier=classifier,
         held_out=HeldOutClassifiers({"test": classifier}),
         predictions=table,

@@ -42,7 +42,7 @@ def run(config: DictConfig) -> float:
     from ismila.learning.training import read_photos, train
     from ismila.photos.index import album_digest
     from ismila.runs.record import describe, open_run, record, require_watching, watching
-    from ismila.runs.registry import crown
+    from ismila.runs.registry import promote_champion
 
     if not is_first_process():  # of a distributed training, which the first process records
         train(read_photos(album, rows, settings), settings)
@@ -64,7 +64,7 @@ def run(config: DictConfig) -> float:
     if parent:  # each seed would be the newest in its turn: a sweep crowns once, at its end
         print_job(trained, description.name, results.summary, seconds)
     else:
-        is_champion = not refused and crown(settings.subject) == run_id
+        is_champion = not refused and promote_champion(settings.subject) == run_id
         print_run(trained, results.summary, seconds, is_champion)
     if refused:
         say(f"MLflow did not take run {run_id[:8]} ({refused}): it waits; `ismila sync` sends it")

@@ -15,8 +15,8 @@ from ismila.cli import check, compare, fetch, make_parser, predict, scan
 from ismila.cli.main import VERBS, main
 from ismila.photos.fetch import Fetched
 from ismila.use.ask.judging import Scanned
-from ismila.use.ask.pets import PetAnswer, Together
-from ismila.use.ask.predict import AnswerOfPets
+from ismila.use.ask.pets import PetPrediction, PetPredictions
+from ismila.use.ask.predict import MultiPetPrediction
 
 
 def test_every_verb_has_a_file_of_its_name():
@@ -86,10 +86,12 @@ def test_several_subjects_are_each_named_once():
 def test_who_is_in_a_photo_in_words(tmp_path):
     def line(**verdicts):
         answers = {
-            name: PetAnswer(0.5, verdict == name, 0.5, "r", verdict)
+            name: PetPrediction(0.5, verdict == name, 0.5, "r", verdict)
             for name, verdict in verdicts.items()
         }
-        return predict._as_line(AnswerOfPets(tmp_path, Together(answers))).split("  mila ")[0]
+        return predict._as_line(MultiPetPrediction(tmp_path, PetPredictions(answers))).split(
+            "  mila "
+        )[0]
 
     assert line(mila="mila", rex="rex").strip() == "mila, rex"
     assert line(mila="not mila", rex="rex").strip() == "rex"

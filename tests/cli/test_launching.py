@@ -22,7 +22,13 @@ from loopback import free_port
 from omegaconf import OmegaConf, open_dict
 
 from ismila.cli import launching
-from ismila.cli.launching import arrive, at_once, executor_of, here, require_launcher
+from ismila.cli.launching import (
+    chdir_to_sweep_root,
+    executor_of,
+    job_overrides,
+    parallel_jobs,
+    require_launcher,
+)
 from ismila.photos import UserError
 from ismila.runs import SWEEP
 from ismila.settings import register
@@ -198,7 +204,7 @@ def test_what_is_submitted_to_slurm_asks_for_cores_memory_and_as_many_threads(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     slurm = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=night"]
     launcher, config = launcher_of(*slurm, f"hydra.sweep.dir={tmp_path}/mlruns")
-    assert at_once(config) == 32
+    assert parallel_jobs(config) == 32
     executor = executor_of(launcher)._executor
     batch = executor._make_submission_file_text("work", "0")
     for line in ("cpus-per-task=2", "mem=4GB", "time=240", "partition=night", "job-name=ismila"):
@@ -238,7 +244,7 @@ def test_no_cluster_at_an_address_is_said(enough, tmp_path, recwarn):
 
 
 def test_a_job_is_told_where_it_belongs():
-    told = here("abc")
+    told = job_overrides("abc")
     assert f"+hydra.job.env_set.{SWEEP}='abc'" in told
     assert f"+hydra.job.env_set.ISMILA_SWEEP_HOST='{socket.gethostname()}'" in told
 
@@ -249,7 +255,7 @@ def test_a_job_that_cannot_go_where_the_sweep_was_started_says_so(monkeypatch, t
     HydraConfig.instance().set_config(config)
     monkeypatch.setenv(SWEEP, "abc")
     with pytest.raises(UserError, match="/shared/pets: the sweep was started there"):
-        arrive()
+        chdir_to_sweep_root()
 
 
 def test_a_head_of_rays_that_is_killed_ends_the_sweep_which_can_be_completed(

@@ -11,7 +11,7 @@ from conftest import call
 from PIL import Image
 
 from ismila.evidence.explain import (
-    Explained,
+    ExplainedPhoto,
     Explainer,
     Unreadable,
     explanations,
@@ -99,7 +99,7 @@ def test_photos_of_one_name_have_pictures_of_their_own(trained, tmp_path):
     asked = [*photos, long, tmp_path / "gone.jpg", photos[0]]
     run = best_run(trained)
     results = list(explanations(asked, run, tmp_path / "out", trained / "album"))
-    explained = [result for result in results if isinstance(result, Explained)]
+    explained = [result for result in results if isinstance(result, ExplainedPhoto)]
     assert [result.path for result in explained] == [*photos, long, photos[0]]
     assert len({result.picture for result in explained}) == 4  # one of them was asked about twice
     assert explained[0].picture == explained[-1].picture

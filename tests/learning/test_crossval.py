@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ismila.learning.crossval import Examples, group_folds, most_alike, out_of_fold, splits
+from ismila.learning.crossval import Examples, group_folds, most_similar, out_of_fold, splits
 from ismila.learning.heads import Penalty, fit_head, whitening_of
 
 PENALTY = Penalty(0.02, 5, True)
@@ -116,7 +116,7 @@ def herd(n_alone, n_with_another, seed=0):
 @pytest.mark.parametrize(("n_alone", "n_with_another"), [(8, 5), (2, 10), (0, 9), (6, 0)])
 def test_of_several_animals_the_one_that_all_photos_share_is_taken(n_alone, n_with_another):
     x, photo = herd(n_alone, n_with_another)
-    taken = most_alike(x, photo)
+    taken = most_similar(x, photo)
     assert taken.sum() == n_alone + n_with_another
     if n_alone:
         assert taken.tolist() == [True] * n_alone + [False, True] * n_with_another

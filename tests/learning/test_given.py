@@ -5,7 +5,7 @@ import pytest
 from test_animal_table import Counting, photos_in
 
 from ismila.learning.features import Features
-from ismila.learning.given import animal_meant, cut_name, given_boxes, image_meant
+from ismila.learning.given import animal_matching_box, annotated_boxes, cut_name, view_matching_box
 from ismila.photos.images import ImageSpec
 from ismila.vision.animals import Animal
 from ismila.vision.views import Viewer
@@ -26,16 +26,19 @@ RIGHT = Animal((0.5, 0.0, 1.0, 1.0), "cat", 0.5)
     ],
 )
 def test_a_box_means_the_animal_with_which_it_shares_most(text, animals, image):
-    assert image_meant(text, animals) == image
+    assert view_matching_box(text, animals) == image
 
 
 def test_of_two_that_overlap_the_nearer_one_is_meant():
-    assert animal_meant((0.0, 0.0, 0.6, 1.0), [RIGHT, Animal((0, 0, 0.8, 1), "dog", 1), LEFT]) == 2
+    assert (
+        animal_matching_box((0.0, 0.0, 0.6, 1.0), [RIGHT, Animal((0, 0, 0.8, 1), "dog", 1), LEFT])
+        == 2
+    )
 
 
 def test_photos_without_a_box_are_not_among_those_given():
     rows = pd.DataFrame({"sha256": ["a", "b"], "box": ["", "none"]})
-    assert given_boxes(rows) == {"b": "none"}
+    assert annotated_boxes(rows) == {"b": "none"}
 
 
 class Corner:

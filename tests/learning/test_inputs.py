@@ -11,7 +11,7 @@ from ismila.learning.inputs import (
     encode_ahead,
     encoder_of,
     image_spec_of,
-    seen_from_afar,
+    low_resolution_photos,
     views_of,
 )
 from ismila.photos.album import Album
@@ -32,9 +32,9 @@ def test_each_model_has_its_encoder():
 
 def test_the_subject_is_seen_from_afar_where_strangers_are():
     rows = pd.DataFrame({"sha256": ["a", "b", "c"], "label": ["things", "subject", "pets"]})
-    assert seen_from_afar(rows, settings("data=strangers")) == {"b"}
+    assert low_resolution_photos(rows, settings("data=strangers")) == {"b"}
     for others in (["data=pets"], ["data=strangers", "model=mobilenet"]):
-        assert not seen_from_afar(rows, settings(*others))
+        assert not low_resolution_photos(rows, settings(*others))
 
 
 def test_torchvisions_own_weights_get_the_colours_they_were_trained_with(monkeypatch):

@@ -7,7 +7,7 @@ import torch
 from quick import QUICK, train_on
 
 from ismila.learning import networks
-from ismila.learning.networks import BestEpoch, Optimisation, Recogniser, augment
+from ismila.learning.networks import BestEpoch, FineTuneModule, Optimisation, augment
 from ismila.photos.images import ImageSpec
 from ismila.settings import SettingError
 from ismila.vision.backbones import CNN, Network, make_head
@@ -64,7 +64,7 @@ def test_one_step_learns_and_only_what_requires_a_gradient():
         positive_weight=2.0,
         augmented=True,
     )
-    [optimizer], [schedule] = Recogniser(network, optimisation).configure_optimizers()
+    [optimizer], [schedule] = FineTuneModule(network, optimisation).configure_optimizers()
     assert (
         sum(p.numel() for group in optimizer.param_groups for p in group["params"]) == cnn.width + 1
     )

@@ -1,7 +1,7 @@
 import numpy as np
 from test_dataset import rows
 
-from ismila.learning.outcome import Answers, predictions_of, selection_of
+from ismila.learning.outcome import AlbumPredictions, predictions_of, selection_of
 from ismila.vision.decision import Calibration, Decision
 
 
@@ -9,7 +9,7 @@ def test_answers_by_folds_say_what_held_each_row_out():
     album = rows("data=pets")
     logits = np.linspace(-3, 3, len(album)).astype(np.float32)
     used = album.trains & album.is_in("train")
-    answers = Answers.by_folds(album, logits, Decision(0.6, Calibration(2.0)), used)
+    answers = AlbumPredictions.by_folds(album, logits, Decision(0.6, Calibration(2.0)), used)
     table = predictions_of(album, answers)
     assert list(table["path"]) == sorted(table["path"])
     assert (table["held_out_by"] == table["fold"].where(table["fold"] != "train", "")).all()

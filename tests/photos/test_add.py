@@ -9,11 +9,11 @@ from PIL import Image
 from somebody import somebody
 
 from ismila.photos import UserError
-from ismila.photos.add import How, add_photos
+from ismila.photos.add import AddOptions, add_photos
 from ismila.photos.added import read_records
 from ismila.photos.album import Album
 from ismila.photos.sources import GoneError, SourcePhoto
-from ismila.photos.sources.folder import Folder
+from ismila.photos.sources.folder import FolderSource
 
 
 def add(root, *args):
@@ -69,7 +69,9 @@ def test_a_photos_format_is_what_its_content_says(tmp_path):
         photo = Image.open(draw_photo(tmp_path / "x.jpg", int(name[4]), True))
         pillow_heif.from_pillow(photo).save(tmp_path / "phone/photo.heif")
         (tmp_path / "phone/photo.heif").rename(tmp_path / "phone" / name)
-    added = add_photos(Album.open(tmp_path / "album", "mila"), [Folder(tmp_path / "phone")], "mila")
+    added = add_photos(
+        Album.open(tmp_path / "album", "mila"), [FolderSource(tmp_path / "phone")], "mila"
+    )
     assert (added.linked, added.skipped) == (4, [])
     assert set(Album.open(tmp_path / "album", "mila").update()["problem"]) == {""}
 
@@ -78,13 +80,13 @@ def test_what_is_passed_over_is_counted_for_each_source(camera, tmp_path):
     draw_photo(camera / "@eaDir/a.jpg", 7, True)
     draw_photo(camera / ".trip/b.jpg", 8, True)
     album = Album.open(tmp_path / "album", "mila")
-    added = add_photos(album, [Folder(camera, ["deep/er 0/", "*.txt"])], "mila")
+    added = add_photos(album, [FolderSource(camera, ["deep/er 0/", "*.txt"])], "mila")
     assert added.linked == 2
     assert [Path(photo).name for photo, _ in added.skipped] == ["broken.jpg"]
     assert added.notes == [
         f"passed over: {camera}: 1 folder by --exclude deep/er 0/ *.txt, 1 folder by @eaDir, 1 folder by hidden"
     ]
-    assert add_photos(album, [Folder(camera, hidden=True)], "mila").linked == 2
+    assert add_photos(album, [FolderSource(camera, hidden=True)], "mila").linked == 2
 
 
 @pytest.mark.parametrize(
@@ -111,9 +113,9 @@ def test_two_who_add_at_once_lose_no_photo(tmp_path):
             target=add_photos,
             args=(
                 Album.open(tmp_path / "album", "mila"),
-                [Folder(folder)],
+                [FolderSource(folder)],
                 "mila",
-                How(means="copy"),
+                AddOptions(means="copy"),
             ),
         )
         for folder in cameras
@@ -131,7 +133,12 @@ def test_what_a_killed_copy_left_is_cleared_and_nobody_elses(camera, tmp_path):
     folder.mkdir(parents=True)
     (folder / ".0123.add.part").write_bytes(b"half")
     (folder / ".IMG.jpg.part").write_bytes(b"of another program")
-    add_photos(Album.open(tmp_path / "album", "mila"), [Folder(camera)], "mila", How(means="copy"))
+    add_photos(
+        Album.open(tmp_path / "album", "mila"),
+        [FolderSource(camera)],
+        "mila",
+        AddOptions(means="copy"),
+    )
     assert [path.name for path in folder.glob(".*")] == [".IMG.jpg.part"]
 
 
@@ -142,7 +149,7 @@ def test_names_and_folders_of_any_length_and_bytes_that_a_disk_takes_come_once(t
         draw_photo(folder / "x.jpg", i, True, (64, 48)).rename(folder / long)
     album = Album.open(tmp_path / "album", "mila")
     for counts in ((2, 0), (0, 2)):
-        added = add_photos(album, [Folder(odd), Folder(tmp_path / "b")], "mila")
+        added = add_photos(album, [FolderSource(odd), FolderSource(tmp_path / "b")], "mila")
         assert (added.linked, added.here_already, added.skipped) == (*counts, [])
     names = sorted(path.name for path in (album.root / "mila").iterdir())
     assert names == ["ü" * 124 + "-2.jpg", long]
@@ -154,7 +161,7 @@ def test_links_that_lead_nowhere_are_named_as_gone(tmp_path):
     (tmp_path / "camera/a.jpg").symlink_to("a.jpg")
     (tmp_path / "camera/b.jpg").symlink_to("nowhere")
     added = add_photos(
-        Album.open(tmp_path / "album", "mila"), [Folder(tmp_path / "camera")], "mila"
+        Album.open(tmp_path / "album", "mila"), [FolderSource(tmp_path / "camera")], "mila"
     )
     assert added.gone == [str(tmp_path / "camera" / name) for name in ("a.jpg", "b.jpg")]
 
@@ -164,9 +171,9 @@ def test_a_name_that_leads_nowhere_is_not_overwritten(camera, tmp_path):
     (tmp_path / "album/mila/IMG.jpg").symlink_to("a disk that is not mounted")
     added = add_photos(
         Album.open(tmp_path / "album", "mila"),
-        [Folder(camera / "deep/er 0")],
+        [FolderSource(camera / "deep/er 0")],
         "mila",
-        How(means="copy"),
+        AddOptions(means="copy"),
     )
     assert added.copied == 1
     assert (tmp_path / "album/mila/IMG.jpg").is_symlink()
@@ -179,7 +186,7 @@ def test_a_folder_that_cannot_be_read_and_a_pipe_are_named():
         (folder / "camera/secret").mkdir(0)
         os.mkfifo(folder / "camera/pipe.jpg")
         added = add_photos(
-            Album.open(folder / "album", "mila"), [Folder(folder / "camera")], "mila"
+            Album.open(folder / "album", "mila"), [FolderSource(folder / "camera")], "mila"
         )
         assert added.linked + added.copied == 1
         reasons = {Path(photo).name: reason for photo, reason in added.skipped}
@@ -192,7 +199,7 @@ def test_a_folder_that_cannot_be_read_and_a_pipe_are_named():
 @pytest.mark.parametrize("place", ["pets/Mila", "pets/things", "Mila"])
 def test_a_place_that_would_mean_something_else_is_refused(camera, tmp_path, place):
     with pytest.raises(UserError, match=r"--as .*: expected"):
-        add_photos(Album.open(tmp_path / "album", "mila"), [Folder(camera)], place)
+        add_photos(Album.open(tmp_path / "album", "mila"), [FolderSource(camera)], place)
     assert not (tmp_path / "album").exists()
 
 
@@ -239,7 +246,7 @@ def contents(tmp_path):
 def test_what_a_server_sends_comes_once_and_is_not_asked_for_again(contents, tmp_path):
     source = Named({**contents, "mila+gone": GoneError("404"), "mila+broken": b"no"})
     album = Album.open(tmp_path / "album", "mila")
-    dry = add_photos(album, [source], "mila", How(dry_run=True))
+    dry = add_photos(album, [source], "mila", AddOptions(dry_run=True))
     assert [why for _, why in dry.would] == ["person mila"] * 4
     assert (source.sent, album.root.exists()) == ([], False)
     added = add_photos(album, [source], "mila")
@@ -249,7 +256,7 @@ def test_what_a_server_sends_comes_once_and_is_not_asked_for_again(contents, tmp
     source.sent.clear()
     again = add_photos(album, [source], "mila")
     assert (again.here_already, source.sent) == (2, ["mila+gone", "mila+broken"])
-    assert add_photos(album, [source], "mila", How(means="link")).copied == 0
+    assert add_photos(album, [source], "mila", AddOptions(means="link")).copied == 0
 
 
 def test_a_server_that_goes_away_keeps_what_came(contents, tmp_path):
@@ -263,7 +270,7 @@ def test_a_server_that_goes_away_keeps_what_came(contents, tmp_path):
 
 def test_photos_that_show_the_subject_too_are_no_negatives(contents, tmp_path):
     album = Album.open(tmp_path / "album", "mila")
-    added = add_photos(album, [Named(contents)], "pets/dog", How(name="rex"))
+    added = add_photos(album, [Named(contents)], "pets/dog", AddOptions(name="rex"))
     assert added.copied == 1
     assert added.skipped == [("mila+rex.jpg", "mila is in it, too: person mila")]
     assert (album.root / "pets/dog/rex.jpg").is_file()
@@ -271,9 +278,9 @@ def test_photos_that_show_the_subject_too_are_no_negatives(contents, tmp_path):
 
 def test_a_kill_leaves_what_the_same_command_completes(camera, tmp_path):
     album = Album.open(tmp_path / "album", "mila")
-    add_photos(album, [Folder(camera)], "mila")
+    add_photos(album, [FolderSource(camera)], "mila")
     (album.root / "added.parquet").unlink()  # killed before it was written
     (album.root / "mila/IMG-2.jpg").unlink()
-    again = add_photos(album, [Folder(camera)], "mila")
+    again = add_photos(album, [FolderSource(camera)], "mila")
     assert (again.linked, again.here_already) == (1, 2)
     assert len(read_records(album.root)) == 3

@@ -1,9 +1,9 @@
-from ismila.photos.added import TABLE, Record, read_records, write_records
+from ismila.photos.added import TABLE, AddedRecord, read_records, write_records
 
 
 def test_records_come_back_as_they_were_written(tmp_path):
     facts = {"source": "csv", "where": "w", "label": "mila", "path": "mila/a.jpg", "sha256": "0"}
-    record = Record(**facts, id="1", name="é.jpg", why="name Mila")
+    record = AddedRecord(**facts, id="1", name="é.jpg", why="name Mila")
     write_records(tmp_path, [record])
     assert read_records(tmp_path) == {("csv", "w", "1"): record}
 

@@ -11,7 +11,7 @@ from test_flickr import fetch, files
 from ismila.photos import UserError
 from ismila.photos.fetch import Sorting, fetch_album, read_records, suffix_of, tags_of
 from ismila.photos.flickr import Flickr, Keys
-from ismila.photos.flickr_photo import Record
+from ismila.photos.flickr_photo import FlickrRecord
 from ismila.photos.http import FetchError
 
 EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
@@ -132,7 +132,7 @@ def test_tags_decide_in_this_order():
         ("beach",): "not_mila",
     }
     for tags, folder in places.items():
-        assert sorting.place(Record("1", "o", "", tags, "", None, "", ""))[0] == folder
+        assert sorting.place(FlickrRecord("1", "o", "", tags, "", None, "", ""))[0] == folder
     assert tags_of(["a, b", "c,"]) == ("a", "b", "c")
     with pytest.raises(UserError, match="--pets-tags"):
         Sorting("mila", ("mila",), (), ("!",))

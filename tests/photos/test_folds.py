@@ -9,7 +9,7 @@ from PIL import Image
 from ismila.photos.album import Album
 from ismila.photos.folds import assign_folds
 from ismila.photos.index import Facts, make_index, usable
-from ismila.photos.labels import Row
+from ismila.photos.labels import LabelledPhoto
 
 SEEDS = (0, 3)
 NOTHING_FETCHED = pd.DataFrame(columns=["id", "path", "taken_at"])
@@ -29,7 +29,7 @@ class Pretended:
         folder = self.rng.choice(["mila", "not_mila", "pets/dog"])
         label = {"mila": "subject", "not_mila": "things"}.get(folder, "pets")
         path = f"{folder}/{word}.jpg"
-        self.rows[path] = Row(path, label, folder.split("_")[-1])
+        self.rows[path] = LabelledPhoto(path, label, folder.split("_")[-1])
         self.facts[path] = Facts(sha, 640, 480, taken, phash or word)
         return sha
 
@@ -49,7 +49,7 @@ class Pretended:
     def drop(self):
         path = self.some()
         row = self.rows[path]
-        self.rows[path] = Row(path, row.label, row.kind, dropped=not row.dropped)
+        self.rows[path] = LabelledPhoto(path, row.label, row.kind, dropped=not row.dropped)
         return self.facts[path].sha256
 
     def delete(self):
@@ -60,7 +60,7 @@ class Pretended:
     def rename(self):
         old, new = self.some(), f"mila/{self.rng.bytes(4).hex()}.jpg"
         row = self.rows.pop(old)
-        self.rows[new] = Row(new, row.label, row.kind, dropped=row.dropped)
+        self.rows[new] = LabelledPhoto(new, row.label, row.kind, dropped=row.dropped)
         self.facts[new] = self.facts.pop(old)
 
     def index(self):

@@ -19,7 +19,7 @@ from ismila.photos.index import (
     time_problems,
     usable,
 )
-from ismila.photos.labels import Row
+from ismila.photos.labels import LabelledPhoto
 
 NOTHING_FETCHED = pd.DataFrame(columns=["id", "path", "taken_at"])
 
@@ -76,7 +76,7 @@ def test_groups_of_near_duplicates_are_those_that_comparing_each_with_each_finds
         name: Facts(f"{number:016}{0:048}", 640, 480, "", f"{value:016x}")
         for number, (name, value) in enumerate(zip(names, hashes, strict=True))
     }
-    rows = [Row(path=name, label="subject", kind="mila") for name in names]
+    rows = [LabelledPhoto(path=name, label="subject", kind="mila") for name in names]
     told = make_index(rows, facts, NOTHING_FETCHED)["group"].astype(int).tolist()
     alike = [[(one ^ other).bit_count() <= 6 for other in hashes] for one in hashes]
     n, expected = connected_components(np.array(alike))
@@ -91,7 +91,7 @@ def pretended(*photos, occasion_minutes=OCCASION_MINUTES):
     for path, sha256, taken, cells in photos:
         subject = path.startswith("mila")
         label, kind = ("subject", "mila") if subject else ("things", "things")
-        rows.append(Row(**{"path": path, "label": label, "kind": kind, **cells}))
+        rows.append(LabelledPhoto(**{"path": path, "label": label, "kind": kind, **cells}))
         facts[path] = Facts(sha256, 640, 480, taken, rng.bytes(8).hex())
     return make_index(rows, facts, NOTHING_FETCHED, occasion_minutes).set_index("path")
 
@@ -253,7 +253,7 @@ def test_the_order_of_rows_and_their_names_change_nothing():
     renamed = [(f"mila/{9 - i}", f"{i:016x}" * 4, "", {}) for i in range(9)]
     indices = [pretended(*photos).reset_index(), pretended(*renamed).reset_index()]
     assert album_digest(indices[0]) == album_digest(indices[1])
-    rows = [Row(path, "subject", "mila") for path, *_ in photos]
+    rows = [LabelledPhoto(path, "subject", "mila") for path, *_ in photos]
     facts = {path: Facts(sha, phash="0" * 16) for path, sha, *_ in photos}
     there = make_index(rows, facts, NOTHING_FETCHED)
     assert make_index(rows[::-1], facts, NOTHING_FETCHED).equals(there)

@@ -3,12 +3,12 @@
 import pytest
 
 from ismila.photos import UserError
-from ismila.photos.reviewed import Answer, read_answers, write_answers
+from ismila.photos.reviewed import ReviewAnswer, read_answers, write_answers
 
-FIRST = Answer(
+FIRST = ReviewAnswer(
     "aa", "/lib", "2020/a.jpg", "mila", "0.1 0.2 0.5 0.9", "asked as found", "run", "mila/a.jpg"
 )
-SECOND = Answer("bb", "/lib", "2020/b.jpg", "drop", "", "asked as doubtful", "run")
+SECOND = ReviewAnswer("bb", "/lib", "2020/b.jpg", "drop", "", "asked as doubtful", "run")
 
 
 def test_answers_come_back_as_they_were_written(tmp_path):

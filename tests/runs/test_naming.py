@@ -15,8 +15,8 @@ from ismila.photos.names import name_problem, subject_problem
 from ismila.runs import outbox, registry
 from ismila.runs.find import find_run
 from ismila.runs.naming import experiment_name, metric_key, model_name
-from ismila.runs.outbox import Parcel, pack
-from ismila.runs.registry import aliases, crown
+from ismila.runs.outbox import PendingRun, pack
+from ismila.runs.registry import aliases, promote_champion
 
 ORDINARY = ["cat", "Guinea pig", "st-bernard", "no. 7", "a_b", "Åsa", "犬", "мила"]
 ODD = [
@@ -93,8 +93,8 @@ def light(monkeypatch):
 @pytest.mark.parametrize("subject", ODD)
 def test_a_pet_of_any_name_is_recorded_found_and_champion(ledger, light, subject):
     run_id = ledger.run(subject)
-    assert crown(subject) == run_id
-    assert crown(subject) == run_id
+    assert promote_champion(subject) == run_id
+    assert promote_champion(subject) == run_id
     assert aliases(subject) == {"champion": run_id}
     for which in ("best", "latest", "champion"):
         assert find_run(which, subject, ledger.uri) == run_id
@@ -114,7 +114,10 @@ def test_a_run_that_waits_for_its_names_is_sent_by_sync(ledger, light, tmp_path,
     folder = outbox.UNSENT / run_id
     folder.mkdir(parents=True)
     figures = [(f"test_fpr_{kind}", at / 10, 1000, 0) for at, kind in enumerate(KINDS)]
-    pack(Parcel(run_id=run_id, subject="waiting", uri=ledger.uri, figures=figures, tags={}), folder)
+    pack(
+        PendingRun(run_id=run_id, subject="waiting", uri=ledger.uri, figures=figures, tags={}),
+        folder,
+    )
     assert json.loads((folder / "record.json").read_text())["figures"][0][0] == "test_fpr_cat (2)"
     assert main(["sync"]) == 0
     assert not folder.exists()
@@ -131,7 +134,7 @@ def test_a_run_that_mlflow_will_never_take_does_not_keep_the_others(
     for run_id in ("0" * 32, fine):
         folder = outbox.UNSENT / run_id
         folder.mkdir(parents=True)
-        pack(Parcel(run_id=run_id, subject="waiting too", uri=ledger.uri, tags={}), folder)
+        pack(PendingRun(run_id=run_id, subject="waiting too", uri=ledger.uri, tags={}), folder)
     assert main(["sync"]) == 1
     said = capsys.readouterr()
     assert f"sent run {fine}" in said.out

@@ -20,7 +20,7 @@ import ismila
 from ismila.photos import UserError
 from ismila.runs import outbox, record
 from ismila.runs.database import sqlite_file, workplaces
-from ismila.runs.outbox import Parcel
+from ismila.runs.outbox import PendingRun
 from ismila.runs.record import (
     RunDescription,
     RunResults,
@@ -233,7 +233,7 @@ def test_runs_that_record_their_albums_dataset_at_once_are_both_recorded(ledger,
     client = mlflow.MlflowClient(ledger.uri)
     other = ledger.run("together", album="a" * 16)
     predictions_of(4, 4, 4).to_parquet(tmp_path / "predictions.parquet")
-    parcel = Parcel(run_id=other, subject="together", uri=ledger.uri, tags={}, digest="b" * 16)
+    parcel = PendingRun(run_id=other, subject="together", uri=ledger.uri, tags={}, digest="b" * 16)
 
     def meanwhile():
         outbox._record_dataset(client, parcel, tmp_path / "predictions.parquet")

@@ -8,7 +8,7 @@ from recorded import at_once
 
 from ismila.runs import registry
 from ismila.runs.find import find_run
-from ismila.runs.registry import aliases, crown
+from ismila.runs.registry import aliases, promote_champion
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def light(monkeypatch):
 def test_the_champion_is_always_the_best_run_and_registered_once(ledger, light):
     def trained(loss, **more):
         run_id = ledger.run("queen", loss=loss, **more)
-        is_champion = crown("queen") == run_id
+        is_champion = promote_champion("queen") == run_id
         assert aliases("queen") == {"champion": find_run("best", "queen", ledger.uri)}
         return run_id, is_champion
 
@@ -64,7 +64,7 @@ def test_of_runs_that_finish_at_once_the_best_is_champion_and_each_is_registered
     def finish():
         waiting.wait(30)
         mlflow.set_tracking_uri(ledger.uri)
-        crown("racer")
+        promote_champion("racer")
 
     assert at_once(len(losses), finish) == [0] * len(losses)
     mlflow.set_tracking_uri(ledger.uri)
@@ -90,7 +90,7 @@ def test_on_a_server_which_has_no_lock_each_looks_at_what_the_others_did(
         return register(subject, run_id)
 
     monkeypatch.setattr(registry, "_register", interrupted)
-    assert crown("server") == better[0]
+    assert promote_champion("server") == better[0]
     assert aliases("server") == {"champion": better[0]}
     client = mlflow.MlflowClient(ledger.uri)
     registered = [model.run_id for model in client.search_model_versions("name = 'server'")]

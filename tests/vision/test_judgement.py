@@ -4,7 +4,7 @@ import pytest
 from ismila.vision.animals import Animal
 from ismila.vision.judgement import (
     OTHER,
-    PetAnswers,
+    PetProbabilities,
     assign_names,
     judgements,
     named,
@@ -60,7 +60,7 @@ def test_a_whole_photo_has_no_animal_to_name():
 
 
 def answers(subject, *probabilities, threshold=0.5):
-    return PetAnswers(subject, np.array(probabilities, np.float32), threshold)
+    return PetProbabilities(subject, np.array(probabilities, np.float32), threshold)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def add_parser(verbs: Verbs) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Bring photos into the album."""
-    from ismila.photos.add import How, add_photos
+    from ismila.photos.add import AddOptions, add_photos
     from ismila.photos.album import Album
 
     if args.kind is None and (args.name or args.photos):
@@ -71,19 +71,19 @@ def call(args: argparse.Namespace) -> int:
         )
     sources = [_source(args, given) for given in args.sources]
     album = Album.open(args.root, args.subject, progress=progress)
-    how = How(name=args.name, means=args.means, dry_run=args.dry_run)
+    how = AddOptions(name=args.name, means=args.means, dry_run=args.dry_run)
     added = add_photos(album, sources, args.place, how, progress)
     print_added(added, args.root / args.place, args.dry_run)
     return 0
 
 
 def _source(args: argparse.Namespace, given: str) -> Source:
-    from ismila.photos.sources.folder import Folder
-    from ismila.photos.sources.opening import Wanted, open_source
+    from ismila.photos.sources.folder import FolderSource
+    from ismila.photos.sources.opening import SourceOptions, open_source
 
     if args.kind is None:
-        return Folder(at_home(given), args.exclude, args.include_hidden)
-    wanted = Wanted(
+        return FolderSource(at_home(given), args.exclude, args.include_hidden)
+    wanted = SourceOptions(
         photos=args.photos,
         exclude=args.exclude,
         hidden=args.include_hidden,

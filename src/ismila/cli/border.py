@@ -11,7 +11,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ismila.cli.launching import arrive
+from ismila.cli.launching import chdir_to_sweep_root
 from ismila.cli.overrides import misread
 from ismila.cli.terminal import say
 from ismila.photos import UserError
@@ -38,7 +38,7 @@ def past_hydra(story: Story) -> Story:
     @wraps(story)
     def run(config: DictConfig) -> float:
         try:
-            arrive()
+            chdir_to_sweep_root()
             return story(config)
         except Exception as error:
             if SWEEP in os.environ:

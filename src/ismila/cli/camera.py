@@ -43,7 +43,7 @@ def add_parser(verbs: Verbs) -> None:
 def call(args: argparse.Namespace) -> int:
     """Watch a camera and say, send and keep who comes and who goes."""
     from ismila.use.ask.camera import frames_of_camera, sightings
-    from ismila.use.ask.films import Agreement, Film
+    from ismila.use.ask.films import Film, FrameVote
     from ismila.use.ask.pets import Pets
     from ismila.use.ask.receivers import Mqtt, Receivers, Webhook
 
@@ -56,7 +56,7 @@ def call(args: argparse.Namespace) -> int:
         if args.mqtt:
             receivers.add(Mqtt(args.mqtt))
         try:
-            for sighting in sightings(frames, pets, Agreement(*args.agree)):
+            for sighting in sightings(frames, pets, FrameVote(*args.agree)):
                 print(sighting.message if args.json else _as_line(sighting), flush=True)
                 for problem in receivers.send(sighting):
                     say(f"not sent: {problem}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ismila.cli.options import Verbs
     from ismila.runs.find import Recorded
-    from ismila.use.ask.agreement import Agreement
+    from ismila.use.ask.agreement import LabelAgreement
 
 SHOWN = {
     "test_recall": "recall",
@@ -77,7 +77,7 @@ def call(args: argparse.Namespace) -> int:
 
 def _compare_library(args: argparse.Namespace) -> int:
     """Judge what is new in a library, and compare that with its tags."""
-    from ismila.photos.sources.opening import Wanted
+    from ismila.photos.sources.opening import SourceOptions
     from ismila.runs.find import load_predictions
     from ismila.use.ask.agreement import compare_library, seen_by
     from ismila.use.ask.agreement_page import write_agreement
@@ -87,7 +87,7 @@ def _compare_library(args: argparse.Namespace) -> int:
     with opened_scan(args) as opened:
         opened.judge(progress)
         [scan] = opened.scans()
-        wanted = Wanted(exclude=args.exclude, hidden=args.include_hidden, progress=progress)
+        wanted = SourceOptions(exclude=args.exclude, hidden=args.include_hidden, progress=progress)
         seen = seen_by(load_predictions(scan.run))
         agreement = compare_library(scan, args.name or scan.classifier.subject, seen, wanted)
         print_agreement(agreement, args.json)
@@ -97,7 +97,7 @@ def _compare_library(args: argparse.Namespace) -> int:
     return 0
 
 
-def print_agreement(agreement: Agreement, as_json: bool = False) -> None:
+def print_agreement(agreement: LabelAgreement, as_json: bool = False) -> None:
     """How many of how many, a line each."""
     from ismila.use.ask.agreement_page import left_out
 

@@ -13,7 +13,7 @@ from ismila.photos.names import at_home, one_line
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
-    from ismila.evidence.explain import Explained, Unreadable
+    from ismila.evidence.explain import ExplainedPhoto, Unreadable
 
 PROBABILITIES = ("probability", "without_hottest", "only_hottest", "without_other")
 
@@ -51,19 +51,19 @@ def call(args: argparse.Namespace) -> int:
     return code
 
 
-def _in_words(result: Explained | Unreadable, subject: str) -> str:
-    from ismila.evidence.explain import Explained
+def _in_words(result: ExplainedPhoto | Unreadable, subject: str) -> str:
+    from ismila.evidence.explain import ExplainedPhoto
 
-    if isinstance(result, Explained):
+    if isinstance(result, ExplainedPhoto):
         trained_on = " (it was trained on this photo: no evidence)" * result.trained_on
         return f"{result.path}: {result.explanation.words(subject)}{trained_on} -> {result.picture}"
     return f"{result.path}: {result.error}"
 
 
-def _as_json(result: Explained | Unreadable) -> str:
-    from ismila.evidence.explain import Explained
+def _as_json(result: ExplainedPhoto | Unreadable) -> str:
+    from ismila.evidence.explain import ExplainedPhoto
 
-    if not isinstance(result, Explained):
+    if not isinstance(result, ExplainedPhoto):
         return json.dumps({"path": str(result.path), "error": result.error})
     explanation = result.explanation
     answers = {name: getattr(explanation, name) for name in PROBABILITIES}

@@ -47,7 +47,7 @@ class NotDoneError(Exception):
     """Why a job was not run to its end, through no fault of its own."""
 
 
-def here(parent: str) -> list[str]:
+def job_overrides(parent: str) -> list[str]:
     """Overrides that tell a job, in whichever process and place it runs, what it belongs to.
 
     Args:
@@ -59,7 +59,7 @@ def here(parent: str) -> list[str]:
     return [quoted(f"+hydra.job.env_set.{name}={value}") for name, value in told.items()]
 
 
-def arrive() -> None:
+def chdir_to_sweep_root() -> None:
     """Go where the sweep was started: relative paths mean the same in each of its jobs.
 
     Raises:
@@ -99,7 +99,7 @@ def require_launcher(config: DictConfig) -> None:
                 raise _no_cluster(address, error) from error
 
 
-def at_once(config: DictConfig) -> int:
+def parallel_jobs(config: DictConfig) -> int:
     """How many jobs the launcher runs beside each other."""
     launcher = config.hydra.launcher
     kind = _kind(launcher)
@@ -348,5 +348,5 @@ def _of_submitit(job: submitit.Job[JobReturn]) -> JobReturn:
 
 
 def _shown(path: Path) -> Path:
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    job_overrides = Path.cwd()
+    return path.relative_to(job_overrides) if path.is_relative_to(job_overrides) else path

@@ -16,11 +16,11 @@ from ismila.photos.names import at_home, counted, one_line
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
-    from ismila.use.ask.films import AnswerOfBurst, AnswerOfFilm, Seen
-    from ismila.use.ask.pets import Together
-    from ismila.use.ask.predict import Answer, AnswerOfPets, Unread
+    from ismila.use.ask.films import BurstPrediction, FilmPrediction, Seen
+    from ismila.use.ask.pets import PetPredictions
+    from ismila.use.ask.predict import MultiPetPrediction, Prediction, Unread
 
-    Result: TypeAlias = Answer | AnswerOfPets | AnswerOfFilm | AnswerOfBurst | Unread
+    Result: TypeAlias = Prediction | MultiPetPrediction | FilmPrediction | BurstPrediction | Unread
 
 UNSURE = "unsure"
 
@@ -57,13 +57,13 @@ def call(args: argparse.Namespace) -> int:
 
 
 def _answers(args: argparse.Namespace) -> Iterator[Result]:
-    from ismila.use.ask.films import Agreement, Asking
+    from ismila.use.ask.films import FilmOptions, FrameVote
     from ismila.use.ask.pets import Pets
     from ismila.use.ask.predict import predict, predict_burst, predict_pets
 
     runs = chosen_runs(args)
     paths = _with_listed(args.paths)
-    films = Asking(args.fps, Agreement(*args.agree))
+    films = FilmOptions(args.fps, FrameVote(*args.agree))
     if args.burst:
         return predict_burst(paths, Pets.load(runs))
     if len(runs) > 1:
@@ -82,21 +82,21 @@ def _with_listed(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _as_json(answer: Result) -> str:
-    from ismila.use.ask.films import AnswerOfBurst, AnswerOfFilm
-    from ismila.use.ask.predict import AnswerOfPets
+    from ismila.use.ask.films import BurstPrediction, FilmPrediction
+    from ismila.use.ask.predict import MultiPetPrediction
 
-    if isinstance(answer, AnswerOfFilm):
+    if isinstance(answer, FilmPrediction):
         return json.dumps({**asdict(answer), "path": str(answer.path)})
-    if isinstance(answer, AnswerOfBurst):
+    if isinstance(answer, BurstPrediction):
         return json.dumps({**asdict(answer), "paths": [str(path) for path in answer.paths]})
-    if isinstance(answer, AnswerOfPets):
+    if isinstance(answer, MultiPetPrediction):
         return json.dumps({"path": str(answer.path), **_fields_of(answer.together)})
     fields = {**asdict(answer), "path": str(answer.path)}
     fields.pop("verdict", None)
     return json.dumps(fields)
 
 
-def _fields_of(together: Together) -> dict[str, object]:
+def _fields_of(together: PetPredictions) -> dict[str, object]:
     subjects = {name: asdict(answer) for name, answer in together.subjects.items()}
     for fields in subjects.values():
         del fields["verdict"], fields["image"]
@@ -105,23 +105,23 @@ def _fields_of(together: Together) -> dict[str, object]:
 
 
 def _as_line(answer: Result) -> str:
-    from ismila.use.ask.films import AnswerOfBurst, AnswerOfFilm
-    from ismila.use.ask.predict import AnswerOfPets, Unread
+    from ismila.use.ask.films import BurstPrediction, FilmPrediction
+    from ismila.use.ask.predict import MultiPetPrediction, Unread
 
-    if isinstance(answer, AnswerOfFilm):
+    if isinstance(answer, FilmPrediction):
         return _film_as_line(answer)
-    if isinstance(answer, AnswerOfBurst):
+    if isinstance(answer, BurstPrediction):
         return f"{_in_all(answer.subjects)}  {counted(len(answer.paths), 'photo')}"
     if isinstance(answer, Unread):
         return f"{'error':>10}         {answer.path}: {answer.error}"
-    if isinstance(answer, AnswerOfPets):
+    if isinstance(answer, MultiPetPrediction):
         subjects = answer.together.subjects
         sure = "  ".join(f"{name} {one.probability:6.1%}" for name, one in subjects.items())
         return f"{_who(answer.together):>20}  {sure}  {answer.path}"
     return f"{answer.verdict:>10}  {answer.probability:6.1%}  {answer.path}"
 
 
-def _film_as_line(answer: AnswerOfFilm) -> str:
+def _film_as_line(answer: FilmPrediction) -> str:
     """Who is seen in a film, and from when to when."""
     lines = f"{_in_all(answer.subjects)}  {answer.path}"
     for name, seen in answer.subjects.items():
@@ -147,7 +147,7 @@ def _as_time(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def _who(together: Together) -> str:
+def _who(together: PetPredictions) -> str:
     """Who is in the photo or may be; who is not where that is nobody."""
     words = {
         name: f"{name} {UNSURE}" if answer.verdict == UNSURE else answer.verdict

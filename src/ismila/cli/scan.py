@@ -171,11 +171,11 @@ def review(scan: Scan | PetsScan, args: argparse.Namespace) -> None:
     """
     from ismila.runs.find import album_of, read_run
     from ismila.use.check import review_app
-    from ismila.use.check.found import Found, in_words
+    from ismila.use.check.found import LibraryReview, in_words
 
     [one] = scan.scans()
     run = read_run(one.run)
-    found = Found.of(album_of(run, args.album_root), one, args.ask or NO_LIMIT, progress)
+    found = LibraryReview.of(album_of(run, args.album_root), one, args.ask or NO_LIMIT, progress)
     review_app.serve(found, args.port)
     print(f"{in_words(found.joined(), found.album)}; train again: {_training_of(run, found.album)}")
 

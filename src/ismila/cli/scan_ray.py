@@ -20,7 +20,7 @@ from ismila.photos.names import at_home, counted
 
 if TYPE_CHECKING:
     from ismila.photos.skipping import Skipping
-    from ismila.use.ask.listing import Found
+    from ismila.use.ask.listing import LibraryPhoto
     from ismila.use.ask.ray_scan import RayScan
 
 
@@ -80,7 +80,9 @@ def _state_of(place: str) -> Path:
 
 
 @contextmanager
-def _photos(place: str, args: argparse.Namespace) -> Iterator[tuple[Iterator[Found], Skipping]]:
+def _photos(
+    place: str, args: argparse.Namespace
+) -> Iterator[tuple[Iterator[LibraryPhoto], Skipping]]:
     from ismila.photos.skipping import Skipping
     from ismila.use.ask.listing import Rules, photos_at, photos_in
 

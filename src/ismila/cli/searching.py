@@ -69,10 +69,10 @@ def search(multirun: Multirun, how: Search) -> None:
         from ismila.runs.store import answering, connect
 
         with answering():
-            # MLflow's client sets a variable, and `at_once` starts Ray, whose threads read some
+            # MLflow's client sets a variable, and `parallel_jobs` starts Ray, whose threads read some
             connect(some[0].settings.tracking.uri)
         while done < how.trials:
-            n = min(multirun.at_once, how.trials - done)
+            n = min(multirun.parallel_jobs, how.trials - done)
             run_trials(sweep, study, [study.ask(space) for _ in range(n)], fixed)
             done += n
         _say_best(study)

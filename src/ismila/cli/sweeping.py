@@ -15,7 +15,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from ismila.cli.compare import print_table
-from ismila.cli.launching import NotDoneError, at_once, here
+from ismila.cli.launching import NotDoneError, job_overrides, parallel_jobs
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say
 from ismila.cli.training import fill_caches, index_album
@@ -65,9 +65,9 @@ class Multirun:
         return [line for line in lines if not line.startswith(NO_JOB)]
 
     @property
-    def at_once(self) -> int:
+    def parallel_jobs(self) -> int:
         """How many jobs the launcher runs beside each other."""
-        return at_once(self.config)
+        return parallel_jobs(self.config)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,7 +275,9 @@ class Sweep:
 
     def _launch(self, jobs: Sequence[Job], names: dict[tuple[str, ...], str]) -> None:
         """Run jobs, and note why those that are not done are not."""
-        words = [(*job.words, *here(self._parents[job.settings.subject].run_id)) for job in jobs]
+        words = [
+            (*job.words, *job_overrides(self._parents[job.settings.subject].run_id)) for job in jobs
+        ]
         returned = self._multirun.launch(words, self._launched)
         self._launched += len(jobs)
         done = self._done()
@@ -328,7 +330,7 @@ class Sweep:
 
     def _end_of(self, parent: Parent) -> None:
         from ismila.evidence.compare import compare_runs, figures_of
-        from ismila.runs.registry import crown
+        from ismila.runs.registry import promote_champion
         from ismila.runs.sweep import close_sweep, end_sweep, finished_jobs
 
         runs = list(finished_jobs(parent).values())
@@ -340,7 +342,7 @@ class Sweep:
         all_done = parent.subject not in {missing.subject for missing in self._missing}
         close_sweep(parent, table, readings, all_done)
         print_table(table, parent.subject if len(self._parents) > 1 else "")
-        crown(parent.subject)
+        promote_champion(parent.subject)
 
 
 def names_of(batch: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]:

@@ -22,7 +22,7 @@ def call(args: argparse.Namespace) -> int:
     """Send what waits in mlruns/unsent, and say what was sent."""
     from ismila.photos.names import without_password
     from ismila.runs.outbox import RefusedError, sync
-    from ismila.runs.registry import crown
+    from ismila.runs.registry import promote_champion
     from ismila.runs.store import answering, tracking_uri
 
     subjects = set()
@@ -36,7 +36,7 @@ def call(args: argparse.Namespace) -> int:
         refused = error
     for subject in sorted(subjects):
         with answering():
-            crown(subject)
+            promote_champion(subject)
     if refused:
         raise refused
     if not subjects:

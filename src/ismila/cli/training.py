@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ismila.evidence.intervals import Rate
-    from ismila.learning.training import Trained
+    from ismila.learning.training import TrainingResult
     from ismila.photos.album import Album
     from ismila.settings import RunSettings
     from ismila.vision.reading import Progress
@@ -203,7 +203,7 @@ def print_unread(unread: Mapping[str, str]) -> None:
         say(f"{counted(len(unread), 'photo')} left out, read no more: {named_problems(unread)}")
 
 
-def print_run(trained: Trained, sentence: str, seconds: float, champion: bool) -> None:
+def print_run(trained: TrainingResult, sentence: str, seconds: float, champion: bool) -> None:
     """The run's short table, what it means, and where to look next.
 
     Args:
@@ -241,7 +241,7 @@ def print_run(trained: Trained, sentence: str, seconds: float, champion: bool) -
         console.print(line, highlight=False)
 
 
-def print_job(trained: Trained, name: str, sentence: str, seconds: float) -> None:
+def print_job(trained: TrainingResult, name: str, sentence: str, seconds: float) -> None:
     """A job of a sweep in a line, at once: workers print beside each other.
 
     Args:
@@ -254,7 +254,7 @@ def print_job(trained: Trained, name: str, sentence: str, seconds: float) -> Non
     sys.stdout.flush()
 
 
-def _run_table(trained: Trained) -> Table:
+def _run_table(trained: TrainingResult) -> Table:
     """Each figure with its photos, the occasions (groups) that they are of, and its 95 % interval."""
     from rich.table import Table
 

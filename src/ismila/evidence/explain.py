@@ -58,7 +58,7 @@ class Neighbour:
 
 
 @dataclass
-class Explanation:
+class Attribution:
     """What speaks for the subject in one photo.
 
     Attributes:
@@ -116,7 +116,7 @@ class Explainer:
         image: Pixels = views.images[self.classifier.judge([views])[0].image]
         return image
 
-    def explain(self, image: Pixels) -> Explanation:
+    def explain(self, image: Pixels) -> Attribution:
         """Explain the answer for one image `[size_px, size_px, 3]`.
 
         The heat map is what each cell of the last layer's grid adds to the logit (`contributions`),
@@ -129,7 +129,7 @@ class Explainer:
         asked = [image, greyed(image, hottest), greyed(image, ~hottest)]
         asked += [greyed(image, elsewhere) for elsewhere in _moved(hottest)]
         p = self.classifier.probabilities(np.stack(asked))
-        return Explanation(
+        return Attribution(
             image=image,
             probability=float(p[0]),
             heat=heat,
@@ -264,7 +264,7 @@ def _explainer(classifier: Classifier, rows: pd.DataFrame, features: Features) -
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedPhoto:
     """A photo that was explained.
 
     Attributes:
@@ -273,7 +273,7 @@ class Explained:
     """
 
     path: Path
-    explanation: Explanation
+    explanation: Attribution
     picture: Path
     trained_on: bool
 
@@ -288,7 +288,7 @@ class Unreadable:
 
 def explanations(
     photos: Iterable[Path], run: Recorded, to: Path, root: Path | None = None
-) -> Iterator[Explained | Unreadable]:
+) -> Iterator[ExplainedPhoto | Unreadable]:
     """Explain the run's answer for each photo, in order, and draw it into `to`.
 
     Args:
@@ -317,7 +317,7 @@ def explanations(
             raise UserError(
                 f"--to {to}: {error.strerror}; give a folder that may be written"
             ) from error
-        yield Explained(photo, explanation, picture, digest in trained_on)
+        yield ExplainedPhoto(photo, explanation, picture, digest in trained_on)
 
 
 def picture_name(photo: Path, run_id: str) -> str:
@@ -327,7 +327,7 @@ def picture_name(photo: Path, run_id: str) -> str:
     return f"{photo.stem[:LONGEST_STEM]}-{place}-{run_id[:8]}.jpg"
 
 
-def draw(explanation: Explanation, explainer: Explainer, album: Album) -> Image.Image:
+def draw(explanation: Attribution, explainer: Explainer, album: Album) -> Image.Image:
     """The photo, the heat over it, what the occlusion test saw, and the nearest training photos."""
     image = explanation.image
     hottest = explanation.hottest
@@ -373,6 +373,6 @@ def _sheet(tested: list[Panel], near: list[Panel]) -> Image.Image:
     return sheet
 
 
-def draw_overlay(explanation: Explanation) -> Image.Image:
+def draw_overlay(explanation: Attribution) -> Image.Image:
     """The image with its heat over it."""
     return overlay(explanation.image, explanation.heat)

@@ -129,7 +129,7 @@ class Taken:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Near:
+class NearestPhoto:
     """A training photo near to a mistake, with a thumbnail as a data address."""
 
     path: str
@@ -160,7 +160,7 @@ class Shown:
     problem: str = ""
     heat: str = ""
     words: str = ""
-    nearest: list[Near] = field(default_factory=list)
+    nearest: list[NearestPhoto] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -474,12 +474,12 @@ def _shown(row: pd.Series, eyes: _Eyes, explained: bool) -> Shown:
     )
 
 
-def _near(neighbour: Neighbour, album: Album) -> Near:
+def _near(neighbour: Neighbour, album: Album) -> NearestPhoto:
     try:
         src = _data_uri(open_photo(album.root / neighbour.path, 128), NEAR_PX)
     except PhotoError:
         src = ""
-    return Near(**asdict(neighbour), src=src)
+    return NearestPhoto(**asdict(neighbour), src=src)
 
 
 def _data_uri(photo: Image.Image, side_px: int = THUMBNAIL_PX) -> str:

@@ -10,11 +10,11 @@ from ismila.evidence.summary import summary
 from ismila.runs.record import RunResults
 
 if TYPE_CHECKING:
-    from ismila.learning.training import Trained
+    from ismila.learning.training import TrainingResult
 
 
 def results_of(
-    trained: Trained,
+    trained: TrainingResult,
     seconds: float,
     config_yaml: str,
     digest: str,

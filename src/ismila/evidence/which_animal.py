@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ismila.learning.crossval import most_alike
+from ismila.learning.crossval import most_similar
 from ismila.learning.features import Features
-from ismila.learning.given import given_boxes
+from ismila.learning.given import annotated_boxes
 from ismila.photos.album import Album
 from ismila.photos.boxes import iou
 from ismila.photos.images import Box, ImageSpec
@@ -77,7 +77,7 @@ def choices(
         rows: the usable index.
     """
     rows = rows[rows["label"] == "subject"]
-    given = given_boxes(rows)
+    given = annotated_boxes(rows)
     viewer = Viewer(SPEC, bundled_detector())
     features = Features(album.derived, viewer, OnnxBackbone(SPEC, BOTH), given)
     gone = features.fill(album.photos(rows), 1, progress)
@@ -91,7 +91,7 @@ def choices(
     group: Objects = rows["group"].to_numpy(dtype=object)
     numbers = np.array([number for _, number in images.keys])
     asked = np.where(images.asked, numbers, -1)[labelled]
-    of_subject = _Agreement.of(features.rows_of(images)[labelled], photo, group)
+    of_subject = _Similarity.of(features.rows_of(images)[labelled], photo, group)
     found = {}
     for at, (sha, path) in enumerate(zip(shas, rows["path"], strict=True)):
         animals = features.animals.get(sha) if features.animals else None
@@ -109,7 +109,7 @@ def _rarely_none(found: dict[str, Choice]) -> dict[str, Choice]:
 
 
 @dataclass(frozen=True)
-class _Agreement:
+class _Similarity:
     """How alike the images of the subject's photos are, `[M]` each.
 
     Attributes:
@@ -125,11 +125,11 @@ class _Agreement:
     usual: tuple[float, float] | None
 
     @classmethod
-    def of(cls, x: Floats, photo: Ints, group: Objects) -> _Agreement:
+    def of(cls, x: Floats, photo: Ints, group: Objects) -> _Similarity:
         """Of rows `x [M, D]`, and `group` of each photo."""
         away = x - x.mean(0)
         unit = away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
-        taken = most_alike(x, photo)
+        taken = most_similar(x, photo)
         plain = cls(unit, taken, group[photo], None)
         each = np.array([plain.with_others(np.array([at]))[0] for at in np.flatnonzero(taken)])
         each = each[np.isfinite(each)]

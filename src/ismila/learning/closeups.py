@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from ismila.learning.animal_table import AnimalTable
-from ismila.learning.given import animal_meant
+from ismila.learning.given import animal_matching_box
 from ismila.photos.album import Album
 from ismila.photos.boxes import area, read_box
 from ismila.photos.images import ImageSpec, PhotoError, open_photo
@@ -87,5 +87,5 @@ def _share(animals: Sequence[Animal], text: str) -> float:
     box = read_box(text)
     if box is None:
         return float("nan")
-    meant = animal_meant(box, animals)
+    meant = animal_matching_box(box, animals)
     return area(box) if meant is None else animals[meant].share

@@ -119,7 +119,7 @@ class Examples:
         """
         rows = self.trains & self.labelled
         of_subject = rows & self.is_subject
-        rows[of_subject] = most_alike(self.x[of_subject], self.photo[of_subject])
+        rows[of_subject] = most_similar(self.x[of_subject], self.photo[of_subject])
         views = rows[self.also_of]
         x = np.concatenate([self.x[rows], self.also[views]])
         number = np.concatenate([np.flatnonzero(rows), self.also_of[views]])
@@ -180,7 +180,7 @@ def views_among(rows: Bools | Ints, view_of: Ints, n: int) -> tuple[Bools, Ints]
 ROUNDS = 5
 
 
-def most_alike(x: Floats, photo: Ints) -> Bools:
+def most_similar(x: Floats, photo: Ints) -> Bools:
     """Which row of each photo shows the animal that all photos have in common.
 
     A photo with one row says what that looks like; of the others the row is taken that is nearest to the mean of those

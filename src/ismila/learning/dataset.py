@@ -70,7 +70,7 @@ class AlbumRows:
         """Their feature rows, every view of them, with what a linear head has to know.
 
         Args:
-            from_afar: one view more of each of the subject's images, see `images.from_afar`.
+            from_afar: one view more of each of the subject's images, see `images.low_resolution`.
         """
         shas = [str(sha) for sha in self.table["sha256"]]
         images = features.images(shas)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ismila.learning.given import cut_name, image_meant
+from ismila.learning.given import cut_name, view_matching_box
 from ismila.photos.boxes import read_box
 from ismila.photos.images import (
     FAR_VIEW,
@@ -95,7 +95,7 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Images:
+class ViewKeys:
     """The images of some photos that have rows, those of one photo beside one another, `[M]` each.
 
     Attributes:
@@ -111,9 +111,9 @@ class Images:
     asked: Bools
     labelled: Bools
 
-    def __getitem__(self, at: Ints) -> Images:
+    def __getitem__(self, at: Ints) -> ViewKeys:
         keys = [self.keys[number] for number in at]
-        return Images(keys, self.photo[at], self.asked[at], self.labelled[at])
+        return ViewKeys(keys, self.photo[at], self.asked[at], self.labelled[at])
 
 
 class Features:
@@ -125,8 +125,8 @@ class Features:
     Args:
         derived: the album's derived folder.
         viewer: how photos become images.
-        given: sha256 -> the box that labels.csv gives for the subject (`given.given_boxes`). Where no animal was found
-            in that place, it is cut out, too.
+        given: sha256 -> the box that labels.csv gives for the subject (`given.annotated_boxes`). Where no animal was
+            found in that place, it is cut out, too.
     """
 
     def __init__(
@@ -271,7 +271,7 @@ class Features:
         ]
         return self.store.rows(keys), np.repeat(np.arange(len(shas)), counts)
 
-    def images(self, shas: Sequence[str]) -> Images:
+    def images(self, shas: Sequence[str]) -> ViewKeys:
         """Which images of photos there are, once `fill` has looked at them; also those that a person's box cut out."""
         keys: list[Key] = []
         photo: list[int] = []
@@ -288,21 +288,21 @@ class Features:
                 labelled.append(True)
                 asked.append(False)
             photo += [at] * (len(keys) - len(photo))
-        return Images(keys, np.array(photo, np.int64), np.array(asked), np.array(labelled))
+        return ViewKeys(keys, np.array(photo, np.int64), np.array(asked), np.array(labelled))
 
-    def rows_of(self, images: Images, view: int = 0) -> npt.NDArray[Any]:
+    def rows_of(self, images: ViewKeys, view: int = 0) -> npt.NDArray[Any]:
         """`[M, *encoder.shape]` of images as `images` names them."""
         return self.store.rows([(name, row_number(at, view)) for name, at in images.keys])
 
     def _image_meant(self, sha: str) -> int | None:
         seen = self.animals.get(sha) if self.animals else None
-        return image_meant(self._given[sha], seen or ()) if sha in self._given else None
+        return view_matching_box(self._given[sha], seen or ()) if sha in self._given else None
 
     def _read(self, sha: str, path: Path) -> _Read:
         photo = open_photo(content_of(sha, path), self.viewer.decoded_px)
         views = self.viewer.views(photo, self.animals.get(sha) if self.animals else None)
         text = self._given.get(sha, "")
-        if not text or image_meant(text, views.animals) is not None:
+        if not text or view_matching_box(text, views.animals) is not None:
             return _Read(views)
         return _Read(views, cut_name(sha, text), self.viewer.cut(photo, read_box(text)))
 

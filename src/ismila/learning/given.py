@@ -18,20 +18,20 @@ MEANT_IOU = 0.5
 animal."""
 
 
-def given_boxes(rows: pd.DataFrame) -> dict[str, str]:
+def annotated_boxes(rows: pd.DataFrame) -> dict[str, str]:
     """What labels.csv says of the subject's boxes, by sha256; without the photos of which it says nothing."""
     given = rows[rows["box"] != ""]
     return dict(zip(given["sha256"].astype(str), given["box"], strict=True))
 
 
-def animal_meant(box: Box, animals: Sequence[Animal]) -> int | None:
+def animal_matching_box(box: Box, animals: Sequence[Animal]) -> int | None:
     """The number of the animal that a person's box means; None where none was found in that place."""
     shared = [iou(box, animal.box) for animal in animals]
     best = max(range(len(shared)), key=shared.__getitem__, default=None)
     return best if best is not None and shared[best] >= MEANT_IOU else None
 
 
-def image_meant(text: str, animals: Sequence[Animal]) -> int | None:
+def view_matching_box(text: str, animals: Sequence[Animal]) -> int | None:
     """The number of the photo's image that shows what a person's box means; None where none does.
 
     Args:
@@ -41,7 +41,7 @@ def image_meant(text: str, animals: Sequence[Animal]) -> int | None:
     box = read_box(text)
     if box is None:
         return None if animals else 0
-    return animal_meant(box, animals)
+    return animal_matching_box(box, animals)
 
 
 def cut_name(sha256: str, text: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ismila.learning.features import Features
-from ismila.learning.given import given_boxes
+from ismila.learning.given import annotated_boxes
 from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec
 from ismila.settings import (
@@ -72,7 +72,7 @@ def views_of(model: ModelSettings) -> int:
     return model.views if isinstance(model, FrozenSettings) else 1
 
 
-def seen_from_afar(rows: pd.DataFrame, settings: RunSettings) -> frozenset[str]:
+def low_resolution_photos(rows: pd.DataFrame, settings: RunSettings) -> frozenset[str]:
     """sha256 of the photos whose images train as seen from afar, too: the subject's.
 
     Args:
@@ -93,7 +93,7 @@ def encode_ahead(
     """
     if needs_torch(settings):
         return
-    far = seen_from_afar(rows, settings)
+    far = low_resolution_photos(rows, settings)
     photos = album.photos(rows)
     _features(album, rows, settings).fill(photos, views_of(settings.model), progress, far)
 
@@ -106,7 +106,7 @@ def is_encoded(album: Album, rows: pd.DataFrame, settings: RunSettings) -> bool:
     """
     if needs_torch(settings):
         return True
-    far = seen_from_afar(rows, settings)
+    far = low_resolution_photos(rows, settings)
     photos = album.photos(rows)
     return _features(album, rows, settings).is_filled(photos, views_of(settings.model), far)
 
@@ -124,7 +124,7 @@ def needs_torch(settings: RunSettings) -> bool:
 
 def _features(album: Album, rows: pd.DataFrame, settings: RunSettings) -> Features:
     model = settings.model
-    return Features(album.derived, viewer_of(model), encoder_of(model), given_boxes(rows))
+    return Features(album.derived, viewer_of(model), encoder_of(model), annotated_boxes(rows))
 
 
 def device_of(trainer: TrainerSettings) -> str:

@@ -22,8 +22,8 @@ from ismila.learning.heads import (
 )
 from ismila.learning.held_out import FoldNetwork
 from ismila.learning.individuals import differences_of
-from ismila.learning.networks import Fitted, solve_head
-from ismila.learning.outcome import Answers, Kept, Outcome, selection_of
+from ismila.learning.networks import TrainingLog, solve_head
+from ismila.learning.outcome import AlbumPredictions, FinalModel, Outcome, selection_of
 from ismila.learning.strangers import Strangers, strangers_of
 from ismila.settings import FrozenSettings, RunSettings, SettingError
 from ismila.vision.decision import Decision, sigmoid
@@ -123,7 +123,7 @@ class LinearRun:
         """`[N]`: a head's logit for each photo of the album."""
         return self.examples.by_photo(head(self.examples.x))
 
-    def solved(self, train: Examples, val: Examples) -> tuple[LinearHead, Fitted]:
+    def solved(self, train: Examples, val: Examples) -> tuple[LinearHead, TrainingLog]:
         """The head that `train` asks for, and its figures."""
         rows = ExampleRows(*train.training())
         return solve_head(rows, ExampleRows(*val.training()), self.penalty, self.settings.trainer)
@@ -141,11 +141,11 @@ class LinearRun:
         inside = self.with_strangers(examples)
         return inside, out_of_fold(inside, self.penalty, self.settings.seed)
 
-    def kept(self, head: LinearHead, decision: Decision) -> Kept:
+    def kept(self, head: LinearHead, decision: Decision) -> FinalModel:
         """What a run keeps of its head: one on plain features, and what that says of held-out strangers."""
         plain = self.plain(head)
         if self.strangers is None:
-            return Kept(head_weights(plain), decision, None)
+            return FinalModel(head_weights(plain), decision, None)
         unseen = self.strangers.half(held_out=True)
         examples = unseen.examples(1)
         first = examples.photos()
@@ -156,7 +156,7 @@ class LinearRun:
                 "threshold": decision.threshold,
             }
         )
-        return Kept(head_weights(plain), decision, table)
+        return FinalModel(head_weights(plain), decision, table)
 
 
 def is_few(rows: AlbumRows) -> bool:
@@ -200,7 +200,7 @@ def _by_folds(run: LinearRun) -> Outcome:
     return Outcome(
         run.kept(head, decision),
         {"test": test},
-        Answers.by_folds(rows, logits, decision, used),
+        AlbumPredictions.by_folds(rows, logits, decision, used),
         selection,
         selection_is_clean=True,
         fitted=fitted,
@@ -252,7 +252,7 @@ def _cross_validated(run: LinearRun) -> Outcome:
     return Outcome(
         run.kept(head, decision),
         networks,
-        Answers(probability, threshold, held_out_by, rows.trains),
+        AlbumPredictions(probability, threshold, held_out_by, rows.trains),
         selection,
         selection_is_clean=False,
         fitted=_with_held_out(fitted, held_out, rows),
@@ -296,7 +296,7 @@ def _fold(run: LinearRun, few: Examples, out: Bools) -> _Fold:
     return _Fold(head, decision, few.answered_without(out, head), selection)
 
 
-def _with_held_out(fitted: Fitted, held_out: HeldOut, rows: AlbumRows) -> Fitted:
+def _with_held_out(fitted: TrainingLog, held_out: HeldOut, rows: AlbumRows) -> TrainingLog:
     """The epoch's `val_loss` and `val_accuracy` from answers that were held out: here no fold is kept for them."""
     logits = held_out.logits[held_out.known].astype(np.float64)
     if not len(logits):
@@ -306,7 +306,7 @@ def _with_held_out(fitted: Fitted, held_out: HeldOut, rows: AlbumRows) -> Fitted
     loss = np.logaddexp(0, np.where(is_subject, -logits, logits))[trains]
     accuracy = ((logits > 0) == is_subject)[trains]
     figures = {"val_loss": float(loss.mean()), "val_accuracy": float(accuracy.mean())}
-    return Fitted([{**epoch, **figures} for epoch in fitted.epochs], fitted.best_epoch)
+    return TrainingLog([{**epoch, **figures} for epoch in fitted.epochs], fitted.best_epoch)
 
 
 def head_weights(head: LinearHead) -> dict[str, Floats]:

@@ -26,7 +26,7 @@ from ismila.learning.heads import LinearHead, Penalty, fit_head
 from ismila.settings import SettingError, TrainerSettings
 from ismila.vision.backbones import Network
 
-ASKED_AT_ONCE = 256
+VALIDATION_BATCH = 256
 """Batch size of validation."""
 
 Batch = tuple[Tensor, Tensor]
@@ -53,7 +53,7 @@ class Optimisation:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class TrainingLog:
     """What training says of itself.
 
     Attributes:
@@ -97,7 +97,7 @@ def augment(images: Tensor) -> Tensor:
     return (x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
-class _Asked(pl.LightningModule):
+class BinaryModule(pl.LightningModule):
     """What every module shares: one step that says loss and accuracy of a batch."""
 
     def __init__(self, network: nn.Module, positive_weight: float) -> None:
@@ -125,7 +125,7 @@ class _Asked(pl.LightningModule):
         return self._step(batch, "val")
 
 
-class Recogniser(_Asked):
+class FineTuneModule(BinaryModule):
     """Trains by AdamW those of a network's parameters that require a gradient."""
 
     def __init__(self, network: Network, optimisation: Optimisation) -> None:
@@ -147,7 +147,7 @@ class Recogniser(_Asked):
         return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)]
 
 
-class SolvedHead(_Asked):
+class SolvedHead(BinaryModule):
     """A frozen backbone's linear head: the first batch, which is all of them, is solved by `fit_head`.
 
     Lightning says loss and accuracy of where the solver arrived; it decides nothing. Every process of a distributed run
@@ -208,11 +208,11 @@ class _History(pl.Callback):
 
 def solve_head(
     train: ExampleRows, val: ExampleRows, penalty: Penalty, trainer: TrainerSettings
-) -> tuple[LinearHead, Fitted]:
+) -> tuple[LinearHead, TrainingLog]:
     """The optimal linear head on the rows of `train`, and its figures in one epoch."""
     positive_weight = train.positive_weight if penalty.balanced else 1.0
     module = SolvedHead(train.x.shape[1], positive_weight, penalty)
-    fitted = _fit(module, _Rows(train, val, len(train), seed=None), 1, trainer)
+    fitted = _fit(module, _FoldRows(train, val, len(train), seed=None), 1, trainer)
     return module.head, fitted
 
 
@@ -222,16 +222,16 @@ def fit_network(
     optimisation: Optimisation,
     trainer: TrainerSettings,
     seed: int,
-) -> Fitted:
+) -> TrainingLog:
     """Train a network's parameters that require a gradient on `rows` (training, validation), in place."""
-    module = Recogniser(network, optimisation)
+    module = FineTuneModule(network, optimisation)
     stop = EarlyStopping("val_loss", patience=optimisation.patience)
-    loaded = _Rows(*rows, optimisation.batch_size, seed)
+    loaded = _FoldRows(*rows, optimisation.batch_size, seed)
     return _fit(module, loaded, optimisation.epochs, trainer, [stop] if len(rows[1]) else [])
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _FoldRows:
     train: LabelledRows
     val: LabelledRows
     batch_size: int
@@ -240,11 +240,11 @@ class _Rows:
 
 def _fit(
     module: pl.LightningModule,
-    rows: _Rows,
+    rows: _FoldRows,
     epochs: int,
     settings: TrainerSettings,
     callbacks: Iterable[pl.Callback] = (),
-) -> Fitted:
+) -> TrainingLog:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     history = _History()
     best = BestEpoch()
@@ -255,10 +255,10 @@ def _fit(
             trainer.fit(
                 module,
                 batches(rows.train, rows.batch_size, rows.seed, trainer),
-                batches(rows.val, ASKED_AT_ONCE) if len(rows.val) else None,
+                batches(rows.val, VALIDATION_BATCH) if len(rows.val) else None,
             )
     last = len(history.epochs) - 1
-    return Fitted(history.epochs, best.epoch if len(rows.val) else last)
+    return TrainingLog(history.epochs, best.epoch if len(rows.val) else last)
 
 
 @contextmanager

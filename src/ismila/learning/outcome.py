@@ -12,13 +12,13 @@ import pandas as pd
 
 from ismila.learning.dataset import CLOSEUPS_ABOVE, AlbumRows, is_closeup
 from ismila.learning.held_out import FoldNetwork
-from ismila.learning.networks import Fitted
+from ismila.learning.networks import TrainingLog
 from ismila.vision.decision import Decision
 from ismila.vision.graphs import Bools, Floats
 
 
 @dataclass
-class Answers:
+class AlbumPredictions:
     """One answer for each row of an album, `[N]` each.
 
     Attributes:
@@ -34,7 +34,9 @@ class Answers:
     used: Bools
 
     @classmethod
-    def by_folds(cls, rows: AlbumRows, logits: Floats, decision: Decision, used: Bools) -> Answers:
+    def by_folds(
+        cls, rows: AlbumRows, logits: Floats, decision: Decision, used: Bools
+    ) -> AlbumPredictions:
         """Of one network that was fitted to the training fold; `val` chose its epoch and its decision."""
         fold = rows.table["fold"].to_numpy(dtype=object)
         threshold = np.full(len(rows), decision.threshold, np.float32)
@@ -43,7 +45,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Kept:
+class FinalModel:
     """The network that a run keeps.
 
     Attributes:
@@ -68,12 +70,12 @@ class Outcome:
         protocol: `fold` (fitted to the training fold, reported on the test fold) or `crossval`.
     """
 
-    kept: Kept
+    kept: FinalModel
     held_out: Mapping[str, FoldNetwork]
-    answers: Answers
+    answers: AlbumPredictions
     selection: pd.DataFrame
     selection_is_clean: bool
-    fitted: Fitted
+    fitted: TrainingLog
     protocol: str
 
 
@@ -83,7 +85,7 @@ def selection_of(rows: AlbumRows, of: Bools, probability: Floats) -> pd.DataFram
     return table.assign(probability=probability)
 
 
-def predictions_of(rows: AlbumRows, answers: Answers) -> pd.DataFrame:
+def predictions_of(rows: AlbumRows, answers: AlbumPredictions) -> pd.DataFrame:
     """The table that a run keeps: a row a photo."""
     columns = ["path", "sha256", "group", "fold", "label", "kind"]
     table = rows.table[columns].assign(

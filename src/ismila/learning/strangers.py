@@ -31,7 +31,7 @@ class Strangers:
         photo: which photo the row is of; rows of one photo stand together.
         kind: `dog`, `cat` or `things`.
         held_out: the photo is in the half that is never trained on.
-        far: `[K, D]`: some images that may be trained on once more, as if from afar (`images.from_afar`).
+        far: `[K, D]`: some images that may be trained on once more, as if from afar (`images.low_resolution`).
         far_of: `[K]`: the rows of `x` that they show.
     """
 

@@ -11,9 +11,9 @@ import torch
 
 from ismila.learning.dataset import AlbumRows, album_rows
 from ismila.learning.features import Features
-from ismila.learning.given import given_boxes
+from ismila.learning.given import annotated_boxes
 from ismila.learning.held_out import HeldOutClassifiers
-from ismila.learning.inputs import device_of, encoder_of, seen_from_afar, viewer_of, views_of
+from ismila.learning.inputs import device_of, encoder_of, low_resolution_photos, viewer_of, views_of
 from ismila.learning.linear import LinearRun, is_few
 from ismila.learning.outcome import Outcome, predictions_of
 from ismila.learning.tuned import TunedRun
@@ -30,12 +30,12 @@ from ismila.vision.reading import Progress
 
 
 @dataclass
-class Trained:
+class TrainingResult:
     """What training gives.
 
     Attributes:
         predictions: a row a photo: `path, sha256, group, fold, label, kind, closeup, subject_share, probability,
-            threshold, held_out_by, used` (see `outcome.Answers`).
+            threshold, held_out_by, used` (see `outcome.AlbumPredictions`).
         selection: answers that a run may be chosen by: `path, group, label, kind, probability`.
         epochs: `loss, accuracy, val_loss, val_accuracy` of each.
         protocol: `fold` or `crossval`.
@@ -74,7 +74,7 @@ class TrainingPhotos:
     unread: dict[str, str]
 
 
-def train(photos: TrainingPhotos, settings: RunSettings) -> Trained:
+def train(photos: TrainingPhotos, settings: RunSettings) -> TrainingResult:
     """Train what `settings` ask for, choose the decision, and predict every photo.
 
     Raises:
@@ -90,7 +90,7 @@ def train(photos: TrainingPhotos, settings: RunSettings) -> Trained:
     else:
         outcome = TunedRun(rows, features, architecture_of(model), settings).outcome()
     classifier = _classifier(outcome, settings)
-    return Trained(
+    return TrainingResult(
         classifier=classifier,
         held_out=HeldOutClassifiers.beside(classifier, outcome.held_out),
         predictions=predictions_of(rows, outcome.answers),
@@ -124,13 +124,13 @@ def read_photos(
     model = settings.model
     viewer = viewer_of(model)
     encoder = encoder_of(model, device_of(settings.trainer))
-    features = [Features(album.derived, viewer, encoder, given_boxes(index))]
+    features = [Features(album.derived, viewer, encoder, annotated_boxes(index))]
     if isinstance(model, FrozenSettings) and model.finetune_blocks:
         features.append(Features(album.derived, viewer, Identity(viewer.spec)))
     marked = index
     for each in features:
         rows = usable(marked)
-        far = seen_from_afar(rows, settings)
+        far = low_resolution_photos(rows, settings)
         problems = each.fill(album.photos(rows), views_of(model), progress, far)
         marked = marked.assign(problem=marked["sha256"].map(problems).fillna(marked["problem"]))
     gone = marked[marked["problem"] != ""]

@@ -14,14 +14,14 @@ from ismila.learning.heads import Penalty
 from ismila.learning.held_out import FoldNetwork
 from ismila.learning.inputs import views_of
 from ismila.learning.linear import head_weights, threshold_rule
-from ismila.learning.networks import Fitted, Optimisation, fit_network, solve_head
-from ismila.learning.outcome import Answers, Kept, Outcome, selection_of
+from ismila.learning.networks import Optimisation, TrainingLog, fit_network, solve_head
+from ismila.learning.outcome import AlbumPredictions, FinalModel, Outcome, selection_of
 from ismila.settings import LARGEST_FINETUNING_BATCH, FrozenSettings, RunSettings
 from ismila.vision.architecture import Architecture
 from ismila.vision.backbones import Network, load_weights, make_network, weights_of
 from ismila.vision.graphs import Bools, Floats
 
-ASKED_AT_ONCE = 64
+PREDICTION_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class TunedRun:
         fitted = self._fit(network, trained_on, validated_on)
         if len(self.inputs) > 1:
             fitted = _one_after_the_other(fitted, self._finetune(network, trained_on, validated_on))
-        logits = _ask(network, CachedRows(self.inputs[-1], rows.table))
+        logits = _predict(network, CachedRows(self.inputs[-1], rows.table))
         of_val = rows.is_in("val")
         validation = DecisionExamples(logits[of_val], rows.label[of_val], rows.in_variant[of_val])
         decision = decide(validation, threshold_rule(self.settings))
@@ -65,9 +65,9 @@ class TunedRun:
             used = rows.trains
             network = make_network(self.architecture, self.features.spec)
             self._fit(network, used, np.zeros(len(rows), np.bool_), fitted.best_epoch + 1)
-        answers = Answers.by_folds(rows, logits, decision, used)
+        answers = AlbumPredictions.by_folds(rows, logits, decision, used)
         selection = selection_of(rows, of_val, answers.probability[of_val])
-        kept = Kept(weights_of(network), decision)
+        kept = FinalModel(weights_of(network), decision)
         return Outcome(
             kept,
             {"test": test},
@@ -78,7 +78,9 @@ class TunedRun:
             protocol="fold",
         )
 
-    def _fit(self, network: Network, train: Bools, val: Bools, epochs: int | None = None) -> Fitted:
+    def _fit(
+        self, network: Network, train: Bools, val: Bools, epochs: int | None = None
+    ) -> TrainingLog:
         table = self.rows.table
         rows = CachedRows(self.features, table[train], views_of(self.settings.model))
         validation = CachedRows(self.features, table[val])
@@ -104,7 +106,7 @@ class TunedRun:
             augmented=not self.architecture.is_frozen,
         )
 
-    def _finetune(self, network: Network, train: Bools, val: Bools) -> Fitted:
+    def _finetune(self, network: Network, train: Bools, val: Bools) -> TrainingLog:
         """Train the last blocks too, at a lower rate, on augmented images."""
         model = self.settings.model
         if not isinstance(model, FrozenSettings):
@@ -128,13 +130,13 @@ class TunedRun:
         return fitted
 
 
-def _one_after_the_other(first: Fitted, second: Fitted) -> Fitted:
-    return Fitted(first.epochs + second.epochs, len(first.epochs) + second.best_epoch)
+def _one_after_the_other(first: TrainingLog, second: TrainingLog) -> TrainingLog:
+    return TrainingLog(first.epochs + second.epochs, len(first.epochs) + second.best_epoch)
 
 
 @torch.inference_mode()
-def _ask(network: Network, rows: CachedRows) -> Floats:
+def _predict(network: Network, rows: CachedRows) -> Floats:
     """Logits `[N]`."""
     network.eval()
-    parts = [network(x).cpu().numpy() for x, _ in batches(rows, ASKED_AT_ONCE)]
+    parts = [network(x).cpu().numpy() for x, _ in batches(rows, PREDICTION_BATCH)]
     return np.concatenate(parts)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ismila.photos import UserError
-from ismila.photos.added import Record, read_records, write_records
+from ismila.photos.added import AddedRecord, read_records, write_records
 from ismila.photos.album import Album
 from ismila.photos.boxes import box_text
 from ismila.photos.images import PhotoError, open_photo
@@ -63,7 +63,7 @@ class Added:
 
 
 @dataclass(frozen=True, kw_only=True)
-class How:
+class AddOptions:
     """How photos are brought in, and which.
 
     Attributes:
@@ -81,7 +81,7 @@ def add_photos(
     album: Album,
     sources: Sequence[Source],
     place: str,
-    how: How | None = None,
+    how: AddOptions | None = None,
     progress: Progress | None = None,
 ) -> Added:
     """Bring photos into `<album.root>/<place>`; two that do so at once wait for one another.
@@ -93,7 +93,7 @@ def add_photos(
         UserError: a source or the place cannot be used, or the disk refuses.
     """
     _check_place(place, album.subject)
-    how = how or How()
+    how = how or AddOptions()
     name = album.subject if how.name is None else how.name
     adding = _Adding(album, place, how)
     avoided = album.subject if adding.meaning[0] != "subject" else None
@@ -179,7 +179,7 @@ class _Here(NamedTuple):
 class _Adding:
     """One call of `add_photos`, under its lock."""
 
-    def __init__(self, album: Album, place: str, how: How) -> None:
+    def __init__(self, album: Album, place: str, how: AddOptions) -> None:
         self.album = album
         self.root = album.root
         self.place = place
@@ -189,7 +189,7 @@ class _Adding:
         self.added = Added()
         self.here: dict[str, _Here] = {}
         self.boxes: dict[str, str] = {}
-        self.records: dict[tuple[str, str, str], Record] = {}
+        self.records: dict[tuple[str, str, str], AddedRecord] = {}
         self.written_s = time.monotonic()
 
     def run(self, wanted: Sequence[tuple[Source, SourcePhoto]], progress: Progress | None) -> Added:
@@ -278,7 +278,7 @@ class _Adding:
     def _note(self, source: Source, photo: SourcePhoto, sha256: str) -> None:
         """Write down why it is here and, the first time, where in it the subject is."""
         path, _, box = self.here[sha256]
-        record = Record(
+        record = AddedRecord(
             source=source.kind,
             where=as_text(source.where),
             id=as_text(photo.key),

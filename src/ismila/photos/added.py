@@ -16,7 +16,7 @@ TABLE = "added.parquet"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
+class AddedRecord:
     """A line: what a source says of a photo, where it went and why; `flickr.parquet` says the same of Flickr's.
 
     Attributes:
@@ -41,20 +41,20 @@ class Record:
         return self.source, self.where, self.id
 
 
-COLUMNS = list(Record.__dataclass_fields__)
+COLUMNS = list(AddedRecord.__dataclass_fields__)
 
 
-def read_records(root: Path) -> dict[tuple[str, str, str], Record]:
-    """What is written down, by `Record.key`; nothing where it is missing or cannot be read."""
+def read_records(root: Path) -> dict[tuple[str, str, str], AddedRecord]:
+    """What is written down, by `AddedRecord.key`; nothing where it is missing or cannot be read."""
     table = read_table(root / TABLE, COLUMNS)
     if table is None:  # adding makes it again
         return {}
     rows = table.astype(str).to_dict("records")
-    records = (Record(**{name: str(row[name]) for name in COLUMNS}) for row in rows)
+    records = (AddedRecord(**{name: str(row[name]) for name in COLUMNS}) for row in rows)
     return {record.key: record for record in records}
 
 
-def write_records(root: Path, records: Collection[Record]) -> None:
+def write_records(root: Path, records: Collection[AddedRecord]) -> None:
     """Write the whole table, or nothing. Raises OSError."""
     columns = {name: [getattr(each, name) for each in records] for name in COLUMNS}
     buffer = io.BytesIO()

@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ismila.photos import UserError
 from ismila.photos.flickr import Downloads, Flickr
-from ismila.photos.flickr_photo import MIN_SIDE_PX, Record, normal_tag
+from ismila.photos.flickr_photo import MIN_SIDE_PX, FlickrRecord, normal_tag
 from ismila.photos.http import FetchError
 from ismila.photos.images import MAX_PIXELS, write_aside, written_aside
 from ismila.photos.names import as_text
@@ -50,7 +50,7 @@ Advance = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Row:
+class FlickrRow:
     """A line of `flickr.parquet`: what Flickr says of a photo, where it went and why."""
 
     id: str
@@ -66,13 +66,13 @@ class Row:
     path: str
 
 
-COLUMNS = list(Row.__dataclass_fields__)
+COLUMNS = list(FlickrRow.__dataclass_fields__)
 
 
-class Wanted(NamedTuple):
+class WantedPhoto(NamedTuple):
     """A photo on Flickr, the folder below the root that it belongs in, and why."""
 
-    record: Record
+    record: FlickrRecord
     folder: str
     why: str
 
@@ -112,7 +112,7 @@ class Sorting:
                 "--tags: give the tag that your photos of the subject carry, such as --tags mila"
             )
 
-    def place(self, record: Record) -> tuple[str, str]:
+    def place(self, record: FlickrRecord) -> tuple[str, str]:
         """(folder below the root, why); the folder is empty for a photo that is left out."""
         carried = set(record.tags)
         for tag in map(normal_tag, self.not_tags):
@@ -180,7 +180,7 @@ class _Fetch:
         self.rows = {str(row["id"]): _row(row) for row in self.known.to_dict("records")}
         _remove_leftovers(root, sorting.subject)
         self.here = _photos_here(root)
-        self.pending: dict[Future[tuple[str, int]], Wanted] = {}
+        self.pending: dict[Future[tuple[str, int]], WantedPhoto] = {}
         self.listed: set[str] = set()
         self.written_s = time.monotonic()
 
@@ -211,9 +211,9 @@ class _Fetch:
             ]
         return self.fetched
 
-    def _wanted(self, user_id: str) -> Iterator[Wanted]:
+    def _wanted(self, user_id: str) -> Iterator[WantedPhoto]:
         """Photos with their folder; with `balance` the rest waits until the subject's are counted."""
-        rest: list[Wanted] = []
+        rest: list[WantedPhoto] = []
         of_subject = 0
         taken = 0
         anything = False
@@ -229,10 +229,10 @@ class _Fetch:
                 continue
             of_subject += folder == self.sorting.subject
             if self.sorting.balance and folder == f"not_{self.sorting.subject}":
-                rest.append(Wanted(record, folder, why))
+                rest.append(WantedPhoto(record, folder, why))
                 continue
             taken += 1
-            yield Wanted(record, folder, why)
+            yield WantedPhoto(record, folder, why)
             if taken == self.sorting.limit:
                 return
         if not anything:
@@ -243,14 +243,14 @@ class _Fetch:
         room = self.sorting.limit - taken if self.sorting.limit else len(rest)
         yield from rest[: min(of_subject, room)]
 
-    def _hand_over(self, pool: ThreadPoolExecutor, wanted: Wanted) -> None:
+    def _hand_over(self, pool: ThreadPoolExecutor, wanted: WantedPhoto) -> None:
         record = wanted.record
         before = self.rows.get(record.id)
         if before is not None and before.label != wanted.folder:
             self.fetched.retagged.append(
                 f"{before.path}: fetched as {before.label}, on Flickr it is {wanted.folder} now"
             )
-            wanted = Wanted(record, before.label, before.why)
+            wanted = WantedPhoto(record, before.label, before.why)
         if record.id in self.here:
             self.fetched.here_already += 1
             self._note(wanted, self.here[record.id])
@@ -258,7 +258,7 @@ class _Fetch:
         self.pending[pool.submit(self._save, record, wanted.folder)] = wanted
         self._advance(0)
 
-    def _save(self, record: Record, folder: str) -> tuple[str, int]:
+    def _save(self, record: FlickrRecord, folder: str) -> tuple[str, int]:
         """(path below the root, bytes); the file is there whole or not at all."""
         content, suffix = self._whole_photo(record.url)
         path = f"{folder}/{record.id}{suffix}"
@@ -298,9 +298,9 @@ class _Fetch:
         if self.advance:
             self.advance(len(self.pending) + sum(self.fetched.new.values()), size)
 
-    def _note(self, wanted: Wanted, path: str) -> None:
+    def _note(self, wanted: WantedPhoto, path: str) -> None:
         record = wanted.record
-        self.rows[record.id] = Row(
+        self.rows[record.id] = FlickrRow(
             id=record.id,
             owner=record.owner,
             title=record.title,
@@ -382,13 +382,13 @@ def _remove_leftovers(root: Path, subject: str) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _row(columns: Mapping[Hashable, object]) -> Row:
+def _row(columns: Mapping[Hashable, object]) -> FlickrRow:
     """A row of a table that was read; pandas' NaT is a date that Flickr does not know."""
     taken_at = columns["taken_at"]
     texts = {name: str(columns[name]) for name in COLUMNS if name != "taken_at"}
     if not isinstance(taken_at, datetime) or pd.isna(taken_at):
         taken_at = None
-    return Row(taken_at=taken_at, **texts)
+    return FlickrRow(taken_at=taken_at, **texts)
 
 
 def read_records(root: Path) -> pd.DataFrame:

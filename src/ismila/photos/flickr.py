@@ -23,7 +23,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from ismila.photos import UserError
-from ismila.photos.flickr_photo import SIZES, Json, Record, number_in, record_of
+from ismila.photos.flickr_photo import SIZES, FlickrRecord, Json, number_in, record_of
 from ismila.photos.http import (
     ATTEMPTS,
     LONGEST_WAIT_S,
@@ -32,7 +32,7 @@ from ismila.photos.http import (
     TIMEOUT_S,
     Client,
     FetchError,
-    Unled,
+    NoRedirectSession,
     printable,
     read_at_most,
 )
@@ -87,7 +87,7 @@ def read_keys(folder: Path) -> Keys:
     return Keys(key, (known.get("FLICKR_API_SECRET") or "").strip())
 
 
-class _Session(Unled):
+class _Session(NoRedirectSession):
     """What flickrapi speaks HTTP with: unsigned without a login, and answers bounded in size."""
 
     signed = True
@@ -235,7 +235,7 @@ class Flickr:
             raise UserError(f"--user {user}: Flickr's answer names no user; give the NSID")
         return user_id
 
-    def photos(self, user_id: str) -> Iterator[Record | str]:
+    def photos(self, user_id: str) -> Iterator[FlickrRecord | str]:
         """Every photo of a user that this key may see, once; a str names one that cannot be used.
 
         One call for 500 photos. Flickr lists the newest upload first, so a query of more than 4,000 is

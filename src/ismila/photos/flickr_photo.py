@@ -29,7 +29,7 @@ Json = Mapping[str, object]
 
 
 @dataclass(frozen=True)
-class Record:
+class FlickrRecord:
     """What Flickr says of a photo.
 
     Attributes:
@@ -50,7 +50,7 @@ class Record:
     url: str
 
 
-def record_of(photo: Json, user_id: str) -> Record | str:
+def record_of(photo: Json, user_id: str) -> FlickrRecord | str:
     """What a listing says of a photo; a str says why it cannot be used."""
     photo_id = str(photo.get("id", ""))
     if not re.fullmatch(r"[0-9]{1,20}", photo_id):
@@ -65,7 +65,7 @@ def record_of(photo: Json, user_id: str) -> Record | str:
     title = photo.get("title", "")
     title = title.get("_content", "") if isinstance(title, dict) else title
     tags = str(photo.get("tags") or "").split()
-    return Record(
+    return FlickrRecord(
         id=photo_id,
         owner=owner,
         title=printable(str(title))[:300],

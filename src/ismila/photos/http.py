@@ -36,7 +36,7 @@ class FetchError(Exception):
     """Something that could not be fetched; the message says why in a few words."""
 
 
-class Unled(requests.Session):
+class NoRedirectSession(requests.Session):
     """A session that goes where it was sent and no farther.
 
     requests reads the whole body of an answer that leads elsewhere, also when it is told not to
@@ -70,7 +70,7 @@ class Request:
     attempts: int = ATTEMPTS
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     """A whole answer; `leads_to` is another address where it is only the way to one."""
 
     url: str
@@ -107,7 +107,7 @@ class Client:
         self._local = threading.local()
         self.stopped = threading.Event()
 
-    def get(self, url: str, params: Mapping[str, str] | None = None) -> Answer:
+    def get(self, url: str, params: Mapping[str, str] | None = None) -> HttpResponse:
         """The answer at the end of the way; of those that lead on nothing is read.
 
         Raises:
@@ -121,7 +121,7 @@ class Client:
             params = None  # the new address has what it needs
         raise FetchError(f"leads from address to address, {MOST_HOPS} times")
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: Request) -> HttpResponse:
         """The answer, which may be one that leads elsewhere or says no.
 
         429, 5xx, time-outs and cut connections are tried again, ever later.
@@ -157,17 +157,17 @@ class Client:
             stream=True,
         )
 
-    def _whole(self, answer: requests.Response, most_bytes: int) -> Answer:
+    def _whole(self, answer: requests.Response, most_bytes: int) -> HttpResponse:
         target = self._session().leads_to(answer)
         content = b"" if target else _body(answer, most_bytes)
-        return Answer(answer.url, answer.status_code, answer.headers, content, target)
+        return HttpResponse(answer.url, answer.status_code, answer.headers, content, target)
 
-    def _session(self) -> Unled:
+    def _session(self) -> NoRedirectSession:
         if not hasattr(self._local, "session"):
-            session = Unled()
+            session = NoRedirectSession()
             session.auth = _as_it_is
             self._local.session = session
-        kept: Unled = self._local.session
+        kept: NoRedirectSession = self._local.session
         return kept
 
 

@@ -376,7 +376,7 @@ def view_of(image: Pixels, sha256: str, view: int) -> Pixels:
     if view == 1:
         return np.ascontiguousarray(image[:, ::-1])
     if view == FAR_VIEW:
-        return from_afar(image)
+        return low_resolution(image)
     rng = np.random.default_rng([int(sha256[:16], 16), view])
     height, width = image.shape[:2]
     scale = float(np.sqrt(rng.uniform(0.6, 1.0)))
@@ -389,7 +389,7 @@ def view_of(image: Pixels, sha256: str, view: int) -> Pixels:
     return np.ascontiguousarray(pixels[:, ::-1]) if view % 2 else pixels
 
 
-def from_afar(image: Pixels) -> Pixels:
+def low_resolution(image: Pixels) -> Pixels:
     """An image `[H, W, 3]` as it would be if what it shows were so far away that it took `FAR_PX` pixels a side."""
     height, width = image.shape[:2]
     small = Image.fromarray(image).resize((FAR_PX, FAR_PX), Image.Resampling.BILINEAR)

@@ -26,7 +26,7 @@ from ismila.photos.images import (
     readable_formats,
     why_not_opened,
 )
-from ismila.photos.labels import Row
+from ismila.photos.labels import LabelledPhoto
 from ismila.photos.names import NOT, counted, named_problems
 from ismila.photos.taken import burst_in_name, time_in_name
 
@@ -141,7 +141,7 @@ def _facts_of(content: bytes, sha256: str) -> Facts:
 
 
 def make_index(
-    rows: Sequence[Row],
+    rows: Sequence[LabelledPhoto],
     facts: Mapping[str, Facts],
     records: pd.DataFrame,
     occasion_minutes: float | None = OCCASION_MINUTES,
@@ -261,7 +261,7 @@ def _share(row: Any) -> str:
     return "" if pd.isna(row.subject_share) else f"{row.subject_share:.3f}"
 
 
-def _values(items: Sequence[Row] | Sequence[Facts], name: str) -> list[object]:
+def _values(items: Sequence[LabelledPhoto] | Sequence[Facts], name: str) -> list[object]:
     return [getattr(item, name) for item in items]
 
 

@@ -42,7 +42,7 @@ NAMED_KINDS = 12
 
 
 @dataclass(frozen=True)
-class Row:
+class LabelledPhoto:
     """One photo as the album's folders and labels.csv describe it.
 
     Attributes:
@@ -111,7 +111,7 @@ def check_subject(subject: str) -> None:
         )
 
 
-def read_album(root: Path, subject: str, skipping: Skipping | None = None) -> list[Row]:
+def read_album(root: Path, subject: str, skipping: Skipping | None = None) -> list[LabelledPhoto]:
     """The album's photos, sorted by path, and a row for each folder that may not be read.
 
     Args:
@@ -136,7 +136,7 @@ def read_album(root: Path, subject: str, skipping: Skipping | None = None) -> li
     rows = [_row(path, choices, lines.get(path)) for path in paths]
     for folder, reason in unread.items():
         problem = f"this folder cannot be read: {reason}"
-        rows.append(Row(as_text(folder), "", "", problem=problem))
+        rows.append(LabelledPhoto(as_text(folder), "", "", problem=problem))
     return sorted(rows, key=lambda row: row.path)
 
 
@@ -226,19 +226,21 @@ def _case_error(root: Path, folder: str, meant: str) -> UserError:
     )
 
 
-def _row(path: str, choices: Choices, line: Line | None) -> Row:
+def _row(path: str, choices: Choices, line: Line | None) -> LabelledPhoto:
     label, kind = folder_label(as_text(path), choices.subject)
     if not is_text(path):
-        return Row(as_text(path), label, kind, problem="its name is not UTF-8; rename it")
+        return LabelledPhoto(as_text(path), label, kind, problem="its name is not UTF-8; rename it")
     if line is not None:
         label, kind = choices.meaning(line["label"]) or (label, kind)
     if label == "pets" and (problem := name_problem(kind)):
-        return Row(path, "", "", problem=f"its folder: expected a name {problem}; rename it")
+        return LabelledPhoto(
+            path, "", "", problem=f"its folder: expected a name {problem}; rename it"
+        )
     if line is None:
-        return Row(path, label, kind)
+        return LabelledPhoto(path, label, kind)
     closeup = CLOSEUP[line["closeup"].lower()]
     box = plain_box(line["box"]) if label == "subject" else ""
-    return Row(path, label, kind, closeup, box, line["label"] == "drop")
+    return LabelledPhoto(path, label, kind, closeup, box, line["label"] == "drop")
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ KEPT_HERE = ("thumbnails",)
 """Folders of derived files that each machine makes for itself."""
 FILES = (LABELS, "flickr.parquet", "added.parquet", "reviewed.parquet")
 """Of an album, beside its photos."""
-AT_ONCE = 16
+MAX_WORKERS = 16
 """Requests: an object store answers late, and as many as one likes."""
 NOTED_EVERY = 256
 """Files after which a fetch notes what it has; what a killed one fetches again at most."""
@@ -47,7 +47,7 @@ TRIES = 8
 T = TypeVar("T")
 
 
-class Known(NamedTuple):
+class SyncedFile(NamedTuple):
     """A file that was the same here and there: its version there, and what tells a change here."""
 
     version: str
@@ -112,7 +112,7 @@ class Mirror:
         return self.root.with_name(f"{self.root.name}.json")
 
     @contextmanager
-    def _held(self) -> Iterator[dict[str, Known]]:
+    def _held(self) -> Iterator[dict[str, SyncedFile]]:
         """What is known, while nobody else on this machine fetches or sends; noted at the end, however it ends."""
         file_system(self.address)  # where there is none no folder is made for it
         try:
@@ -129,15 +129,15 @@ class Mirror:
                 "may be written and has room"
             ) from error
 
-    def known(self) -> dict[str, Known]:
+    def known(self) -> dict[str, SyncedFile]:
         """What was the same here and there when it was last looked at, by path."""
         try:
             noted = json.loads(self._notes.read_text())
-            return {path: Known(*fields) for path, fields in noted.items()}
+            return {path: SyncedFile(*fields) for path, fields in noted.items()}
         except (OSError, ValueError, TypeError):  # none, or damaged: all is fetched again
             return {}
 
-    def _note(self, known: Mapping[str, Known]) -> None:
+    def _note(self, known: Mapping[str, SyncedFile]) -> None:
         write_aside(self._notes, json.dumps(known).encode())
 
     def pull(self, progress: Progress | None = None, below: str = "") -> None:
@@ -161,7 +161,7 @@ class Mirror:
             todo = [path for path, one in there.items() if self._is_new(path, one, known)]
             self._fetch(todo, there, known, progress)
 
-    def _is_new(self, path: str, there: Remote, known: Mapping[str, Known]) -> bool:
+    def _is_new(self, path: str, there: Remote, known: Mapping[str, SyncedFile]) -> bool:
         noted = known.get(path)
         here = self._here(path)
         if noted is None or here is None or noted.version != there.version:
@@ -180,14 +180,14 @@ class Mirror:
         self,
         paths: Sequence[str],
         there: Mapping[str, Remote],
-        known: dict[str, Known],
+        known: dict[str, SyncedFile],
         progress: Progress | None,
     ) -> None:
-        def fetched(path: str) -> tuple[str, Known]:
+        def fetched(path: str) -> tuple[str, SyncedFile]:
             return path, self._fetch_one(path, there[path].version)
 
         steps = self._each(fetched, paths)
-        if progress and len(paths) > AT_ONCE:
+        if progress and len(paths) > MAX_WORKERS:
             steps = progress(steps, len(paths), f"Fetching {self.address}")
         for done, (path, noted) in enumerate(steps, 1):
             known[path] = noted
@@ -197,21 +197,21 @@ class Mirror:
     @staticmethod
     def _each(call: Callable[[str], T], paths: Sequence[str]) -> Iterable[T]:
         """Of each path, several at once; what waits is dropped when one fails."""
-        pool = ThreadPoolExecutor(AT_ONCE)
+        pool = ThreadPoolExecutor(MAX_WORKERS)
         try:
             yield from pool.map(call, paths)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _fetch_one(self, path: str, version: str) -> Known:
+    def _fetch_one(self, path: str, version: str) -> SyncedFile:
         fs, base = self._fs
         with asking(f"{self.address}/{path}"):
             content = fs.cat_file(f"{base}/{path}")
         write_aside(self.root / path, content)
         return self._noted(path, version)
 
-    def _noted(self, path: str, version: str) -> Known:
-        return Known(version, *(self._here(path) or (0, 0)))
+    def _noted(self, path: str, version: str) -> SyncedFile:
+        return SyncedFile(version, *(self._here(path) or (0, 0)))
 
     def push(self) -> None:
         """Send what was made here: derived files, photos that are new; take away derived files that are gone.
@@ -238,13 +238,13 @@ class Mirror:
             paths = ((below / name).as_posix() for name in names)
             yield from (path for path in paths if _is_ours(path) and path != LABELS)
 
-    def _is_unsent(self, path: str, known: Mapping[str, Known]) -> bool:
+    def _is_unsent(self, path: str, known: Mapping[str, SyncedFile]) -> bool:
         noted = known.get(path)
         if noted is None:
             return True
         return not _is_photo(path) and self._here(path) != noted[1:]
 
-    def _sent(self, path: str) -> tuple[str, Known]:
+    def _sent(self, path: str) -> tuple[str, SyncedFile]:
         before = self._here(path)
         content = (self.root / path).read_bytes()
         try:
@@ -254,7 +254,7 @@ class Mirror:
                 f"{self.address}/{path}: somebody else has put another file there meanwhile; "
                 "give the same command again"
             ) from error
-        return path, Known(version, *(before or (0, 0)))
+        return path, SyncedFile(version, *(before or (0, 0)))
 
     def _send(self, path: str, content: bytes, **how: str) -> str:
         """Write a file there; returns its new version."""

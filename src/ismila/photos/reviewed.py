@@ -19,7 +19,7 @@ DROP = "drop"
 
 
 @dataclass(frozen=True)
-class Answer:
+class ReviewAnswer:
     """A line of `reviewed.parquet`.
 
     Attributes:
@@ -48,10 +48,10 @@ class Answer:
         return Path(self.where) / self.source
 
 
-COLUMNS = list(Answer.__dataclass_fields__)
+COLUMNS = list(ReviewAnswer.__dataclass_fields__)
 
 
-def read_answers(root: Path) -> dict[str, Answer]:
+def read_answers(root: Path) -> dict[str, ReviewAnswer]:
     """sha256 -> answer, the oldest first.
 
     Raises:
@@ -65,11 +65,11 @@ def read_answers(root: Path) -> dict[str, Answer]:
         raise UserError(
             f"{file}: cannot be read; put back a copy of it, or delete it to be asked again"
         )
-    answers = (Answer(*map(str, row)) for row in table.itertuples(index=False, name=None))
+    answers = (ReviewAnswer(*map(str, row)) for row in table.itertuples(index=False, name=None))
     return {answer.sha256: answer for answer in answers}
 
 
-def write_answers(root: Path, answers: Mapping[str, Answer]) -> None:
+def write_answers(root: Path, answers: Mapping[str, ReviewAnswer]) -> None:
     """Write them all, aside and then renamed. Raises UserError."""
     table = pd.DataFrame([asdict(answer) for answer in answers.values()], columns=COLUMNS)
     buffer = io.BytesIO()

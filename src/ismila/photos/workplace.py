@@ -15,7 +15,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 HELD = "held.lock"
-UNHELD = ".new-"
+UNLOCKED_PREFIX = ".new-"
 """A folder is called so until its lock is held: nobody may take it for an abandoned one."""
 
 
@@ -34,7 +34,7 @@ class Workplace:
 
     def __init__(self, place: Path) -> None:
         name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        unheld = place / f"{UNHELD}{name}"
+        unheld = place / f"{UNLOCKED_PREFIX}{name}"
         unheld.mkdir(parents=True)
         self._lock = FileLock(unheld / HELD, thread_local=False)
         self._lock.acquire()
@@ -66,7 +66,7 @@ def abandoned(place: Path) -> Iterator[Path]:
     if not place.is_dir():
         return
     for folder in place.iterdir():
-        if folder.name.startswith(UNHELD):
+        if folder.name.startswith(UNLOCKED_PREFIX):
             continue
         lock = FileLock(folder / HELD, timeout=0)
         try:

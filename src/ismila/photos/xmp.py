@@ -44,7 +44,7 @@ DATES = (
 LISTS = (f"{RDF} Bag", f"{RDF} Seq")
 ITEM = f"{RDF} li"
 DESCRIPTION = f"{RDF} Description"
-NOBODY = ("Focus", "BarCode")
+NON_SUBJECT_REGIONS = ("Focus", "BarCode")
 """Types of regions that show nobody."""
 _START_TAG = re.compile(rb"""<[^\s/>]+(?:[^>"']|"[^"]*"|'[^']*')*?(/?)>""")
 _BOMS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -222,7 +222,7 @@ def _region_tags(root: Element) -> list[Tag]:
     tags = []
     for region in _regions(root):
         names = [name for name in _region_names(region) if name.strip()]
-        if names and _value(region, f"{MWG} Type") not in NOBODY:
+        if names and _value(region, f"{MWG} Type") not in NON_SUBJECT_REGIONS:
             tags.append(Tag("region", names[0], _box_of(region)))
     return tags
 

@@ -93,7 +93,7 @@ def workplaces(file: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _FileContent:
     """What is in a file.
 
     Attributes:
@@ -134,7 +134,7 @@ def _is_there(file: Path) -> bool:
     return file.exists() and file.stat().st_size > 0
 
 
-def _look(file: Path) -> _Found:
+def _look(file: Path) -> _FileContent:
     try:
         with closing(_opened(str(file))) as db:
             names = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -143,13 +143,13 @@ def _look(file: Path) -> _Found:
             revision = db.execute("SELECT * FROM alembic_version").fetchone() if noted else None
             runs = "SELECT count(*) FROM runs"
             count = db.execute(runs).fetchone()[0] if "runs" in tables else 0
-            return _Found(tables, revision[0] if revision else "", count)
+            return _FileContent(tables, revision[0] if revision else "", count)
     except sqlite3.Error as error:
         remedy = f"move it away (mv {file} {_free_name(file, 'damaged')}) or {ELSEWHERE}"
         raise UserError(f"{file}: SQLite cannot read it ({error}); {remedy}") from error
 
 
-def _settled(file: Path, found: _Found) -> _Found:
+def _settled(file: Path, found: _FileContent) -> _FileContent:
     """What is in a half-made file as soon as nobody writes to it: another program may be at it."""
     while not _is_at_head(found) and time.time() - file.stat().st_mtime < SETTLED_S:
         time.sleep(0.2)
@@ -157,7 +157,7 @@ def _settled(file: Path, found: _Found) -> _Found:
     return found
 
 
-def _is_at_head(found: _Found) -> bool:
+def _is_at_head(found: _FileContent) -> bool:
     from mlflow.store.db.base_sql_model import Base
     from mlflow.store.db.utils import _get_latest_schema_revision
 
@@ -198,7 +198,7 @@ def _make(file: Path) -> None:
         new.replace(file)
 
 
-def _upgrade(file: Path, found: _Found) -> None:
+def _upgrade(file: Path, found: _FileContent) -> None:
     """Bring a store with runs to today's tables: a copy, which then takes its place.
 
     Raises:
@@ -225,7 +225,7 @@ def _copy(file: Path, to: Path) -> None:
         source.backup(copy)
 
 
-def _migrate(copy: Path, file: Path, found: _Found) -> None:
+def _migrate(copy: Path, file: Path, found: _FileContent) -> None:
     from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine
 
     engine = create_sqlalchemy_engine(f"sqlite:///{copy}")

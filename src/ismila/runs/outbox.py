@@ -45,7 +45,7 @@ class RefusedError(UserError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parcel:
+class PendingRun:
     """What a run has to say besides its artifacts.
 
     Attributes:
@@ -62,7 +62,7 @@ class Parcel:
     digest: str = ""
 
 
-def pack(parcel: Parcel, folder: Path) -> None:
+def pack(parcel: PendingRun, folder: Path) -> None:
     """Write it into the folder, beside the `artifacts` that lie there."""
     (folder / RECORD).write_text(json.dumps(asdict(parcel)), encoding="utf-8")
 
@@ -87,7 +87,7 @@ def send(folder: Path) -> None:
         client.log_artifacts(parcel.run_id, str(artifacts))
 
 
-def _metrics(parcel: Parcel, model_id: str) -> list[Metric]:
+def _metrics(parcel: PendingRun, model_id: str) -> list[Metric]:
     """Figures of the end belong to the model that is kept, and to the album they were taken on."""
     dataset = DATASET if parcel.digest else None
     linked = (model_id, dataset, parcel.digest or None)
@@ -113,11 +113,11 @@ def logged_model(client: mlflow.MlflowClient, run: Run) -> str:
     return str(model.model_id)
 
 
-def _parcel_of(folder: Path) -> Parcel:
-    return Parcel(**json.loads((folder / RECORD).read_text(encoding="utf-8")))
+def _parcel_of(folder: Path) -> PendingRun:
+    return PendingRun(**json.loads((folder / RECORD).read_text(encoding="utf-8")))
 
 
-def _record_dataset(client: mlflow.MlflowClient, parcel: Parcel, predictions: Path) -> None:
+def _record_dataset(client: mlflow.MlflowClient, parcel: PendingRun, predictions: Path) -> None:
     from mlflow.data.pandas_dataset import from_pandas
     from mlflow.entities import DatasetInput, InputTag
 
@@ -154,7 +154,7 @@ def waits(run_id: str) -> bool:
     return (UNSENT / run_id).is_dir()
 
 
-def sync(uri: str | None = None) -> Iterator[Parcel]:
+def sync(uri: str | None = None) -> Iterator[PendingRun]:
     """Send what waits, the oldest first; each is deleted once the server has it.
 
     Args:

@@ -27,7 +27,7 @@ from ismila.photos.addresses import place_of
 from ismila.photos.names import first_line, without_password
 from ismila.photos.workplace import Workplace
 from ismila.runs.find import CHOSEN_ON, CLEAN, HELD_OUT, SELECTION
-from ismila.runs.outbox import ARTIFACTS, Parcel, keep, pack, send, waits
+from ismila.runs.outbox import ARTIFACTS, PendingRun, keep, pack, send, waits
 from ismila.runs.store import (
     answering,
     connect,
@@ -267,7 +267,7 @@ def record(run_id: str, epochs: Sequence[Mapping[str, float]], results: RunResul
     return ""
 
 
-def _parcel(run_id: str, epochs: Sequence[Mapping[str, float]], results: RunResults) -> Parcel:
+def _parcel(run_id: str, epochs: Sequence[Mapping[str, float]], results: RunResults) -> PendingRun:
     now = int(time.time() * 1000)
     of_epochs = [
         (name, value, int(epoch["timestamp_ms"]), step)
@@ -275,7 +275,7 @@ def _parcel(run_id: str, epochs: Sequence[Mapping[str, float]], results: RunResu
         for name, value in epoch.items()
         if name != "timestamp_ms"
     ]
-    return Parcel(
+    return PendingRun(
         run_id=run_id,
         subject=results.classifier.subject,
         uri=tracking_uri(),

@@ -22,7 +22,7 @@ from ismila.runs.store import alone, tracking_uri, working
 from ismila.vision.classifier import Classifier
 
 CHAMPION = "champion"
-AT_ONCE = 8
+MAX_WORKERS = 8
 """So many processes on a server may each undo what the other just did before one gives up."""
 PACKAGE = Path(__file__).parents[1]
 SERVED = "ismila.runs.served"
@@ -30,7 +30,7 @@ TORCH = ("torch", "torchvision", "timm")
 """Gigabytes that nobody needs who asks a bundled network with a linear head."""
 
 
-def crown(subject: str) -> str:
+def promote_champion(subject: str) -> str:
     """Let the subject's `champion` be the run that is `best` now; returns its id.
 
     Chosen as `best` is, so both always mean the same run: when another album, seed or protocol is
@@ -44,7 +44,7 @@ def crown(subject: str) -> str:
     """
     with alone("champion") as is_alone:
         # a server has no lock: what another process did meanwhile is looked at again
-        for _ in range(1 if is_alone else AT_ONCE):
+        for _ in range(1 if is_alone else MAX_WORKERS):
             best = best_of(finished_runs(subject, tracking_uri())).run
             if aliases(subject).get(CHAMPION) == best.run_id:
                 break

@@ -36,7 +36,7 @@ PROCESS = "process"
 PORTS = {"http": 80, "https": 443}
 CONNECT_S = 5.0
 
-CHATTY = {
+NOISY_LOGGERS = {
     logging.WARNING: ("alembic", "mlflow.store.db.utils"),
     logging.ERROR: (
         "mlflow.models",
@@ -46,7 +46,7 @@ CHATTY = {
         "mlflow.types",
     ),
 }
-for level, names in CHATTY.items():  # after the import of MLflow, which sets up its loggers
+for level, names in NOISY_LOGGERS.items():  # after the import of MLflow, which sets up its loggers
     for name in names:
         logging.getLogger(name).setLevel(level)
 

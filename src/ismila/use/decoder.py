@@ -23,7 +23,7 @@ from ismila.photos.images import (
 )
 from ismila.use.gate import GATE
 
-AT_ONCE = 64_000_000
+MAX_PIXELS_IN_FLIGHT = 64_000_000
 """Pixels that are decoded at the same time; each takes up to 12 bytes (Pillow keeps 4 for RGB, and
 a photo is copied when it is turned upright and when it becomes RGB)."""
 
@@ -79,7 +79,7 @@ class Decoder:
         pixels: decoded at the same time, by all threads together.
     """
 
-    def __init__(self, pixels: int = AT_ONCE) -> None:
+    def __init__(self, pixels: int = MAX_PIXELS_IN_FLIGHT) -> None:
         self._budget = PixelBudget(pixels)
         readable_formats()  # before there are threads, which import nothing
         self._threads = ThreadPoolExecutor(cores(), "decode")

@@ -59,7 +59,7 @@ OTHER = "another animal"
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedAnimal:
     """An animal in a photo, and who it is.
 
     Attributes:
@@ -75,19 +75,19 @@ class Named:
     probability: float
 
 
-def named(judgement: Judgement, subject: str, threshold: float) -> tuple[Named, ...]:
+def named(judgement: Judgement, subject: str, threshold: float) -> tuple[NamedAnimal, ...]:
     """The animals of a photo by name, the likeliest first; the subject is in a photo once at most."""
     names = [OTHER] * len(judgement.animals)
     if names and judgement.probability >= threshold:
         names[0] = subject
     return tuple(
-        Named(animal.box, animal.kind, name, probability)
+        NamedAnimal(animal.box, animal.kind, name, probability)
         for (animal, probability), name in zip(judgement.animals, names, strict=True)
     )
 
 
 @dataclass(frozen=True)
-class PetAnswers:
+class PetProbabilities:
     """What one pet's classifier says of the images of one photo.
 
     Attributes:
@@ -100,7 +100,9 @@ class PetAnswers:
     threshold: float
 
 
-def assign_names(pets: Sequence[PetAnswers], animals: Sequence[Animal] = ()) -> tuple[str, ...]:
+def assign_names(
+    pets: Sequence[PetProbabilities], animals: Sequence[Animal] = ()
+) -> tuple[str, ...]:
     """A name for each image of a photo, empty where it is none of the pets.
 
     An image gets one name at most, and a pet is in a photo once at most. One animal is often seen twice, as a whole and
@@ -124,7 +126,7 @@ def assign_names(pets: Sequence[PetAnswers], animals: Sequence[Animal] = ()) -> 
     return tuple(names)
 
 
-def _claims(pets: Sequence[PetAnswers]) -> list[tuple[float, float, int, int]]:
+def _claims(pets: Sequence[PetProbabilities]) -> list[tuple[float, float, int, int]]:
     """(-margin, -probability, pet, image) wherever a pet reaches its threshold; of equal ones the first wins.
 
     Probabilities that are nearly 1 have equal margins: then the likelier image wins, as it does where one is asked.
@@ -143,8 +145,8 @@ def _claims(pets: Sequence[PetAnswers]) -> list[tuple[float, float, int, int]]:
 
 
 def named_animals(
-    animals: Sequence[Animal], pets: Sequence[PetAnswers], names: Sequence[str]
-) -> tuple[Named, ...]:
+    animals: Sequence[Animal], pets: Sequence[PetProbabilities], names: Sequence[str]
+) -> tuple[NamedAnimal, ...]:
     """The animals of a photo by the names that `assign_names` gave, the likeliest first.
 
     The probability is that of the name; of another animal it is the highest that any of the pets has there.
@@ -153,5 +155,5 @@ def named_animals(
     for number, (animal, name) in enumerate(zip(animals, names, strict=False)):
         of_pet = {pet.subject: float(pet.probabilities[number]) for pet in pets}
         probability = of_pet[name] if name else max(of_pet.values())
-        named_ones.append(Named(animal.box, animal.kind, name or OTHER, probability))
+        named_ones.append(NamedAnimal(animal.box, animal.kind, name or OTHER, probability))
     return tuple(sorted(named_ones, key=lambda one: -one.probability))

@@ -55,7 +55,7 @@ def test_pages_are_gone_through_to_the_end(server, monkeypatch):
 
 
 def test_photos_are_found_by_content_in_portions(server, monkeypatch):
-    monkeypatch.setattr("ismila.photos.servers.photoprism.HASHES_AT_ONCE", 2)
+    monkeypatch.setattr("ismila.photos.servers.photoprism.HASHES_PER_CALL", 2)
     asked = [sha1_of("1.jpg"), "0" * 40, sha1_of("5.jpg")]
     assert photoprism_of(server).find(asked) == {
         sha1_of("1.jpg"): server.uid_of("1.jpg"),

@@ -5,7 +5,7 @@ from photo_servers import KEY, ImmichServer, PhotoPrismServer
 
 from ismila.photos import UserError
 from ismila.photos.servers import ServerError
-from ismila.photos.servers.api import Api, in_the_clear, read_key, server_url
+from ismila.photos.servers.api import ServerClient, in_the_clear, read_key, server_url
 from ismila.photos.servers.immich import PROGRAM
 
 
@@ -69,7 +69,7 @@ def test_whoever_sends_the_token_in_the_clear_is_told(url, is_said):
 
 
 def api_of(server):
-    return Api(server.address, PROGRAM, {"x-api-key": KEY})
+    return ServerClient(server.address, PROGRAM, {"x-api-key": KEY})
 
 
 def test_every_way_to_be_wrong_is_one_line():
@@ -87,12 +87,12 @@ def test_every_way_to_be_wrong_is_one_line():
         with pytest.raises(ServerError, match="not the right for GET /tags"):
             api_of(server).call("GET", "/tags")
         with pytest.raises(ServerError, match="does not know this token"):
-            Api(server.address, PROGRAM, {"x-api-key": "wrong"}).call("GET", "/tags")
+            ServerClient(server.address, PROGRAM, {"x-api-key": "wrong"}).call("GET", "/tags")
         server.faults["503"] = 9
         with pytest.raises(ServerError, match="status 503, 5 times"):
             api_of(server).call("GET", "/tags")
     with pytest.raises(ServerError, match=r"connection: ConnectionError.*; check that it runs"):
-        Api("http://127.0.0.1:9", PROGRAM, {}).call("GET", "/tags", attempts=1)
+        ServerClient("http://127.0.0.1:9", PROGRAM, {}).call("GET", "/tags", attempts=1)
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff\xfe", b"{", b""])

@@ -7,13 +7,15 @@ from conftest import call
 from ismila.photos import UserError
 from ismila.photos.servers.programs import PROGRAMS
 from ismila.photos.source_kinds import openers
-from ismila.photos.sources.opening import Wanted, existing_folder, open_source
+from ismila.photos.sources.opening import SourceOptions, existing_folder, open_source
 
 
 def test_every_kind_that_the_command_takes_can_be_opened(tmp_path):
     (tmp_path / "who.csv").write_text("path,name\n")
     for kind in set(openers()) - set(PROGRAMS):  # the others are servers
-        source = open_source(kind, str(tmp_path / ("who.csv" if kind == "csv" else "")), Wanted())
+        source = open_source(
+            kind, str(tmp_path / ("who.csv" if kind == "csv" else "")), SourceOptions()
+        )
         assert (source.kind, source.names(), source.notes) == (kind, [], [])
 
 

@@ -3,7 +3,7 @@ from conftest import draw_photo
 
 from ismila.photos import UserError
 from ismila.photos.sources import GoneError
-from ismila.photos.sources.opening import Wanted
+from ismila.photos.sources.opening import SourceOptions
 from ismila.photos.sources.photoprism_files import PhotoPrismFiles
 from ismila.photos.sources.server import open_photoprism
 
@@ -37,7 +37,7 @@ def write(root, stem, keyword, subject):
 
 
 def asked(folder, **wanted):
-    return PhotoPrismFiles("photoprism", str(folder), Wanted(**wanted))
+    return PhotoPrismFiles("photoprism", str(folder), SourceOptions(**wanted))
 
 
 def found(source, name="Mila"):
@@ -45,7 +45,7 @@ def found(source, name="Mila"):
 
 
 def test_keywords_and_subjects_name_the_originals(prism):
-    source = open_photoprism("photoprism", str(prism), Wanted())
+    source = open_photoprism("photoprism", str(prism), SourceOptions())
     assert source.names() == ["Jane", "Mila", "cat", "garden", "grass", "mila", "milan"]
     assert found(source) == {"a.jpg": "keyword mila", "b.JPG": "person Mila"}
     assert found(source, "nobody") == {}
@@ -85,4 +85,4 @@ def test_a_folder_without_yaml_is_no_photoprism(tmp_path):
     with pytest.raises(UserError, match="no YAML file of PhotoPrism"):
         asked(tmp_path).names()
     with pytest.raises(UserError, match="no such folder, and no server's address"):
-        open_photoprism("photoprism", str(tmp_path / "typo"), Wanted())
+        open_photoprism("photoprism", str(tmp_path / "typo"), SourceOptions())

@@ -7,7 +7,7 @@ from photo_servers import KEY, ImmichServer, PhotoPrismServer
 
 from ismila.photos.servers import TAG, Mark, ServerError
 from ismila.photos.servers.immich import Immich
-from ismila.photos.servers.marks import LET_GO, SET, Carried, MarksRecord
+from ismila.photos.servers.marks import REMOVED_BY_USER, SET, Carried, MarksRecord
 from ismila.photos.sources.server import FromImmich
 
 
@@ -83,7 +83,7 @@ def test_what_a_scan_has_set_there_is_no_label(tmp_path, photos):
         server.tags["mila"] = set(ids[:3])
         server.albums["Mila"] = {ids[1]}
         own.keep(server.address, Mark(TAG, "mila"), {one: Carried("x.jpg", SET) for one in ids[:2]})
-        own.keep(server.address, Mark(TAG, "mila"), {ids[2]: Carried("x.jpg", LET_GO)})
+        own.keep(server.address, Mark(TAG, "mila"), {ids[2]: Carried("x.jpg", REMOVED_BY_USER)})
         said = add(tmp_path, "immich", server)
         assert "left out: 1 photo that only ismila itself has marked there" in said.stderr
         assert dict(zip(records(tmp_path)["name"], records(tmp_path)["why"], strict=True)) == {

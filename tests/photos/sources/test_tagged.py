@@ -11,7 +11,7 @@ from somebody import somebody
 
 from ismila.photos.add import add_photos
 from ismila.photos.album import Album
-from ismila.photos.sources.opening import Wanted
+from ismila.photos.sources.opening import SourceOptions
 from ismila.photos.sources.tagged import Tagged, json_tags
 from ismila.photos.xmp import Tag
 
@@ -50,7 +50,9 @@ OSXPHOTOS = {
 
 
 def found(folder, name):
-    return {photo.name: photo for photo in Tagged("tags", str(folder), Wanted()).photos(name)}
+    return {
+        photo.name: photo for photo in Tagged("tags", str(folder), SourceOptions()).photos(name)
+    }
 
 
 def exiftool(*commands):
@@ -191,7 +193,7 @@ def test_names_that_are_not_utf8_and_closed_folders_end_nothing():
         (folder / "photos/closed.jpg.xmp").write_text(XMP)
         (folder / "photos/closed.jpg.xmp").chmod(0)
         album = Album.open(folder / "album", "mila")
-        added = add_photos(album, [Tagged("tags", "photos", Wanted())], "mila")
+        added = add_photos(album, [Tagged("tags", "photos", SourceOptions())], "mila")
         assert added.linked + added.copied == 1
         assert dict(added.skipped) == {
             "photos/caf\\xe9.jpg": "its name is not UTF-8; rename it",

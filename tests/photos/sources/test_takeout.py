@@ -57,7 +57,7 @@ NAMES = [
 
 @pytest.mark.parametrize(("photo", "side"), NAMES, ids=[side for _, side in NAMES])
 def test_a_photos_json_is_found_by_whatever_name_google_gave_it(tmp_path, takeout, photo, side):
-    from ismila.photos.sources.opening import Wanted
+    from ismila.photos.sources.opening import SourceOptions
     from ismila.photos.sources.takeout import Takeout
 
     takeout.mkdir(parents=True)
@@ -65,7 +65,7 @@ def test_a_photos_json_is_found_by_whatever_name_google_gave_it(tmp_path, takeou
     (takeout / "IMG_9.jpg").touch()
     say(takeout / side, "what.jpg", "Mila")
     say(takeout / "IMG_9.jpg.json", "IMG_9.jpg", "Rex")
-    source = Takeout("takeout", str(tmp_path), Wanted())
+    source = Takeout("takeout", str(tmp_path), SourceOptions())
     assert [found.name for found in source.photos("mila")] == [photo]
     assert source.names() == ["Mila", "Rex"]
 

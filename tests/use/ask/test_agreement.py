@@ -15,12 +15,12 @@ from ismila.evidence.intervals import rate_of
 from ismila.photos import UserError
 from ismila.photos.servers import Mark
 from ismila.photos.servers.marks import SET, Carried, MarksRecord, record_beside
-from ismila.photos.sources.opening import Wanted
-from ismila.use.ask.agreement import Agreement, Compared, compare_library, seen_by
+from ismila.photos.sources.opening import SourceOptions
+from ismila.use.ask.agreement import Compared, LabelAgreement, compare_library, seen_by
 from ismila.use.ask.agreement_page import left_out, write_agreement
 from ismila.use.ask.findings import write_sidecars
 from ismila.use.ask.judging import Scan
-from ismila.use.ask.library import Library, Row, version_of
+from ismila.use.ask.library import Library, StateRow, version_of
 from ismila.use.ask.sidecars import set_keyword
 
 XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -51,9 +51,10 @@ def scan(tmp_path):
     (root / "broken.jpg").write_text("no photo")
     library = Library(root, tmp_path / "state.sqlite")
     rows = [
-        Row(f"{name}.jpg", version_of(root / f"{name}.jpg"), p, None) for name, p in PHOTOS.items()
+        StateRow(f"{name}.jpg", version_of(root / f"{name}.jpg"), p, None)
+        for name, p in PHOTOS.items()
     ]
-    rows.append(Row("broken.jpg", version_of(root / "broken.jpg"), None, "not a picture"))
+    rows.append(StateRow("broken.jpg", version_of(root / "broken.jpg"), None, "not a picture"))
     library.keep("run", rows)
     return Scan(library, SimpleNamespace(subject="mila", threshold=0.9), "run")
 
@@ -61,7 +62,7 @@ def scan(tmp_path):
 def compared(scan, name="mila"):
     trained = (scan.library.root / "trained.jpg").read_bytes()
     seen = [hashlib.sha256(trained).hexdigest()]
-    return compare_library(scan, name, seen, Wanted())
+    return compare_library(scan, name, seen, SourceOptions())
 
 
 def test_both_kinds_of_disagreement_are_named_and_what_trained_is_left_out(scan):
@@ -88,7 +89,7 @@ def test_photos_of_one_day_are_one_occasion(scan):
         exif[0x0132] = f"2024:05:{2 if name == 'neither' else 1:02d} 12:{len(name):02d}:00"
         photo.save(root / f"{name}.jpg", exif=exif)
         version = version_of(root / f"{name}.jpg")
-        scan.library.keep("run", [Row(f"{name}.jpg", version, PHOTOS[name], None)])
+        scan.library.keep("run", [StateRow(f"{name}.jpg", version, PHOTOS[name], None)])
     agree = compared(scan).rates()["they agree"]
     assert (agree.hits, agree.n, agree.groups) == (2, 4, 2)
     assert agree.high - agree.low > 0.75
@@ -134,7 +135,7 @@ def test_of_copies_one_counts_with_the_tag_that_any_has(scan):
     root = scan.library.root
     shutil.copy(root / "untagged.jpg", root / "copy.jpg")
     tag(root / "copy.jpg", "Pets/Mila")
-    scan.library.keep("run", [Row("copy.jpg", version_of(root / "copy.jpg"), 0.95, None)])
+    scan.library.keep("run", [StateRow("copy.jpg", version_of(root / "copy.jpg"), 0.95, None)])
     assert compared(scan).both == 2
 
 
@@ -147,7 +148,7 @@ def test_a_threshold_was_chosen_on_validation_photos_too():
 
 
 def test_the_page_shows_each_with_its_threshold_and_escapes_names(scan, tmp_path):
-    agreement = Agreement("mila", 0.9, both=1, ours=2)
+    agreement = LabelAgreement("mila", 0.9, both=1, ours=2)
     agreement.missed = [Compared("missed.jpg", 0.2, "tag <b>"), Compared("<gone>.jpg", 0.1)]
     write_agreement(agreement, scan.library.root, "0123456789", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
@@ -156,7 +157,7 @@ def test_the_page_shows_each_with_its_threshold_and_escapes_names(scan, tmp_path
     assert 'style="left: 90.00%"' in page and "1 of 3" in page
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert left_out(agreement) == "Left out: 2 since ismila itself wrote the tag."
-    assert left_out(Agreement("mila", 0.9)) == "No photo was left out."
+    assert left_out(LabelAgreement("mila", 0.9)) == "No photo was left out."
     with pytest.raises(UserError, match=r"--html .*give a file that may be written"):
         write_agreement(agreement, scan.library.root, "run", tmp_path / "page.html/page.html")
 

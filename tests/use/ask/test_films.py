@@ -6,12 +6,12 @@ import pytest
 from conftest import call, draw_photo
 from films import draw_film
 
-from ismila.use.ask.films import Agreeing, Agreement, Film, seen_in
-from ismila.use.ask.pets import PetAnswer
+from ismila.use.ask.films import Film, FrameVote, FrameVotes, seen_in
+from ismila.use.ask.pets import PetPrediction
 
 
 def answers(*probabilities):
-    return [PetAnswer(p, p >= 0.5, 0.5, "run", "") for p in probabilities]
+    return [PetPrediction(p, p >= 0.5, 0.5, "run", "") for p in probabilities]
 
 
 def predict(trained, *words):
@@ -21,13 +21,13 @@ def predict(trained, *words):
 
 
 def test_one_frame_alone_is_not_believed():
-    seen = seen_in([0, 1, 2, 3], answers(0.1, 0.9, 0.1, 0.2), "mila", Agreement(2, 3))
+    seen = seen_in([0, 1, 2, 3], answers(0.1, 0.9, 0.1, 0.2), "mila", FrameVote(2, 3))
     assert (seen.probability, seen.is_subject, seen.times) == (0.2, False, ())
 
 
 def test_frames_that_agree_are_and_say_when():
     of_frames = answers(0.9, 0.1, 0.1, 0.8, 0.2, 0.7, 0.1, 0.1, 0.1, 0.6, 0.6)
-    seen = seen_in(range(11), of_frames, "mila", Agreement(2, 3))
+    seen = seen_in(range(11), of_frames, "mila", FrameVote(2, 3))
     assert seen.is_subject
     assert seen.probability == 0.7
     assert seen.verdict == "mila"
@@ -35,18 +35,18 @@ def test_frames_that_agree_are_and_say_when():
 
 
 def test_a_film_of_one_frame_is_believed():
-    seen = seen_in([0], answers(0.9), "mila", Agreement(2, 3))
+    seen = seen_in([0], answers(0.9), "mila", FrameVote(2, 3))
     assert (seen.probability, seen.times) == (0.9, ((0, 0),))
 
 
 def test_an_animal_that_got_another_name_is_not_the_subject():
     [other] = answers(0.9)
-    other = PetAnswer(0.9, False, 0.5, "run", "not mila")
-    assert not seen_in([0, 1], [other, other], "mila", Agreement(2, 3)).is_subject
+    other = PetPrediction(0.9, False, 0.5, "run", "not mila")
+    assert not seen_in([0, 1], [other, other], "mila", FrameVote(2, 3)).is_subject
 
 
 def test_before_k_frames_nothing_is_said():
-    agreeing = Agreeing(Agreement(2, 2))
+    agreeing = FrameVotes(FrameVote(2, 2))
     assert [agreeing.add(p) for p in (0.9, 0.8, 0.1, 0.7)] == [0.0, 0.8, 0.1, 0.1]
 
 

@@ -8,7 +8,7 @@ from ismila.photos import UserError
 from ismila.photos.images import ImageSpec
 from ismila.use.ask.findings import link_photos, write_csv, write_sidecars
 from ismila.use.ask.judging import Scan
-from ismila.use.ask.library import Library, Row, version_of
+from ismila.use.ask.library import Library, StateRow, version_of
 from ismila.vision.classifier import Classifier
 
 
@@ -21,7 +21,7 @@ def library(tmp_path):
     library = Library(root, tmp_path / "state.sqlite")
     for number, (path, probability) in enumerate(probabilities.items()):
         photo = draw_photo(root / path, number, True)
-        library.keep("run", [Row(path, version_of(photo), probability, None)])
+        library.keep("run", [StateRow(path, version_of(photo), probability, None)])
     return library
 
 
@@ -30,7 +30,7 @@ def scan_of(library):
 
 
 def judge(library, path, probability):
-    library.keep("run", [Row(path, version_of(library.root / path), probability, None)])
+    library.keep("run", [StateRow(path, version_of(library.root / path), probability, None)])
 
 
 def xmp_of(root):
@@ -111,7 +111,7 @@ def test_a_box_is_written_where_a_side_file_has_regions_and_the_photo_is_stored_
         Image.open(photo).save(photo, exif=exif)
         photo.with_suffix(".xmp").write_text(REGIONS)
         box = "" if path == "e.jpg" else "0.1 0.2 0.5 0.8"
-        library.keep("run", [Row(path, version_of(photo), 0.9, None, "", box)])
+        library.keep("run", [StateRow(path, version_of(photo), 0.9, None, "", box)])
     assert write_sidecars(scan_of(library)).photos == 4
     with_region = {name for name, content in xmp_of(library.root).items() if b'"Pet"' in content}
     assert with_region == {"b/c.xmp"}

@@ -11,7 +11,7 @@ from conftest import call, draw_photo
 
 from ismila.photos.images import ImageSpec
 from ismila.use.ask.judging import Scan, Scanned
-from ismila.use.ask.library import Library, Row, version_of
+from ismila.use.ask.library import Library, StateRow, version_of
 from ismila.vision.classifier import Classifier
 
 
@@ -105,7 +105,7 @@ def scan_of(root, state, subject="mila"):
 def test_what_is_known_counts_while_the_file_is_the_same(tmp_path):
     photo = draw_photo(tmp_path / "library/a.jpg", 0, True)
     scan = scan_of(tmp_path / "library", tmp_path / "state.sqlite")
-    scan.library.keep("run", [Row("a.jpg", version_of(photo), 0.9, None)])
+    scan.library.keep("run", [StateRow("a.jpg", version_of(photo), 0.9, None)])
     [judged] = scan.results()
     assert (judged.path, judged.verdict, judged.error) == ("a.jpg", "mila", "")
     os.utime(photo, (1, 1))
@@ -119,7 +119,9 @@ def test_a_link_that_leads_nowhere_is_asked_again_once_it_leads_somewhere(tmp_pa
     link.symlink_to(tmp_path / "b.jpg")
     scan = scan_of(library, tmp_path / "state.sqlite")
     assert [path for path, _ in scan.not_judged(Scanned(), {})] == ["a.jpg"]
-    scan.library.keep("run", [Row("a.jpg", version_of(link), None, "a link that leads nowhere")])
+    scan.library.keep(
+        "run", [StateRow("a.jpg", version_of(link), None, "a link that leads nowhere")]
+    )
     [named] = scan.results()
     assert (named.path, named.error) == ("a.jpg", "a link that leads nowhere")
     assert list(scan.not_judged(Scanned(), {})) == []

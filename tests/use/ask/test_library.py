@@ -4,12 +4,12 @@ import pytest
 from conftest import draw_photo
 
 from ismila.photos import UserError
-from ismila.use.ask.library import Library, NamedRow, Pending, Row, sha256_of, version_of
+from ismila.use.ask.library import Library, NamedRow, Pending, StateRow, sha256_of, version_of
 
 
 def test_a_row_counts_while_its_file_has_the_same_size_and_time(tmp_path):
     photo = draw_photo(tmp_path / "library/a.jpg", 0, True)
-    row = Row("a.jpg", version_of(photo), 0.9, None, sha256_of(photo), "0 0 1 1")
+    row = StateRow("a.jpg", version_of(photo), 0.9, None, sha256_of(photo), "0 0 1 1")
     with Library(tmp_path / "library", tmp_path / "state.sqlite") as library:
         library.keep("run", [row])
         library.keep("another", [row])
@@ -25,7 +25,7 @@ def test_a_time_alone_may_change_where_the_content_is_what_it_was(tmp_path):
     before = version_of(photo)
     names = NamedRow("a.jpg", before, ("mila", "rex"), sha256_of(photo))
     with Library(tmp_path / "library", tmp_path / "state.sqlite") as library:
-        library.keep("run", [Row("a.jpg", before, 0.9, None, sha256_of(photo))])
+        library.keep("run", [StateRow("a.jpg", before, 0.9, None, sha256_of(photo))])
         library.keep_names("run,other", [names])
         os.utime(photo, (1, 1))
         pending = Pending(version_of(photo), sha256_of(photo))
@@ -49,4 +49,4 @@ def test_a_state_that_can_no_longer_be_written_is_named(tmp_path):
     library = Library(tmp_path / "library", tmp_path / "state.sqlite")
     library._db.execute("pragma query_only=1")  # what a disk that went read-only does
     with pytest.raises(UserError, match=r"--state .*state\.sqlite"):
-        library.keep("run", [Row("a.jpg", version_of(photo), 0.9, None)])
+        library.keep("run", [StateRow("a.jpg", version_of(photo), 0.9, None)])

@@ -8,7 +8,7 @@ from ismila.photos.servers.immich import Immich
 from ismila.photos.servers.marks import MarksRecord
 from ismila.photos.servers.photoprism import PhotoPrism
 from ismila.use.ask.judging import Scan
-from ismila.use.ask.library import Library, Row, version_of
+from ismila.use.ask.library import Library, StateRow, version_of
 from ismila.use.ask.marking import Marking
 from ismila.vision.classifier import Classifier
 
@@ -40,7 +40,7 @@ def root_of(root):
 
 
 def judge(library, path, probability):
-    library.keep("run", [Row(path, version_of(library.root / path), probability, None)])
+    library.keep("run", [StateRow(path, version_of(library.root / path), probability, None)])
 
 
 def scan_of(library):

@@ -11,7 +11,7 @@ from ismila.photos.images import ImageSpec
 from ismila.photos.skipping import Skipping
 from ismila.use.ask.findings import link_photos, write_pets_csv, write_sidecars
 from ismila.use.ask.judging import Scan
-from ismila.use.ask.library import Library, Row, version_of
+from ismila.use.ask.library import Library, StateRow, version_of
 from ismila.use.ask.pets import Pets
 from ismila.use.ask.pets_library import PetsScan
 from ismila.vision.animals import Animal
@@ -105,7 +105,7 @@ def test_after_scans_of_each_alone_only_what_both_claim_is_judged_again(library,
     for name, stub in stubs.items():
         for path, probability in zip(PHOTOS, stub.probability.values(), strict=True):
             version = version_of(library.root / path)
-            library.keep(f"run {name}", [Row(path, version, probability, None)])
+            library.keep(f"run {name}", [StateRow(path, version, probability, None)])
     scan = scan_of(library, **stubs)
     scanned = scan.judge()
     assert (scanned.judged, scanned.before, scanned.broken) == (1, 2, 1)

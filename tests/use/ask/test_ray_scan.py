@@ -16,7 +16,7 @@ from ismila.photos import UserError
 from ismila.photos.buckets import file_system
 from ismila.photos.images import PhotoError
 from ismila.photos.names import counted
-from ismila.use.ask.listing import Found
+from ismila.use.ask.listing import LibraryPhoto
 from ismila.use.ask.ray_scan import RayScan, fetch
 from ismila.use.ask.shards import Shards
 
@@ -140,7 +140,7 @@ def test_what_no_photo_can_help_stops_the_scan_with_the_workers_words(ray_cluste
     with Shards.opened(tmp_path / "state") as shards:
         scan = RayScan("qq://nowhere", shards, bundled_classifier(), "run", 10)
         with pytest.raises(UserError, match=r"qq://nowhere: no bucket"):
-            scan.judge([Found("a.jpg", "1")], ray_cluster)
+            scan.judge([LibraryPhoto("a.jpg", "1")], ray_cluster)
         assert not shards.kept
 
 

@@ -4,12 +4,12 @@ import pyarrow as pa
 import pytest
 
 from ismila.photos import UserError
-from ismila.use.ask.listing import Found
+from ismila.use.ask.listing import LibraryPhoto
 from ismila.use.ask.shards import MANIFEST, SCHEMA, Shards, cut
 
 
 def photos(count):
-    return [Found(f"{i:05}.jpg", "1 2") for i in range(count)]
+    return [LibraryPhoto(f"{i:05}.jpg", "1 2") for i in range(count)]
 
 
 def rows_of(*paths, verdict="mila"):
@@ -24,7 +24,7 @@ def rows_of(*paths, verdict="mila"):
 
 def test_a_photo_that_comes_changes_one_shard():
     before = {shard.name for shard in cut(photos(5000), 50)}
-    new = sorted([*photos(5000), Found("02500-b.jpg", "1 2")])
+    new = sorted([*photos(5000), LibraryPhoto("02500-b.jpg", "1 2")])
     after = {shard.name for shard in cut(new, 50)}
     assert 1 <= len(before - after) <= 2
     assert 60 <= len(before) <= 160
@@ -39,13 +39,13 @@ def test_shards_hold_all_photos_in_order_and_none_is_huge():
 
 
 def test_another_version_is_another_shard():
-    [one] = cut([Found("a.jpg", "1")], 10)
-    [two] = cut([Found("a.jpg", "2")], 10)
+    [one] = cut([LibraryPhoto("a.jpg", "1")], 10)
+    [two] = cut([LibraryPhoto("a.jpg", "2")], 10)
     assert one.name != two.name
 
 
 def test_a_name_that_is_no_text_can_be_cut():
-    [shard] = cut([Found("\udce9.jpg", "1")], 10)
+    [shard] = cut([LibraryPhoto("\udce9.jpg", "1")], 10)
     assert shard.paths.to_pylist() == [b"\xe9.jpg"]
 
 

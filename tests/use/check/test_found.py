@@ -23,8 +23,8 @@ from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec
 from ismila.photos.reviewed import read_answers, write_answers
 from ismila.use.ask.judging import Scan
-from ismila.use.ask.library import Library, Row, version_of
-from ismila.use.check.found import Found, in_words
+from ismila.use.ask.library import Library, StateRow, version_of
+from ismila.use.check.found import LibraryReview, in_words
 from ismila.use.check.review_app import make_app
 from ismila.vision.animals import Animal
 from ismila.vision.views import Viewer
@@ -74,7 +74,7 @@ def opened(place, most=60, run="run"):
     library = Library(place / "library", place / "state.sqlite")
     box = TWO[1]
     rows = [
-        Row(path, version_of(place / "library" / path), p, None, "", box)
+        StateRow(path, version_of(place / "library" / path), p, None, "", box)
         for path, p in PROBABILITIES.items()
         if (place / "library" / path).exists()
     ]
@@ -82,7 +82,9 @@ def opened(place, most=60, run="run"):
     classifier = SimpleNamespace(
         subject="mila", threshold=0.9, viewer=Viewer(ImageSpec(64), TwoAnimals())
     )
-    return Found.of(Album.open(place / "album", "mila"), Scan(library, classifier, run), most)
+    return LibraryReview.of(
+        Album.open(place / "album", "mila"), Scan(library, classifier, run), most
+    )
 
 
 def photos_in(folder):

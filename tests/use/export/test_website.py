@@ -31,7 +31,7 @@ from ismila.use.export.export_run import export_web
 from ismila.use.export.exported import ANIMALS, ExportedClassifier, ExportedFile
 from ismila.use.export.graph import graph_of, halve
 from ismila.vision.animals import Animal, bundled_detector
-from ismila.vision.judgement import PetAnswers, assign_names, named
+from ismila.vision.judgement import PetProbabilities, assign_names, named
 from ismila.vision.views import MARGIN
 from ismila.vision.weights import NANODET
 
@@ -321,7 +321,7 @@ def test_the_browser_names_several_pets_by_the_same_rule(of_pets):
             p = rng.choice(np.float32([0.1, 0.5, 0.9, 0.99999994, 1]), (3, 4))
             p[0] = rng.random(4)
             known = [{"subject": f"pet {at}", "threshold": at} for at in (0.3, 0.5, 0.9)]
-            answers = [PetAnswers(**one, probabilities=p[at]) for at, one in enumerate(known)]
+            answers = [PetProbabilities(**one, probabilities=p[at]) for at, one in enumerate(known)]
             corners = np.sort(rng.random((4, 2, 2)), axis=1).reshape(4, 4).tolist()
             for boxes in ([], corners):
                 animals = [Animal(tuple(box), "cat", 0.5) for box in boxes]

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from ismila.photos.images import ImageSpec
-from ismila.use.serve.models import Explained
+from ismila.use.serve.models import ModelExplanation
 from ismila.vision.views import Viewer
 
 
@@ -39,7 +39,7 @@ class StubModel:
         self.prepared += 1
 
     def explain(self, image):
-        return Explained(image.mean(2) / 255, "it is bright")
+        return ModelExplanation(image.mean(2) / 255, "it is bright")
 
 
 class StubModels:

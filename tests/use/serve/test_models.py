@@ -6,7 +6,7 @@ import pytest
 
 from ismila.use.serve.from_file import FileModel, FileModels
 from ismila.use.serve.from_runs import RunModel, RunModels
-from ismila.use.serve.models import Explained, Model, Models
+from ismila.use.serve.models import Model, ModelExplanation, Models
 
 
 @pytest.mark.parametrize(
@@ -21,5 +21,5 @@ def test_every_kind_has_what_the_application_asks(protocol, kinds):
 
 
 def test_an_explanation_may_say_nothing():
-    nothing = Explained()
+    nothing = ModelExplanation()
     assert (nothing.heat, nothing.words, nothing.nearest) == (None, "", [])

@@ -7,7 +7,7 @@ from stub import StubModels, grey_png
 
 from ismila.photos.images import PhotoError
 from ismila.use.serve.answering import AllModels
-from ismila.use.serve.models import Explained, Resembling
+from ismila.use.serve.models import ModelExplanation, Resembling
 from ismila.use.serve.service import Explaining, Service
 from ismila.use.serve.upload import Upload
 
@@ -42,7 +42,7 @@ def test_what_is_not_asked_for_is_not_loaded():
 def test_neighbours_come_as_thumbnails_and_one_that_has_gone_without(tmp_path):
     Image.new("RGB", (900, 300)).save(tmp_path / "there.png")
     models = StubModels()
-    models.default.explain = lambda image: Explained(
+    models.default.explain = lambda image: ModelExplanation(
         nearest=[
             Resembling(tmp_path / name, name, "dog", 0.5) for name in ("there.png", "gone.png")
         ]

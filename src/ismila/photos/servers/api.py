@@ -16,9 +16,9 @@ from ismila.photos.http import (
     ATTEMPTS,
     MAX_ANSWER_BYTES,
     MAX_BYTES,
-    Answer,
     Client,
     FetchError,
+    HttpResponse,
     Request,
     Secret,
     origin_of,
@@ -108,7 +108,7 @@ def in_the_clear(url: str, program: Program) -> str:
     return f"{url}: http, so {program.key_name} and the photos travel in the clear; https is safer"
 
 
-class Api:
+class ServerClient:
     """Calls to one server, one after another; the token goes to it and to no other.
 
     Args:
@@ -219,7 +219,7 @@ class Api:
             )
         return ServerError(f"{self.url}: no answer that can be used ({words}); {remedy}")
 
-    def _require_yes(self, answer: Answer, what: str) -> None:
+    def _require_yes(self, answer: HttpResponse, what: str) -> None:
         """Raise ServerError for an answer that leads elsewhere or is none."""
         if answer.leads_to is not None:
             scheme, host, port = origin_of(answer.leads_to)
@@ -246,7 +246,7 @@ class Api:
         raise ServerError(f"{self.url}: status {answer.status} at {what}{message}", answer.status)
 
 
-def _message(answer: Answer) -> str:
+def _message(answer: HttpResponse) -> str:
     """What the API says is wrong, in brackets; empty where it says nothing."""
     try:
         said = json.loads(answer.content)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ismila.photos.images import Box
 from ismila.photos.servers import ALBUM, TAG, Mark
-from ismila.photos.servers.api import Api, Json, Program, object_of, objects, text_of
+from ismila.photos.servers.api import Json, Program, ServerClient, object_of, objects, text_of
 from ismila.photos.sources import same_name
 
 PROGRAM = Program(
@@ -19,7 +19,7 @@ PROGRAM = Program(
     example="http://nas:2283",
     prefix="/api",
 )
-ASKED_AT_ONCE = 500
+ASSETS_PER_CALL = 500
 """Photos in one call that looks for them, marks them or takes marks away."""
 PER_PAGE = 1000
 """Of a search; the most that Immich gives."""
@@ -29,7 +29,7 @@ ID = re.compile(r"[0-9a-fA-F-]{36}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named:
+class ImmichPhoto:
     """A photo of a name.
 
     Attributes:
@@ -55,7 +55,7 @@ class Immich:
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url
-        self._api = Api(url, PROGRAM, {"x-api-key": key})
+        self._api = ServerClient(url, PROGRAM, {"x-api-key": key})
 
     def check(self) -> None:
         """See `PhotoServer`."""
@@ -119,14 +119,14 @@ class Immich:
         albums = (text_of(album, "albumName") for album in self._list("/albums"))
         return sorted({name for names in (people, tags, albums) for name in names if name})
 
-    def named(self, name: str) -> Iterator[Named]:
+    def named(self, name: str) -> Iterator[ImmichPhoto]:
         """Photos that a person, tag or album of this name has; for each of these."""
         for why, query, mark in self._queries(name):
             person_ids = query.get("personIds")
             person = str(person_ids[0]) if isinstance(person_ids, list) else ""
             for asset in self._search({**query, "type": "IMAGE", "withPeople": bool(person)}):
                 if ID.fullmatch(text_of(asset, "id")):
-                    yield Named(
+                    yield ImmichPhoto(
                         id=text_of(asset, "id"),
                         name=text_of(asset, "originalFileName"),
                         why=why,
@@ -210,11 +210,11 @@ def path_checksum(path: str) -> str:
 
 
 def _portions(items: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(items), ASKED_AT_ONCE):
-        yield items[start : start + ASKED_AT_ONCE]
+    for start in range(0, len(items), ASSETS_PER_CALL):
+        yield items[start : start + ASSETS_PER_CALL]
 
 
-def _required(api: Api, answer: object, name: str) -> object:
+def _required(api: ServerClient, answer: object, name: str) -> object:
     value = answer.get(name) if isinstance(answer, Mapping) else None
     if not isinstance(value, list):
         raise api.another_program()

@@ -17,8 +17,8 @@ from ismila.photos.sources import same_name
 SETTING = "setting"
 """About to be set: a call may have been stopped before the server did it, or after."""
 SET = "set"
-TAKING = "taking"
-LET_GO = "let go"
+REMOVAL_PENDING = "taking"
+REMOVED_BY_USER = "let go"
 """Set once, and taken away on the server by somebody since: nobody's business but theirs."""
 ENDING = ".servers.sqlite"
 USUAL_PLACE = "data/cache/*"
@@ -84,13 +84,13 @@ class MarksRecord:
     def set_on(self, server: str) -> Iterator[tuple[Mark, str]]:
         """Each mark and photo of a server that carries it because of us."""
         query = "select kind, name, photo from marks where server = ? and state <> ?"
-        for kind, name, photo in self._db.execute(query, [server, LET_GO]):
+        for kind, name, photo in self._db.execute(query, [server, REMOVED_BY_USER]):
             yield Mark(kind, name), photo
 
     def paths(self, name: str) -> set[str]:
         """Photos of the library that carry a mark of this name on some server because of us."""
         query = "select path, name from marks where state <> ?"
-        rows = self._db.execute(query, [LET_GO])
+        rows = self._db.execute(query, [REMOVED_BY_USER])
         return {from_cell(path) for path, marked in rows if same_name(marked, name)}
 
     def keep(self, server: str, mark: Mark, photos: Mapping[str, Carried]) -> None:

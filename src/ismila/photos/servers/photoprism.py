@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ismila.photos.http import FetchError
 from ismila.photos.servers import ALBUM, TAG, Mark, ServerError
-from ismila.photos.servers.api import Api, Json, Program, object_of, objects, text_of
+from ismila.photos.servers.api import Json, Program, ServerClient, object_of, objects, text_of
 from ismila.photos.sources import same_name
 
 PROGRAM = Program(
@@ -18,10 +18,10 @@ PROGRAM = Program(
     example="http://nas:2342",
     prefix="/api/v1",
 )
-HASHES_AT_ONCE = 50
+HASHES_PER_CALL = 50
 """In one address: 2,000 characters."""
 PER_PAGE = 1000
-PHOTOS_AT_ONCE = 200
+PHOTOS_PER_CALL = 200
 """In one call that changes an album."""
 UID = re.compile(r"[0-9a-z]{4,42}")
 SHA1 = re.compile(r"[0-9a-f]{40}")
@@ -30,7 +30,7 @@ ORIGINALS = "/"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named:
+class PhotoPrismPhoto:
     """A file of a photo of a name.
 
     Attributes:
@@ -55,7 +55,7 @@ class PhotoPrism:
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
-        self._api = Api(url, PROGRAM, {"Authorization": f"Bearer {token}"})
+        self._api = ServerClient(url, PROGRAM, {"Authorization": f"Bearer {token}"})
         self._download_token = ""
 
     def check(self) -> None:
@@ -65,8 +65,8 @@ class PhotoPrism:
     def find(self, sha1s: Sequence[str]) -> dict[str, str]:
         """See `PhotoServer`; what is in the archive the server does not have."""
         found: dict[str, str] = {}
-        for start in range(0, len(sha1s), HASHES_AT_ONCE):
-            some = "|".join(sha1s[start : start + HASHES_AT_ONCE])
+        for start in range(0, len(sha1s), HASHES_PER_CALL):
+            some = "|".join(sha1s[start : start + HASHES_PER_CALL])
             for row in self._rows({"hash": some}):
                 if UID.fullmatch(text_of(row, "UID")):
                     found.setdefault(text_of(row, "Hash"), text_of(row, "UID"))
@@ -130,7 +130,7 @@ class PhotoPrism:
         albums = (_title(album, ALBUM) for album in self._marks(ALBUM))
         return sorted({name for names in (people, labels, albums) for name in names if name})
 
-    def named(self, name: str) -> Iterator[Named]:
+    def named(self, name: str) -> Iterator[PhotoPrismPhoto]:
         """Files of photos that a person, label, album or keyword of this name has, for each."""
         for why, query, mark in self._queries(name):
             for row in self._rows(query):
@@ -138,7 +138,9 @@ class PhotoPrism:
                 if SHA1.fullmatch(sha1) and text_of(row, "FileRoot") == ORIGINALS:
                     photo = text_of(row, "UID")
                     name_there = text_of(row, "FileName")
-                    yield Named(sha1=sha1, photo=photo, name=name_there, why=why, mark=mark)
+                    yield PhotoPrismPhoto(
+                        sha1=sha1, photo=photo, name=name_there, why=why, mark=mark
+                    )
 
     def original(self, sha1: str) -> bytes:
         """A file by its SHA-1. Raises FetchError, ServerError.
@@ -195,8 +197,8 @@ class PhotoPrism:
             offset += len(answer)
 
     def _change_album(self, method: str, uid: str, photos: Sequence[str]) -> dict[str, str]:
-        for start in range(0, len(photos), PHOTOS_AT_ONCE):
-            some = list(photos[start : start + PHOTOS_AT_ONCE])
+        for start in range(0, len(photos), PHOTOS_PER_CALL):
+            some = list(photos[start : start + PHOTOS_PER_CALL])
             answer = self._api.call(method, f"/albums/{uid}/photos", {"photos": some})
             if not isinstance(answer, dict):
                 raise self._api.another_program()

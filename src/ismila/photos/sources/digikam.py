@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from ismila.photos.images import Box
 from ismila.photos.sources import Source, SourcePhoto
-from ismila.photos.sources.opening import Wanted, existing
+from ismila.photos.sources.opening import SourceOptions, existing
 from ismila.photos.sources.sqlite import Trees, catalogued, marks, path_of, read_database
 from ismila.photos.sources.tagged import Tagged, is_called, shown_box
 from ismila.photos.xmp import Tag
@@ -42,7 +42,7 @@ class _Image(NamedTuple):
     region: str
 
 
-def open_digikam(kind: str, given: str, wanted: Wanted) -> Source:
+def open_digikam(kind: str, given: str, wanted: SourceOptions) -> Source:
     """The database where there is one, in the folder or by its own name; else the tags that digiKam wrote."""
     path = existing(given)
     file = path / DATABASE if path.is_dir() else path
@@ -52,7 +52,7 @@ def open_digikam(kind: str, given: str, wanted: Wanted) -> Source:
 class DigikamDatabase:
     """Photos by the tags of a digiKam database."""
 
-    def __init__(self, kind: str, file: Path, wanted: Wanted) -> None:
+    def __init__(self, kind: str, file: Path, wanted: SourceOptions) -> None:
         self.kind = kind
         self.where = str(file.absolute())
         self.notes: list[str] = []

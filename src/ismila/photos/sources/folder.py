@@ -14,7 +14,7 @@ from ismila.photos.walking import walk
 WHY = "given by hand"
 
 
-class Folder:
+class FolderSource:
     """Every photo of a folder, whatever name is asked for.
 
     Args:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ismila.photos import UserError
 from ismila.photos.sources import Source, SourcePhoto
-from ismila.photos.sources.opening import Wanted, existing
+from ismila.photos.sources.opening import SourceOptions, existing
 from ismila.photos.sources.sqlite import Trees, catalogued, marks, path_of, read_database
 from ismila.photos.sources.tagged import Tagged, is_called
 from ismila.photos.walking import SUFFIXES
@@ -34,7 +34,7 @@ class _File(NamedTuple):
         return f"{self.stem}.{(photos or extensions)[0].strip()}"
 
 
-def open_lightroom(kind: str, given: str, wanted: Wanted) -> Source:
+def open_lightroom(kind: str, given: str, wanted: SourceOptions) -> Source:
     """The catalogue where there is one, in the folder or by its own name; else the tags of what was exported."""
     path = existing(given)
     catalogues = sorted(path.glob("*.lrcat")) if path.is_dir() else [path]
@@ -47,7 +47,7 @@ def open_lightroom(kind: str, given: str, wanted: Wanted) -> Source:
 class Catalogue:
     """Photos by the keywords of a Lightroom catalogue."""
 
-    def __init__(self, kind: str, file: Path, wanted: Wanted) -> None:
+    def __init__(self, kind: str, file: Path, wanted: SourceOptions) -> None:
         self.kind = kind
         self.where = str(file.absolute())
         self.notes: list[str] = []

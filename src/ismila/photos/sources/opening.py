@@ -17,7 +17,7 @@ from ismila.photos.sources import Source
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class SourceOptions:
     """What a person says of how a source is read.
 
     Attributes:
@@ -32,11 +32,11 @@ class Wanted:
     progress: Progress = unseen
 
 
-Opener: TypeAlias = Callable[[str, str, Wanted], Source]
+Opener: TypeAlias = Callable[[str, str, SourceOptions], Source]
 """Takes the kind, what was given, and how it is to be read."""
 
 
-def open_source(kind: str, given: str, wanted: Wanted) -> Source:
+def open_source(kind: str, given: str, wanted: SourceOptions) -> Source:
     """The source that a person means.
 
     Args:

@@ -17,7 +17,7 @@ import yaml
 from ismila.photos import UserError
 from ismila.photos.skipping import Skipping
 from ismila.photos.sources import SourcePhoto, same_name
-from ismila.photos.sources.opening import Wanted, existing_folder
+from ismila.photos.sources.opening import SourceOptions, existing_folder
 from ismila.photos.walking import SUFFIXES, walk
 
 SIDECARS = ("storage/sidecar", "sidecar", ".photoprism/sidecar", ".")
@@ -27,7 +27,7 @@ MAX_YAML_BYTES = 2**20
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Said(NamedTuple):
+class _PhotoYaml(NamedTuple):
     """What a YAML file says of its photo: `stem` is the photo's path without its suffix."""
 
     stem: str
@@ -50,7 +50,7 @@ class PhotoPrismFiles:
         UserError: there is no such folder, or no YAML file in it.
     """
 
-    def __init__(self, kind: str, given: str, wanted: Wanted) -> None:
+    def __init__(self, kind: str, given: str, wanted: SourceOptions) -> None:
         self.kind = kind
         self.notes: list[str] = []
         root = existing_folder(given)
@@ -76,8 +76,8 @@ class PhotoPrismFiles:
                 yield from self._files(said.stem, why)
 
     @cached_property
-    def _said(self) -> list[_Said]:
-        said: list[_Said] = []
+    def _said(self) -> list[_PhotoYaml]:
+        said: list[_PhotoYaml] = []
         any_yaml = False
         for path in sorted(walk(self._yaml, True, skipping=self._skipping)):
             if path.endswith(".yml"):
@@ -90,7 +90,7 @@ class PhotoPrismFiles:
             )
         return said
 
-    def _read(self, path: str) -> list[_Said]:
+    def _read(self, path: str) -> list[_PhotoYaml]:
         """What one file says; none where it is of something else; one that is damaged is noted."""
         file = self._yaml / path
         try:
@@ -104,7 +104,7 @@ class PhotoPrismFiles:
         if not isinstance(details, dict):
             return []
         people = _words(details.get("Subject"))
-        return [_Said(path.removesuffix(".yml"), people, _words(details.get("Keywords")))]
+        return [_PhotoYaml(path.removesuffix(".yml"), people, _words(details.get("Keywords")))]
 
     def _files(self, stem: str, why: str) -> Iterator[SourcePhoto]:
         """The photo's files among the originals: a name may have several suffixes."""

@@ -19,18 +19,18 @@ from ismila.photos.servers.marks import OwnMarks
 from ismila.photos.servers.photoprism import PhotoPrism
 from ismila.photos.servers.programs import clear_text_warning, open_server
 from ismila.photos.sources import GoneError, Source, SourcePhoto
-from ismila.photos.sources.opening import Wanted
+from ismila.photos.sources.opening import SourceOptions
 from ismila.photos.sources.photoprism_files import PhotoPrismFiles
 
 EXAMPLE = "http://nas:2342"
 PORT = re.compile(r":[0-9]+(/|$)")
-Photo = TypeVar("Photo", immich.Named, photoprism.Named)
+Photo = TypeVar("Photo", immich.ImmichPhoto, photoprism.PhotoPrismPhoto)
 Server = TypeVar("Server", bound=Immich | PhotoPrism)
 LONGEST_NAME = 100
 """Characters of a file's name that are kept: in an album it may get a number, too."""
 
 
-def open_immich(kind: str, given: str, wanted: Wanted) -> Source:
+def open_immich(kind: str, given: str, wanted: SourceOptions) -> Source:
     """An Immich server. Raises UserError."""
     server = open_server(kind, _address(given, wanted))
     if not isinstance(server, Immich):
@@ -38,7 +38,7 @@ def open_immich(kind: str, given: str, wanted: Wanted) -> Source:
     return FromImmich(server)
 
 
-def open_photoprism(kind: str, given: str, wanted: Wanted) -> Source:
+def open_photoprism(kind: str, given: str, wanted: SourceOptions) -> Source:
     """A PhotoPrism server, or the folder with its YAML files. Raises UserError."""
     if os.path.isdir(at_home(given)):  # noqa: PTH112 - which no name is too long for
         return PhotoPrismFiles(kind, given, wanted)
@@ -50,7 +50,7 @@ def open_photoprism(kind: str, given: str, wanted: Wanted) -> Source:
     return FromPhotoPrism(server)
 
 
-def _address(given: str, wanted: Wanted) -> str:
+def _address(given: str, wanted: SourceOptions) -> str:
     if wanted.photos is not None:
         raise UserError("--photos: a server sends its photos itself; leave it out")
     return given

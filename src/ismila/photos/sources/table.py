@@ -14,7 +14,7 @@ from ismila.photos.boxes import EXPECTED, read_box
 from ismila.photos.images import Box
 from ismila.photos.names import at_home
 from ismila.photos.sources import SourcePhoto, same_name
-from ismila.photos.sources.opening import Wanted, existing
+from ismila.photos.sources.opening import SourceOptions, existing
 
 PATHS = ("path", "file", "filename", "image", "photo")
 NAMES = ("name", "label", "pet", "person", "subject")
@@ -23,7 +23,7 @@ DELIMITERS = ",;\t|"
 """A spreadsheet in a country whose decimals have commas writes semicolons."""
 
 
-class _Row(NamedTuple):
+class _NameRow(NamedTuple):
     number: int
     path: str
     name: str
@@ -37,7 +37,7 @@ class NamesTable:
         UserError: there is no such file, or it is no such table.
     """
 
-    def __init__(self, kind: str, given: str, wanted: Wanted) -> None:
+    def __init__(self, kind: str, given: str, wanted: SourceOptions) -> None:
         self.kind = kind
         self._file = existing(given)
         self.where = str(self._file.absolute())
@@ -57,7 +57,7 @@ class NamesTable:
                 taken.add(row.path)
                 yield self._photo(row)
 
-    def _photo(self, row: _Row) -> SourcePhoto:
+    def _photo(self, row: _NameRow) -> SourcePhoto:
         path = self._path(row.path)
         return SourcePhoto(
             key=row.path,
@@ -73,7 +73,7 @@ class NamesTable:
             return self._folder / written.replace("\\", "/")
         return path
 
-    def _box(self, row: _Row) -> Box | None:
+    def _box(self, row: _NameRow) -> Box | None:
         try:
             return read_box(row.box) if row.box else None
         except ValueError as error:
@@ -82,7 +82,7 @@ class NamesTable:
             ) from error
 
 
-def _read(file: Path) -> list[_Row]:
+def _read(file: Path) -> list[_NameRow]:
     try:
         text = _text(file.read_bytes())
         first = next(iter(text.splitlines()), "")
@@ -100,7 +100,9 @@ def _read(file: Path) -> list[_Row]:
         raise UserError(f"{file}: empty; expected a first line path,name and a line for each photo")
     columns = [cell.lower() for cell in filled[0][1]]
     at = [_column(file, columns, filled[0][1], names) for names in (PATHS, NAMES, BOXES)]
-    return [_Row(number, *(_cell(cells, column) for column in at)) for number, cells in filled[1:]]
+    return [
+        _NameRow(number, *(_cell(cells, column) for column in at)) for number, cells in filled[1:]
+    ]
 
 
 def _text(content: bytes) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ismila.photos.images import Box, PhotoError, is_stored_upright, read_embedded
 from ismila.photos.sources import SourcePhoto, same_name
 from ismila.photos.sources.folder import Below
-from ismila.photos.sources.opening import Wanted, existing_folder
+from ismila.photos.sources.opening import SourceOptions, existing_folder
 from ismila.photos.walking import SUFFIXES
 from ismila.photos.xmp import NotXmpError, Tag, box_around, read_tags
 
@@ -36,7 +36,7 @@ UNKNOWN = "_UNKNOWN_"
 """How osxphotos calls a face that nobody has named."""
 
 
-class _Found(NamedTuple):
+class _TaggedPhoto(NamedTuple):
     path: Path
     tags: list[Tag]
 
@@ -48,14 +48,14 @@ class Tagged:
         UserError: there is no such folder.
     """
 
-    def __init__(self, kind: str, given: str, wanted: Wanted) -> None:
+    def __init__(self, kind: str, given: str, wanted: SourceOptions) -> None:
         self.kind = kind
         self._root = existing_folder(given)
         self.where = str(self._root.absolute())
         self.notes: list[str] = []
         self._progress = wanted.progress
         self._below = Below(self._root, wanted.exclude, wanted.hidden)
-        self._found: list[_Found] | None = None
+        self._found: list[_TaggedPhoto] | None = None
         self._bad: list[str] = []
 
     def names(self) -> list[str]:
@@ -80,7 +80,7 @@ class Tagged:
             box=shown_box(path, box),
         )
 
-    def _all(self) -> list[_Found]:
+    def _all(self) -> list[_TaggedPhoto]:
         """Every photo that has a tag, and every one that is named by a side file and not there."""
         if self._found is None:
             self._found = [found for found in self._read() if found.tags]
@@ -90,17 +90,17 @@ class Tagged:
                 self.notes.append(f"side files that cannot be read: {self._bad[0]}{more}")
         return self._found
 
-    def _read(self) -> Iterator[_Found]:
+    def _read(self) -> Iterator[_TaggedPhoto]:
         files = set(self._below.files())
         for file in self._progress(sorted(files), len(files), "Reading tags"):
             name = Path(file)
             if name.suffix.lower() in SUFFIXES:
                 path = self._root / file
-                yield _Found(path, [*self._beside(name, files), *_embedded(path)])
+                yield _TaggedPhoto(path, [*self._beside(name, files), *_embedded(path)])
             elif name.suffix.lower() in SIDE_SUFFIXES and name.stem not in files:
                 photo = name.with_suffix("")
                 if photo.suffix.lower() in SUFFIXES and photo.as_posix() not in files:
-                    yield _Found(self._root / photo, self._side(self._root / file))
+                    yield _TaggedPhoto(self._root / photo, self._side(self._root / file))
 
     def _beside(self, photo: Path, files: set[str]) -> Iterator[Tag]:
         """What the photo's side files say: `a.jpg.xmp` and `a.xmp`, `a.jpg.json` and `a.json`."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ismila.photos.sources import SourcePhoto, same_name
 from ismila.photos.sources.folder import Below
-from ismila.photos.sources.opening import Wanted, existing_folder
+from ismila.photos.sources.opening import SourceOptions, existing_folder
 from ismila.photos.walking import SUFFIXES
 
 MAX_JSON_BYTES = 2**22
@@ -33,7 +33,7 @@ OF_A_PHOTO = {"photoTakenTime", "creationTime", "people", "imageViews", "url"}
 
 
 @dataclass(frozen=True)
-class _Said:
+class _PhotoJson:
     """What a JSON says of its photo.
 
     Attributes:
@@ -47,7 +47,7 @@ class _Said:
 
 
 @dataclass
-class _Folder:
+class _TakeoutFolder:
     """One folder of a Takeout.
 
     Attributes:
@@ -57,19 +57,19 @@ class _Folder:
     """
 
     photos: list[str] = field(default_factory=list)
-    jsons: dict[tuple[str, str], _Said] = field(default_factory=dict)
+    jsons: dict[tuple[str, str], _PhotoJson] = field(default_factory=dict)
     album: str = ""
 
-    def said(self, photo: str) -> _Said | None:
+    def said(self, photo: str) -> _PhotoJson | None:
         """What the JSON that is about a photo says."""
         originals = (photo, _edited_from(photo))
         found = (self._exact(name) or self._shortened(name) for name in originals if name)
         return next((said for said in found if said), None)
 
-    def _exact(self, photo: str) -> _Said | None:
+    def _exact(self, photo: str) -> _PhotoJson | None:
         return self.jsons.get(_numbered(photo)) or self.jsons.get((photo, ""))
 
-    def _shortened(self, photo: str) -> _Said | None:
+    def _shortened(self, photo: str) -> _PhotoJson | None:
         """By the longest beginning of the photo's name that a JSON has; its suffix may be lost, too."""
         for name, number in dict.fromkeys((_numbered(photo), (photo, ""))):
             for length in range(len(name) - 1, 0, -1):
@@ -116,14 +116,14 @@ class Takeout:
         UserError: there is no such folder.
     """
 
-    def __init__(self, kind: str, given: str, wanted: Wanted) -> None:
+    def __init__(self, kind: str, given: str, wanted: SourceOptions) -> None:
         self.kind = kind
         self._root = existing_folder(given)
         self.where = str(self._root.absolute())
         self.notes: list[str] = []
         self._progress = wanted.progress
         self._below = Below(self._root, wanted.exclude, wanted.hidden)
-        self._folders: Mapping[str, _Folder] | None = None
+        self._folders: Mapping[str, _TakeoutFolder] | None = None
 
     def names(self) -> list[str]:
         """Of all people and albums."""
@@ -134,7 +134,7 @@ class Takeout:
 
     def photos(self, name: str) -> Iterator[SourcePhoto]:
         """Those with a person, or in the album, of the name; also the edited ones."""
-        known: dict[_Said, SourcePhoto] = {}
+        known: dict[_PhotoJson, SourcePhoto] = {}
         for place, folder in self._all().items():
             for photo in folder.photos:
                 said = folder.said(photo)
@@ -147,7 +147,7 @@ class Takeout:
         yield from self._alone(name, known)
         yield from self._below.unread()
 
-    def _alone(self, name: str, known: Mapping[_Said, SourcePhoto]) -> Iterator[SourcePhoto]:
+    def _alone(self, name: str, known: Mapping[_PhotoJson, SourcePhoto]) -> Iterator[SourcePhoto]:
         """Photos of JSONs that have none beside them: an album's may lie in the year's folder only."""
         for place, folder in self._all().items():
             beside = {folder.said(photo) for photo in folder.photos}
@@ -165,14 +165,14 @@ class Takeout:
         path = self._root / place / photo
         return SourcePhoto(key=str(Path(place) / photo), name=photo, why=why, path=path)
 
-    def _all(self) -> Mapping[str, _Folder]:
+    def _all(self) -> Mapping[str, _TakeoutFolder]:
         if self._folders is None:
             self._folders = self._read()
             self.notes += self._below.notes()
         return self._folders
 
-    def _read(self) -> Mapping[str, _Folder]:
-        folders: defaultdict[str, _Folder] = defaultdict(_Folder)
+    def _read(self) -> Mapping[str, _TakeoutFolder]:
+        folders: defaultdict[str, _TakeoutFolder] = defaultdict(_TakeoutFolder)
         bad: list[str] = []
         files = self._below.files()
         for file in self._progress(files, len(files), "Reading what Google says"):
@@ -191,7 +191,7 @@ class Takeout:
         return folders
 
 
-def _why(folder: _Folder, said: _Said | None, name: str) -> str:
+def _why(folder: _TakeoutFolder, said: _PhotoJson | None, name: str) -> str:
     """Why a photo is one of the name; empty where it is none."""
     people = said.people if said else ()
     person = next((each for each in people if same_name(each, name)), None)
@@ -206,12 +206,12 @@ def _read_json(path: Path) -> object:
     return json.loads(path.read_bytes())
 
 
-def _note_json(folder: _Folder, stem: str, held: object) -> None:
+def _note_json(folder: _TakeoutFolder, stem: str, held: object) -> None:
     """Note what a JSON says; one that is of neither a photo nor an album says nothing."""
     if not isinstance(held, dict):
         return
     if OF_A_PHOTO & held.keys():
-        said = _Said(tuple(_people(held.get("people"))), *_title_and_time(held))
+        said = _PhotoJson(tuple(_people(held.get("people"))), *_title_and_time(held))
         folder.jsons.setdefault((stem, ""), said)
         folder.jsons[_about(stem)] = said
         return

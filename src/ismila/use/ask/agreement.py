@@ -12,9 +12,9 @@ from ismila.evidence.intervals import Rate, rate_of
 from ismila.photos.images import PhotoError, read_header
 from ismila.photos.names import as_text
 from ismila.photos.servers.marks import MarksRecord, record_beside
-from ismila.photos.sources.opening import Wanted
+from ismila.photos.sources.opening import SourceOptions
 from ismila.photos.sources.tagged import Tagged
-from ismila.use.ask.judging import Judged, Scan
+from ismila.use.ask.judging import JudgedPhoto, Scan
 from ismila.use.ask.library import sha256_of
 from ismila.use.ask.sidecars import FULL, SHORT, OurWord, our_word, sidecar_of
 
@@ -34,7 +34,7 @@ class Compared:
 
 
 @dataclass
-class Agreement:
+class LabelAgreement:
     """What both say, each content once.
 
     Attributes:
@@ -93,8 +93,8 @@ class Word:
 
 
 def compare_library(
-    scan: Scan, name: str, trained_on: Collection[str], wanted: Wanted
-) -> Agreement:
+    scan: Scan, name: str, trained_on: Collection[str], wanted: SourceOptions
+) -> LabelAgreement:
     """Compare what a judged library's tags say with what the run says.
 
     Args:
@@ -106,7 +106,7 @@ def compare_library(
         UserError: the library cannot be read.
     """
     word = library_word(scan, name, wanted)
-    agreement = Agreement(scan.classifier.subject, scan.classifier.threshold)
+    agreement = LabelAgreement(scan.classifier.subject, scan.classifier.threshold)
     contents = list(_each_content(scan, word))
     for sha256, judged, tag in wanted.progress(contents, len(contents), "Comparing"):
         if judged.probability is None:
@@ -123,7 +123,7 @@ def compare_library(
     return agreement
 
 
-def library_word(scan: Scan, name: str, wanted: Wanted) -> Word:
+def library_word(scan: Scan, name: str, wanted: SourceOptions) -> Word:
     """What the library says, without what scans put there. Raises UserError."""
     root = scan.library.root
     subject = scan.classifier.subject
@@ -162,9 +162,9 @@ def _our_words(photo: Path, keyword: str) -> list[OurWord]:
     return [our_word(file, keyword) for file in files if file.is_file()]
 
 
-def _each_content(scan: Scan, word: Word) -> Iterator[tuple[str, Judged, str]]:
+def _each_content(scan: Scan, word: Word) -> Iterator[tuple[str, JudgedPhoto, str]]:
     """sha256, what is said of a photo, and its tag; of several copies one, with a tag that any of them has."""
-    first: dict[str, Judged] = {}
+    first: dict[str, JudgedPhoto] = {}
     tags: dict[str, str] = {}
     for judged in scan.results():
         sha256 = judged.sha256 or sha256_of(scan.library.root / judged.path) or judged.path
@@ -175,7 +175,7 @@ def _each_content(scan: Scan, word: Word) -> Iterator[tuple[str, Judged, str]]:
         yield sha256, judged, tags[sha256]
 
 
-def _count(agreement: Agreement, photo: Compared, occasion: str) -> None:
+def _count(agreement: LabelAgreement, photo: Compared, occasion: str) -> None:
     is_found = photo.probability >= agreement.threshold
     if bool(photo.tag) == is_found:
         agreement.both += is_found

@@ -12,7 +12,7 @@ from ismila.evidence.report import PAGE
 from ismila.photos import UserError
 from ismila.photos.images import PhotoError, jpeg_bytes, open_photo, write_aside
 from ismila.photos.names import counted
-from ismila.use.ask.agreement import Agreement, Compared
+from ismila.use.ask.agreement import Compared, LabelAgreement
 
 SHOWN = 200
 """So many photos of each sort have a picture on the page, the worst."""
@@ -31,7 +31,7 @@ HEAD = """<!doctype html>
 """
 
 
-def write_agreement(agreement: Agreement, root: Path, run: str, file: Path) -> None:
+def write_agreement(agreement: LabelAgreement, root: Path, run: str, file: Path) -> None:
     """Write the page, which needs nothing else.
 
     Args:
@@ -62,7 +62,7 @@ def write_agreement(agreement: Agreement, root: Path, run: str, file: Path) -> N
         raise UserError(f"--html {file}: {reason}") from error
 
 
-def left_out(agreement: Agreement) -> str:
+def left_out(agreement: LabelAgreement) -> str:
     """How many photos were left out and why, in a sentence."""
     counts = {
         "the run has seen them": agreement.in_training,
@@ -90,7 +90,7 @@ def _bar(words: str, rate: Rate) -> str:
     )
 
 
-def _gallery(title: str, photos: Sequence[Compared], agreement: Agreement, root: Path) -> str:
+def _gallery(title: str, photos: Sequence[Compared], agreement: LabelAgreement, root: Path) -> str:
     shown = [_figure(photo, agreement.threshold, root) for photo in photos[:SHOWN]]
     more = f", the first {SHOWN} of them" if len(photos) > SHOWN else ""
     body = "".join(shown) if shown else '<p class="quiet">None.</p>'

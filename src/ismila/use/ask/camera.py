@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ismila.photos.images import jpeg_bytes, write_aside
-from ismila.use.ask.films import Agreeing, Agreement, Film, Frame, import_av, probability_of
+from ismila.use.ask.films import Film, FilmFrame, FrameVote, FrameVotes, import_av, probability_of
 from ismila.use.ask.pets import Pets
 
 WAITS_S = (1, 2, 5, 10, 30, 60)
@@ -33,7 +33,7 @@ class Sighting:
     is_there: bool
     probability: float
     at: datetime
-    frame: Frame
+    frame: FilmFrame
 
     @property
     def message(self) -> str:
@@ -54,12 +54,12 @@ class Sighting:
         return folder / name
 
 
-def sightings(frames: Iterable[Frame], pets: Pets, agreement: Agreement) -> Iterator[Sighting]:
+def sightings(frames: Iterable[FilmFrame], pets: Pets, agreement: FrameVote) -> Iterator[Sighting]:
     """Who comes and who goes.
 
     A subject has come when k of the last n frames show it, and has gone when none of the last n does.
     """
-    watched = {subject: Agreeing(agreement) for subject in pets.classifiers}
+    watched = {subject: FrameVotes(agreement) for subject in pets.classifiers}
     there = dict.fromkeys(watched, False)
     for frame in frames:
         [together] = pets.judge([pets.look(frame.photo)])
@@ -74,14 +74,14 @@ def sightings(frames: Iterable[Frame], pets: Pets, agreement: Agreement) -> Iter
                 yield Sighting(subject, has_come, reached, now, frame)
 
 
-def frames_of_camera(film: Film, say: Callable[[str], None]) -> Iterator[Frame]:
+def frames_of_camera(film: Film, say: Callable[[str], None]) -> Iterator[FilmFrame]:
     """The newest frame of a camera, for ever: those that came while one was judged are left out.
 
     Args:
         say: is told when the camera is away, and is tried again.
     """
     import_av()  # before there is a thread, which imports nothing
-    newest: deque[Frame | BaseException] = deque(maxlen=1)
+    newest: deque[FilmFrame | BaseException] = deque(maxlen=1)
     has_come = threading.Event()
 
     def read() -> None:
@@ -105,7 +105,7 @@ def frames_of_camera(film: Film, say: Callable[[str], None]) -> Iterator[Frame]:
         yield frame
 
 
-def _again_and_again(film: Film, say: Callable[[str], None]) -> Iterator[Frame]:
+def _again_and_again(film: Film, say: Callable[[str], None]) -> Iterator[FilmFrame]:
     tries = 0
     while True:
         for frame in film.frames():

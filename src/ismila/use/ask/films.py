@@ -17,7 +17,7 @@ from PIL import Image
 from ismila.photos import UserError
 from ismila.photos.images import MAX_PIXELS, PhotoError
 from ismila.photos.names import first_line
-from ismila.use.ask.pets import PetAnswer, Pets
+from ismila.use.ask.pets import PetPrediction, Pets
 from ismila.vision.decision import logits_of, sigmoid, verdict_of
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ FRAMES = 8
 OPEN_S = 10.0
 READ_S = 20.0
 """A camera that says nothing for so long is given up."""
-EARLY_S = 1e-3
+TIMESTAMP_TOLERANCE_S = 1e-3
 """A frame may come so much before it is due: times are rounded."""
 
 
 @dataclass(frozen=True)
-class Agreement:
+class FrameVote:
     """How many frames have to agree before they are believed.
 
     One frame in a thousand takes another animal for the subject, and a film has thousands.
@@ -49,7 +49,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Asking:
+class FilmOptions:
     """How films are asked about.
 
     Attributes:
@@ -57,11 +57,11 @@ class Asking:
     """
 
     per_second: float = 2.0
-    agreement: Agreement = field(default_factory=Agreement)
+    agreement: FrameVote = field(default_factory=FrameVote)
 
 
 @dataclass(frozen=True)
-class Frame:
+class FilmFrame:
     """A moment of a film.
 
     Attributes:
@@ -92,7 +92,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class AnswerOfFilm:
+class FilmPrediction:
     """What runs say of one film.
 
     Attributes:
@@ -109,12 +109,12 @@ class AnswerOfFilm:
 
 
 @dataclass(frozen=True)
-class AnswerOfBurst:
+class BurstPrediction:
     """What runs say of photos that were taken one after another.
 
     Attributes:
         paths: the photos that could be read.
-        subjects: see `AnswerOfFilm`; `times` are numbers of photos.
+        subjects: see `FilmPrediction`; `times` are numbers of photos.
     """
 
     paths: tuple[Path, ...]
@@ -142,7 +142,7 @@ class Film:
     at_least_px: int
     broken: str = ""
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[FilmFrame]:
         """From its beginning. Raises UserError where PyAV is not installed."""
         self.broken = ""
         av = import_av()
@@ -160,7 +160,7 @@ class Film:
         except (av.FFmpegError, OSError, ValueError) as error:  # ValueError: NUL in a name
             self.broken = _without_address(first_line(error), self.source)
 
-    def _spaced(self, decoded: Iterator[VideoFrame]) -> Iterator[Frame]:
+    def _spaced(self, decoded: Iterator[VideoFrame]) -> Iterator[FilmFrame]:
         start_s: float | None = None
         due_s = 0.0
         for frame in decoded:
@@ -171,9 +171,9 @@ class Film:
             if start_s is None:
                 start_s = time_s
             at_s = time_s - start_s
-            if at_s + EARLY_S < due_s:
+            if at_s + TIMESTAMP_TOLERANCE_S < due_s:
                 continue
-            yield Frame(at_s, _upright(frame, self.at_least_px))
+            yield FilmFrame(at_s, _upright(frame, self.at_least_px))
             due_s = at_s + 1 / self.per_second
 
     @property
@@ -214,7 +214,7 @@ def _without_address(words: str, source: str) -> str:
 
 
 @dataclass
-class Agreeing:
+class FrameVotes:
     """What the frames of one subject say so far.
 
     Attributes:
@@ -222,7 +222,7 @@ class Agreeing:
         last: the probabilities of the last n frames, the newest last.
     """
 
-    agreement: Agreement
+    agreement: FrameVote
     last: deque[float] = field(default_factory=deque)
 
     def add(self, probability: float) -> float:
@@ -235,14 +235,14 @@ class Agreeing:
         return sorted(self.last)[-self.agreement.k]
 
 
-def probability_of(answer: PetAnswer) -> float:
+def probability_of(answer: PetPrediction) -> float:
     """Of the subject in a frame; below the threshold where the animal got another pet's name."""
     if answer.is_subject or answer.probability < answer.threshold:
         return answer.probability
     return math.nextafter(answer.threshold, 0)
 
 
-def judge_film(path: Path, pets: Pets, asking: Asking) -> AnswerOfFilm:
+def judge_film(path: Path, pets: Pets, asking: FilmOptions) -> FilmPrediction:
     """Ask about the frames of a film.
 
     Raises:
@@ -250,7 +250,7 @@ def judge_film(path: Path, pets: Pets, asking: Asking) -> AnswerOfFilm:
         UserError: PyAV is not installed.
     """
     times: list[float] = []
-    answers: dict[str, list[PetAnswer]] = {subject: [] for subject in pets.classifiers}
+    answers: dict[str, list[PetPrediction]] = {subject: [] for subject in pets.classifiers}
     film = Film(str(path.absolute()), asking.per_second, pets.decoded_px)  # a:b.mp4 is no address
     frames = film.frames()
     while some := list(islice(frames, FRAMES)):
@@ -264,11 +264,11 @@ def judge_film(path: Path, pets: Pets, asking: Asking) -> AnswerOfFilm:
         subject: seen_in(times, of_frames, subject, asking.agreement)
         for subject, of_frames in answers.items()
     }
-    return AnswerOfFilm(path, subjects, len(times), times[-1], film.broken)
+    return FilmPrediction(path, subjects, len(times), times[-1], film.broken)
 
 
 def seen_in(
-    times: Sequence[float], answers: Sequence[PetAnswer], subject: str, agreement: Agreement
+    times: Sequence[float], answers: Sequence[PetPrediction], subject: str, agreement: FrameVote
 ) -> Seen:
     """What the answers to a film's frames say together.
 
@@ -278,7 +278,7 @@ def seen_in(
         times: seconds, one for each answer, in order; at least one.
     """
     k = min(agreement.k, len(answers))
-    agreeing = Agreeing(Agreement(k, max(k, agreement.n)))
+    agreeing = FrameVotes(FrameVote(k, max(k, agreement.n)))
     probabilities = [probability_of(answer) for answer in answers]
     agreed = [agreeing.add(probability) for probability in probabilities]
     threshold = answers[0].threshold
@@ -291,7 +291,7 @@ def seen_in(
     return _seen(max(agreed), answers, subject, stretches)
 
 
-def seen_in_burst(answers: Sequence[PetAnswer], subject: str) -> Seen:
+def seen_in_burst(answers: Sequence[PetPrediction], subject: str) -> Seen:
     """What the answers to photos of one moment say together: the mean of their logits.
 
     Of the rules that take fewer others for her than one photo does, this one finds most (docs/films.md).
@@ -307,7 +307,7 @@ def seen_in_burst(answers: Sequence[PetAnswer], subject: str) -> Seen:
 
 def _seen(
     probability: float,
-    answers: Sequence[PetAnswer],
+    answers: Sequence[PetPrediction],
     subject: str,
     times: tuple[tuple[float, float], ...],
 ) -> Seen:

@@ -15,8 +15,8 @@ from ismila.photos import UserError
 from ismila.photos.boxes import read_box
 from ismila.photos.images import Box, PhotoError, is_stored_upright
 from ismila.photos.names import as_text
-from ismila.use.ask.judging import Judged, Scan
-from ismila.use.ask.pets import Asked
+from ismila.use.ask.judging import JudgedPhoto, Scan
+from ismila.use.ask.pets import PetClassifier
 from ismila.use.ask.sidecars import (
     FULL,
     SidecarError,
@@ -35,12 +35,12 @@ class Findings(Protocol):
     """What a scan has found, on this machine or on a cluster."""
 
     @property
-    def classifier(self) -> Asked: ...
+    def classifier(self) -> PetClassifier: ...
 
     @property
     def run(self) -> str: ...
 
-    def results(self) -> Iterator[Judged]: ...
+    def results(self) -> Iterator[JudgedPhoto]: ...
 
 
 class _Writer(Protocol):
@@ -128,9 +128,9 @@ def write_pets_csv(file: Path, scans: Sequence[Scan]) -> dict[str, int]:
     return counts
 
 
-def _photo_by_photo(scans: Sequence[Scan]) -> Iterator[tuple[Judged, ...]]:
+def _photo_by_photo(scans: Sequence[Scan]) -> Iterator[tuple[JudgedPhoto, ...]]:
     """What each scan knows of a photo, by path; one that not all know, since it changed meanwhile, is left out."""
-    waiting: dict[str, dict[int, Judged]] = {}
+    waiting: dict[str, dict[int, JudgedPhoto]] = {}
     for judged_of_all in zip_longest(*(scan.results() for scan in scans)):
         for number, judged in enumerate(judged_of_all):
             if judged is None:

@@ -10,8 +10,8 @@ from typing import Protocol, TypeVar
 
 from ismila.photos.boxes import box_text
 from ismila.photos.images import PhotoError
-from ismila.use.ask.library import LOOKED_UP, Library, Pending, Row, Version, version_of
-from ismila.use.ask.pets import Asked
+from ismila.use.ask.library import LOOKED_UP, Library, Pending, StateRow, Version, version_of
+from ismila.use.ask.pets import PetClassifier
 from ismila.vision.decision import pet_verdict
 from ismila.vision.encoders import BATCH
 from ismila.vision.reading import Progress, decode_ahead
@@ -30,7 +30,7 @@ class Scanned:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedPhoto:
     """What is known of one photo.
 
     Attributes:
@@ -50,7 +50,7 @@ class Judged:
     sha256: str = ""
 
 
-def said_of(classifier: Asked, photos: Sequence[Views]) -> list[tuple[float, str]]:
+def predict_batch(classifier: PetClassifier, photos: Sequence[Views]) -> list[tuple[float, str]]:
     """The probability of each photo, and the box of its likeliest animal as text, empty where there is none."""
     return [
         (one.probability, box_text(one.animals[0][0].box) if one.animals else "")
@@ -58,14 +58,14 @@ def said_of(classifier: Asked, photos: Sequence[Views]) -> list[tuple[float, str
     ]
 
 
-def judged_by(
-    classifier: Asked, path: str, probability: float | None, error: str = "", box: str = ""
-) -> Judged:
+def predict_photos(
+    classifier: PetClassifier, path: str, probability: float | None, error: str = "", box: str = ""
+) -> JudgedPhoto:
     """What a classifier, asked alone, says of a photo: its verdict, unless the photo could not be read."""
     if probability is None:
-        return Judged(path, None, "", error, box)
+        return JudgedPhoto(path, None, "", error, box)
     verdict = pet_verdict(probability, classifier.threshold, classifier.subject, is_named=True)
-    return Judged(path, probability, verdict, error, box)
+    return JudgedPhoto(path, probability, verdict, error, box)
 
 
 class Judging(Protocol[Seen]):
@@ -80,7 +80,7 @@ class Judging(Protocol[Seen]):
 
     def read(self, path: Path) -> Seen: ...
 
-    def keep_broken(self, row: Row) -> None: ...
+    def keep_broken(self, row: StateRow) -> None: ...
 
     def judge_batch(self, batch: dict[str, Seen], pending: dict[str, Pending]) -> int: ...
 
@@ -107,7 +107,7 @@ def judge_all(judging: Judging[Seen], progress: Progress | None) -> Scanned:
     for path, seen in decoded:
         if isinstance(seen, PhotoError):
             asked = pending.pop(path)
-            judging.keep_broken(Row(path, asked.version, None, str(seen), asked.sha256))
+            judging.keep_broken(StateRow(path, asked.version, None, str(seen), asked.sha256))
             scanned.broken += 1
         elif seen is None:
             same[path] = pending.pop(path)
@@ -140,7 +140,7 @@ class Scan:
     """
 
     library: Library
-    classifier: Asked
+    classifier: PetClassifier
     run: str
     others: Set[str] = frozenset()
 
@@ -156,15 +156,17 @@ class Scan:
         """Itself, as `PetsScan` gives one for each pet."""
         return [self]
 
-    def results(self) -> Iterator[Judged]:
+    def results(self) -> Iterator[JudgedPhoto]:
         """What is known of each photo that is there, by path."""
         for row in self.library.unchanged(self.run):
-            judged = judged_by(self.classifier, row.path, row.probability, row.error or "", row.box)
+            judged = predict_photos(
+                self.classifier, row.path, row.probability, row.error or "", row.box
+            )
             judged = replace(judged, sha256=row.sha256)
             is_others = row.probability is not None and row.path in self.others
             yield self._not_named(judged) if is_others else judged
 
-    def _not_named(self, judged: Judged) -> Judged:
+    def _not_named(self, judged: JudgedPhoto) -> JudgedPhoto:
         """A photo whose animal got another pet's name."""
         probability = judged.probability or 0.0
         asked = self.classifier
@@ -175,7 +177,7 @@ class Scan:
         """What the classifier is asked about. Raises PhotoError."""
         return self.classifier.viewer.read(path)
 
-    def keep_broken(self, row: Row) -> None:
+    def keep_broken(self, row: StateRow) -> None:
         """Keep why a photo could not be read."""
         self.library.keep(self.run, [row])
 
@@ -184,10 +186,10 @@ class Scan:
         if not batch:
             return 0
         rows = []
-        said = said_of(self.classifier, list(batch.values()))
+        said = predict_batch(self.classifier, list(batch.values()))
         for path, (probability, box) in zip(batch, said, strict=True):
             asked = pending.pop(path)
-            rows.append(Row(path, asked.version, probability, None, asked.sha256, box))
+            rows.append(StateRow(path, asked.version, probability, None, asked.sha256, box))
         self.library.keep(self.run, rows)
         batch.clear()
         return len(rows)
@@ -214,7 +216,7 @@ class Scan:
                 yield path, library.root / path
 
 
-def known_as(version: Version, rows: Sequence[Row]) -> str:
+def known_as(version: Version, rows: Sequence[StateRow]) -> str:
     """The sha256 of what all these rows are about, where the file may still hold it; or empty.
 
     Of a photo that could not be read nothing is taken over: it may only have been hard to read.

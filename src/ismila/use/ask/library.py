@@ -41,7 +41,7 @@ class Version(NamedTuple):
     mtime_ns: int
 
 
-class Row(NamedTuple):
+class StateRow(NamedTuple):
     """One line of the state; `sha256` is that of the file, empty where it is not known."""
 
     path: str
@@ -151,7 +151,7 @@ class Library:
         self.skipping.clear()
         return walk(self.root, skipping=self.skipping)
 
-    def keep(self, run: str, rows: Iterable[Row]) -> None:
+    def keep(self, run: str, rows: Iterable[StateRow]) -> None:
         """Write down what a run says.
 
         Raises:
@@ -219,7 +219,7 @@ class Library:
         except sqlite3.Error as error:
             raise self._cannot_write(error) from error
 
-    def known(self, run: str, paths: list[str]) -> Mapping[str, Row]:
+    def known(self, run: str, paths: list[str]) -> Mapping[str, StateRow]:
         """What the run has said of these photos, in whatever version they were."""
         marks = ",".join("?" * len(paths))
         query = (
@@ -228,7 +228,7 @@ class Library:
         )
         return {row.path: row for row in self._select(query, [run, *map(as_cell, paths)])}
 
-    def unchanged(self, run: str) -> Iterator[Row]:
+    def unchanged(self, run: str) -> Iterator[StateRow]:
         """What the run has said of the photos that are still there and the same, by path."""
         query = (
             "select path, size, mtime_ns, probability, error, sha256, box from judged "
@@ -250,10 +250,10 @@ class Library:
                 named[path] = NamedRow(path, version, tuple(json.loads(names)), sha256)
         return named
 
-    def _select(self, query: str, values: Sequence[str | bytes]) -> Iterator[Row]:
+    def _select(self, query: str, values: Sequence[str | bytes]) -> Iterator[StateRow]:
         with closing(sqlite3.connect(self.state)) as db:
             for cell, size, mtime_ns, *said in db.execute(query, values):
-                yield Row(from_cell(cell), Version(size, mtime_ns), *said)
+                yield StateRow(from_cell(cell), Version(size, mtime_ns), *said)
 
     def _cannot_write(self, error: Exception) -> UserError:
         return UserError(f"--state {self.state}: {error}; give a file that may be written")

@@ -16,7 +16,7 @@ from ismila.photos.walking import SUFFIXES, walk
 from ismila.use.ask.library import version_of
 
 
-class Found(NamedTuple):
+class LibraryPhoto(NamedTuple):
     """A photo of a library.
 
     Attributes:
@@ -36,15 +36,15 @@ class Rules:
     hidden: bool = False
 
 
-def photos_in(folder: Path, skipping: Skipping) -> Iterator[Found]:
+def photos_in(folder: Path, skipping: Skipping) -> Iterator[LibraryPhoto]:
     """The photos below a folder, in an order that stays the same."""
     for path in walk(folder, skipping=skipping):
         if version := version_of(folder / path):
-            yield Found(path, f"{version.size_bytes} {version.mtime_ns}")
+            yield LibraryPhoto(path, f"{version.size_bytes} {version.mtime_ns}")
 
 
 @contextmanager
-def photos_at(address: str, rules: Rules) -> Iterator[tuple[Iterator[Found], Skipping]]:
+def photos_at(address: str, rules: Rules) -> Iterator[tuple[Iterator[LibraryPhoto], Skipping]]:
     """The photos below an address, and what counts those that are passed over; the rules are those of a folder.
 
     Raises:
@@ -60,7 +60,7 @@ def photos_at(address: str, rules: Rules) -> Iterator[tuple[Iterator[Found], Ski
                 with asking(f"{address}/{path}"):
                     write_aside(Path(outline) / path, fs.cat_file(f"{base}/{path}"))
         skipping = Skipping(Path(outline), rules.exclude, rules.hidden)
-        found = (Found(path, files[path].version) for path in taken(sorted(files), skipping))
+        found = (LibraryPhoto(path, files[path].version) for path in taken(sorted(files), skipping))
         yield found, skipping
 
 

@@ -9,11 +9,18 @@ from pathlib import Path, PurePosixPath
 from ismila.photos.names import as_text, is_text
 from ismila.photos.servers import Mark, PhotoServer
 from ismila.photos.servers.immich import path_checksum
-from ismila.photos.servers.marks import LET_GO, SET, SETTING, TAKING, Carried, MarksRecord
+from ismila.photos.servers.marks import (
+    REMOVAL_PENDING,
+    REMOVED_BY_USER,
+    SET,
+    SETTING,
+    Carried,
+    MarksRecord,
+)
 from ismila.use.ask.judging import Scan
 from ismila.vision.reading import Progress
 
-AT_ONCE = 200
+MARKS_PER_CALL = 200
 """Photos that are looked for together, or written down as about to be changed, then changed."""
 
 
@@ -76,12 +83,12 @@ class Marking:
         for path, photo in on_server.items():
             if photo in carrying:
                 marked.carried += 1
-            elif photo in ours and ours[photo].state == LET_GO:
+            elif photo in ours and ours[photo].state == REMOVED_BY_USER:
                 marked.let_go += 1
             else:
                 to_set.setdefault(photo, Carried(path, SETTING))
         to_take = {
-            photo: Carried(carried.path, TAKING)
+            photo: Carried(carried.path, REMOVAL_PENDING)
             for photo, carried in ours.items()
             if carried.state == SET and carried.path in others and photo not in has_photo
         }
@@ -105,11 +112,13 @@ class Marking:
         ours = self.record.carried(self.server.url, self.mark)
         settled = _settled(ours, self._carrying())
         to_take = {
-            photo: Carried(carried.path, TAKING)
+            photo: Carried(carried.path, REMOVAL_PENDING)
             for photo, carried in settled.items()
             if carried.state == SET
         }
-        marked = Marked(let_go=sum(carried.state == LET_GO for carried in settled.values()))
+        marked = Marked(
+            let_go=sum(carried.state == REMOVED_BY_USER for carried in settled.values())
+        )
         if is_plan:
             marked.taken = [carried.path for carried in to_take.values()]
             return marked
@@ -199,7 +208,7 @@ class Marking:
 
 
 def _portions(items: Sequence[str]) -> list[Sequence[str]]:
-    return [items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE)]
+    return [items[start : start + MARKS_PER_CALL] for start in range(0, len(items), MARKS_PER_CALL)]
 
 
 def _sorted_by_verdict(scan: Scan, asked: set[str]) -> tuple[list[str], set[str]]:
@@ -218,10 +227,10 @@ def _settled(ours: Mapping[str, Carried], carrying: set[str]) -> dict[str, Carri
     """What the record should say, now that it is known which photos carry the mark."""
     settled: dict[str, Carried] = {}
     for photo, carried in ours.items():
-        if photo in carrying and carried.state != LET_GO:
+        if photo in carrying and carried.state != REMOVED_BY_USER:
             settled[photo] = Carried(carried.path, SET)
-        elif carried.state in (SET, LET_GO):
-            settled[photo] = Carried(carried.path, LET_GO)
+        elif carried.state in (SET, REMOVED_BY_USER):
+            settled[photo] = Carried(carried.path, REMOVED_BY_USER)
     return settled
 
 

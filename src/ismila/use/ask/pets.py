@@ -16,7 +16,13 @@ from ismila.vision.animals import Animal
 from ismila.vision.decision import pet_verdict
 from ismila.vision.encoders import in_batches
 from ismila.vision.graphs import Floats
-from ismila.vision.judgement import Judgement, Named, PetAnswers, assign_names, named_animals
+from ismila.vision.judgement import (
+    Judgement,
+    NamedAnimal,
+    PetProbabilities,
+    assign_names,
+    named_animals,
+)
 from ismila.vision.views import Viewer, Views
 
 
@@ -28,7 +34,7 @@ class Rows(Protocol):
     def __call__(self, images: Pixels, /) -> Floats: ...
 
 
-class Asked(Protocol):
+class PetClassifier(Protocol):
     """One pet's classifier: a `Classifier`, or an `ExportedClassifier`."""
 
     spec: ImageSpec
@@ -55,12 +61,12 @@ class Asked(Protocol):
         """What it says of each photo, asked alone."""
 
 
-Looks = Mapping[str, Views]
+ViewsByDigest = Mapping[str, Views]
 """The views of one photo by the digest of the viewer that made them."""
 
 
 @dataclass(frozen=True)
-class PetAnswer:
+class PetPrediction:
     """What is said of one pet in one photo.
 
     Attributes:
@@ -80,7 +86,7 @@ class PetAnswer:
 
 
 @dataclass(frozen=True)
-class Together:
+class PetPredictions:
     """What is said of all pets in one photo.
 
     Attributes:
@@ -88,8 +94,8 @@ class Together:
         animals: those that were asked about; empty where the whole photo was.
     """
 
-    subjects: Mapping[str, PetAnswer]
-    animals: tuple[Named, ...] = ()
+    subjects: Mapping[str, PetPrediction]
+    animals: tuple[NamedAnimal, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -106,7 +112,7 @@ class Pets:
         runs: subject -> the id of the run that its classifier comes from.
     """
 
-    classifiers: Mapping[str, Asked]
+    classifiers: Mapping[str, PetClassifier]
     runs: Mapping[str, str]
 
     @classmethod
@@ -141,7 +147,7 @@ class Pets:
     def _viewer_of(self) -> Mapping[str, str]:
         return {name: one.viewer.digest for name, one in self.classifiers.items()}
 
-    def views_of(self, subject: str, looks: Looks) -> Views:
+    def views_of(self, subject: str, looks: ViewsByDigest) -> Views:
         """What one pet's classifier is asked about."""
         return looks[self._viewer_of[subject]]
 
@@ -155,15 +161,15 @@ class Pets:
             groups.setdefault((self._viewer_of[subject], backbone), []).append(subject)
         return list(groups.values())
 
-    def read(self, source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Looks:
+    def read(self, source: Path | bytes, max_pixels: int = MAX_PIXELS) -> ViewsByDigest:
         """Decode a photo and look at it. Raises PhotoError."""
         return self._looks(lambda viewer: open_photo(source, viewer.decoded_px, max_pixels))
 
-    def look(self, photo: Image.Image) -> Looks:
+    def look(self, photo: Image.Image) -> ViewsByDigest:
         """The same of an upright photo in RGB that is decoded already, such as a film's frame."""
         return self._looks(lambda _: photo)
 
-    def _looks(self, decoded: Callable[[Viewer], Image.Image]) -> Looks:
+    def _looks(self, decoded: Callable[[Viewer], Image.Image]) -> ViewsByDigest:
         """Find the animals once for all who look for them alike."""
         looks: dict[str, Views] = {}
         animals: dict[str, tuple[Animal, ...]] = {}
@@ -173,7 +179,7 @@ class Pets:
             animals[detector] = looks[digest].animals
         return looks
 
-    def judge(self, photos: Sequence[Looks]) -> list[Together]:
+    def judge(self, photos: Sequence[ViewsByDigest]) -> list[PetPredictions]:
         """What is said of each photo; each backbone runs once over all of their images."""
         if not photos:
             return []
@@ -197,34 +203,34 @@ class Pets:
         rows = in_batches(first.encoder, images)
         return {subject: self.classifiers[subject].answer(rows) for subject in subjects}
 
-    def _together(self, photo: Looks, answers: Mapping[str, Floats]) -> Together:
+    def _together(self, photo: ViewsByDigest, answers: Mapping[str, Floats]) -> PetPredictions:
         """Names for one photo.
 
         Pets are told from each other where they look at the same animals. One whose classifier looks at the whole photo
         while another's looks at animals cannot be compared with it, and has a name of its own to give.
         """
         pets = {
-            subject: PetAnswers(subject, answers[subject], classifier.threshold)
+            subject: PetProbabilities(subject, answers[subject], classifier.threshold)
             for subject, classifier in self.classifiers.items()
         }
-        by_animals: dict[tuple[Animal, ...], list[PetAnswers]] = {}
+        by_animals: dict[tuple[Animal, ...], list[PetProbabilities]] = {}
         for subject, pet in pets.items():
             seen = self.views_of(subject, photo).animals
             by_animals.setdefault(seen, []).append(pet)
         image_of: dict[str, int] = {}
-        animals: tuple[Named, ...] = ()
+        animals: tuple[NamedAnimal, ...] = ()
         for seen, of_same in by_animals.items():
             given = assign_names(of_same, seen)
             image_of |= {name: image for image, name in enumerate(given) if name}
             animals += named_animals(seen, of_same, given)
         subjects = {name: self._answer(pet, image_of.get(name)) for name, pet in pets.items()}
-        return Together(subjects, animals)
+        return PetPredictions(subjects, animals)
 
-    def _answer(self, pet: PetAnswers, named: int | None) -> PetAnswer:
+    def _answer(self, pet: PetProbabilities, named: int | None) -> PetPrediction:
         """What is said of a pet that got the name of image number `named`, or of none."""
         probability = float(pet.probabilities.max())
         is_named = named is not None
-        return PetAnswer(
+        return PetPrediction(
             probability=probability,
             is_subject=is_named,
             threshold=pet.threshold,

@@ -10,8 +10,16 @@ from pathlib import Path
 
 from ismila.photos.boxes import box_text
 from ismila.use.ask.judging import Scan, Scanned, judge_all, known_as
-from ismila.use.ask.library import LOOKED_UP, Library, NamedRow, Pending, Row, Version, version_of
-from ismila.use.ask.pets import Looks, Pets, Together
+from ismila.use.ask.library import (
+    LOOKED_UP,
+    Library,
+    NamedRow,
+    Pending,
+    StateRow,
+    Version,
+    version_of,
+)
+from ismila.use.ask.pets import PetPredictions, Pets, ViewsByDigest
 from ismila.vision.reading import Progress
 
 
@@ -59,16 +67,16 @@ class PetsScan:
     def _is_now(self, path: str, version: Version) -> bool:
         return version_of(self.library.root / path) == version
 
-    def read(self, path: Path) -> Looks:
+    def read(self, path: Path) -> ViewsByDigest:
         """What the classifiers are asked about. Raises PhotoError."""
         return self.pets.read(path)
 
-    def keep_broken(self, row: Row) -> None:
+    def keep_broken(self, row: StateRow) -> None:
         """Keep why a photo could not be read, for each run."""
         for run in self.pets.runs.values():
             self.library.keep(run, [row])
 
-    def judge_batch(self, batch: dict[str, Looks], pending: dict[str, Pending]) -> int:
+    def judge_batch(self, batch: dict[str, ViewsByDigest], pending: dict[str, Pending]) -> int:
         """Answer for a batch, keep that, and empty the batch; returns how many it were."""
         answers = dict(zip(batch, self.pets.judge(list(batch.values())), strict=True))
         asked = {path: pending.pop(path) for path in batch}
@@ -84,7 +92,7 @@ class PetsScan:
         )
         for subject, run in self.pets.runs.items():
             rows = [
-                Row(
+                StateRow(
                     path,
                     asked[path].version,
                     together.subjects[subject].probability,
@@ -119,13 +127,15 @@ class PetsScan:
                 pending[path] = Pending(version, self._known_as(rows, version, named.get(path)))
                 yield path, library.root / path
 
-    def _known_as(self, rows: dict[str, Row], version: Version, named: NamedRow | None) -> str:
+    def _known_as(self, rows: dict[str, StateRow], version: Version, named: NamedRow | None) -> str:
         """See `known_as`: what all runs have judged, with names where several claim it."""
         before = next((row.version for row in rows.values()), version)
         is_whole = self._is_answered(rows, before, named)
         return known_as(version, list(rows.values())) if is_whole else ""
 
-    def _is_answered(self, rows: dict[str, Row], version: Version, named: NamedRow | None) -> bool:
+    def _is_answered(
+        self, rows: dict[str, StateRow], version: Version, named: NamedRow | None
+    ) -> bool:
         """Each run has judged this version of a photo, and it is known who is in it."""
         if len(rows) < len(self.pets.runs):
             return False
@@ -139,12 +149,12 @@ class PetsScan:
         return probability is not None and probability >= threshold
 
 
-def _box_of(subject: str, together: Together) -> str:
+def _box_of(subject: str, together: PetPredictions) -> str:
     """Of the animal that got the name; empty where none did."""
     boxes = [animal.box for animal in together.animals if animal.name == subject]
     return box_text(boxes[0]) if boxes else ""
 
 
-def _is_claimed_twice(together: Together) -> bool:
+def _is_claimed_twice(together: PetPredictions) -> bool:
     claims = [one.probability >= one.threshold for one in together.subjects.values()]
     return sum(claims) > 1

@@ -11,20 +11,20 @@ from ismila.photos.images import PhotoError
 from ismila.photos.walking import walk
 from ismila.runs.find import load_classifier
 from ismila.use.ask.films import (
-    AnswerOfBurst,
-    AnswerOfFilm,
-    Asking,
+    BurstPrediction,
+    FilmOptions,
+    FilmPrediction,
     is_film,
     judge_film,
     seen_in_burst,
 )
-from ismila.use.ask.pets import PetAnswer, Pets, Together
+from ismila.use.ask.pets import PetPrediction, PetPredictions, Pets
 from ismila.vision.decision import verdict_of
-from ismila.vision.judgement import Named, named
+from ismila.vision.judgement import NamedAnimal, named
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """What a run says of one photo.
 
     Attributes:
@@ -40,7 +40,7 @@ class Answer:
     threshold: float
     run: str
     verdict: str
-    animals: tuple[Named, ...] = ()
+    animals: tuple[NamedAnimal, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Unread:
 
 
 def predict(
-    paths: Iterable[Path], run: str, films: Asking
-) -> Iterator[Answer | AnswerOfFilm | Unread]:
+    paths: Iterable[Path], run: str, films: FilmOptions
+) -> Iterator[Prediction | FilmPrediction | Unread]:
     """Answers in order, each as soon as it is known.
 
     Args:
@@ -76,20 +76,20 @@ def predict(
         p = judgement.probability
         verdict = verdict_of(p, threshold, classifier.subject)
         animals = named(judgement, classifier.subject, threshold)
-        yield Answer(path, p, p >= threshold, threshold, run, verdict, animals)
+        yield Prediction(path, p, p >= threshold, threshold, run, verdict, animals)
 
 
 @dataclass(frozen=True)
-class AnswerOfPets:
+class MultiPetPrediction:
     """What several runs say of one photo together."""
 
     path: Path
-    together: Together
+    together: PetPredictions
 
 
 def predict_pets(
-    paths: Iterable[Path], pets: Pets, films: Asking
-) -> Iterator[AnswerOfPets | AnswerOfFilm | Unread]:
+    paths: Iterable[Path], pets: Pets, films: FilmOptions
+) -> Iterator[MultiPetPrediction | FilmPrediction | Unread]:
     """The same as `predict` of several pets, in one pass over the photos."""
     for path in _photos(paths):
         if is_film(path):
@@ -101,13 +101,13 @@ def predict_pets(
             yield Unread(path, str(error))
             continue
         [together] = pets.judge([looks])
-        yield AnswerOfPets(path, together)
+        yield MultiPetPrediction(path, together)
 
 
-def predict_burst(paths: Iterable[Path], pets: Pets) -> Iterator[AnswerOfBurst | Unread]:
+def predict_burst(paths: Iterable[Path], pets: Pets) -> Iterator[BurstPrediction | Unread]:
     """One answer for all photos together, after those that cannot be read."""
     read: list[Path] = []
-    answers: dict[str, list[PetAnswer]] = {subject: [] for subject in pets.classifiers}
+    answers: dict[str, list[PetPrediction]] = {subject: [] for subject in pets.classifiers}
     for path in _photos(paths):
         try:
             looks = pets.read(path)
@@ -120,10 +120,10 @@ def predict_burst(paths: Iterable[Path], pets: Pets) -> Iterator[AnswerOfBurst |
             answers[subject].append(answer)
     if read:
         seen = {subject: seen_in_burst(of_all, subject) for subject, of_all in answers.items()}
-        yield AnswerOfBurst(tuple(read), seen)
+        yield BurstPrediction(tuple(read), seen)
 
 
-def _of_film(path: Path, pets: Pets, films: Asking) -> AnswerOfFilm | Unread:
+def _of_film(path: Path, pets: Pets, films: FilmOptions) -> FilmPrediction | Unread:
     try:
         return judge_film(path, pets, films)
     except PhotoError as error:

@@ -30,21 +30,21 @@ from ismila.photos.images import PhotoError
 from ismila.photos.names import as_text, first_line
 from ismila.photos.ray_token import keep_to_ourselves
 from ismila.photos.streams import errors_into
-from ismila.use.ask.judging import Judged, Scanned, judged_by, said_of
-from ismila.use.ask.listing import Found
+from ismila.use.ask.judging import JudgedPhoto, Scanned, predict_batch, predict_photos
+from ismila.use.ask.listing import LibraryPhoto
 from ismila.use.ask.shards import SCHEMA, Shard, Shards, cut
 from ismila.vision.encoders import BATCH
 from ismila.vision.reading import Progress, decode_ahead
 from ismila.vision.views import Views
 
 if TYPE_CHECKING:
-    from ismila.use.ask.pets import Asked
+    from ismila.use.ask.pets import PetClassifier
 
 LOCAL = "local"
 """Instead of a cluster's address: one on this machine, started for the call."""
 STORE_BYTES = 128 * 1024**2
 """Of Ray's object store on this machine, which holds names and rows alone."""
-TURNS = 16
+BLOCKS_PER_WORKER = 16
 """Each worker gets so many blocks, so that all finish at about the same time."""
 STOPPED = -1
 """The shard of rows whose error no other photo would change: the scan ends with it."""
@@ -68,12 +68,12 @@ class RayScan:
 
     root: str
     shards: Shards
-    classifier: Asked
+    classifier: PetClassifier
     run: str
     size: int
 
     def judge(
-        self, photos: Iterable[Found], address: str, progress: Progress | None = None
+        self, photos: Iterable[LibraryPhoto], address: str, progress: Progress | None = None
     ) -> Scanned:
         """Judge the shards that are not there.
 
@@ -100,7 +100,7 @@ class RayScan:
         scanned.broken = sum(one.unread for one in self.shards.kept.values())
         return scanned
 
-    def results(self) -> Iterator[Judged]:
+    def results(self) -> Iterator[JudgedPhoto]:
         """What is known of each photo, by path."""
         return self.shards.results()
 
@@ -129,7 +129,7 @@ class RayScan:
         context.enable_progress_bars = False  # ours counts photos
         context.print_on_execution_start = False
         workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
-        blocks = list(_blocks(todo, max(BATCH, total // (TURNS * workers))))
+        blocks = list(_blocks(todo, max(BATCH, total // (BLOCKS_PER_WORKER * workers))))
         worker = _Worker(ray.put(self.classifier), self.root, self.run)
         rows = ray.data.from_arrow(blocks).map_batches(
             Judge,
@@ -183,7 +183,7 @@ class Judge:
     def __init__(self, worker: _Worker) -> None:
         import ray
 
-        self.classifier: Asked = ray.get(worker.classifier)
+        self.classifier: PetClassifier = ray.get(worker.classifier)
         self.root = worker.root
         self.run = worker.run
 
@@ -193,7 +193,7 @@ class Judge:
         try:
             judged = {one.path: one for one in answered(self.classifier, self._decoded(names))}
         except UserError as error:  # as a row: Ray would make a page of it, and lose what it was
-            judged = {name: Judged(name, None, "", str(error)) for name in names}
+            judged = {name: JudgedPhoto(name, None, "", str(error)) for name in names}
             block = pa.table({"shard": pa.repeat(pa.scalar(STOPPED), len(names))})
         ordered = [judged[name] for name in names]
         columns = {
@@ -246,13 +246,13 @@ def fetch(address: str) -> bytes:
 
 
 def answered(
-    classifier: Asked, decoded: Iterable[tuple[str, Views | PhotoError]]
-) -> Iterator[Judged]:
+    classifier: PetClassifier, decoded: Iterable[tuple[str, Views | PhotoError]]
+) -> Iterator[JudgedPhoto]:
     """What a classifier says of photos, some at a time; why one could not be read."""
     batch: dict[str, Views] = {}
     for path, seen in decoded:
         if isinstance(seen, PhotoError):
-            yield judged_by(classifier, path, None, str(seen))
+            yield predict_photos(classifier, path, None, str(seen))
             continue
         batch[path] = seen
         if len(batch) == BATCH:
@@ -261,10 +261,10 @@ def answered(
     yield from _answered(classifier, batch)
 
 
-def _answered(classifier: Asked, batch: dict[str, Views]) -> Iterator[Judged]:
-    said = said_of(classifier, list(batch.values()))
+def _answered(classifier: PetClassifier, batch: dict[str, Views]) -> Iterator[JudgedPhoto]:
+    said = predict_batch(classifier, list(batch.values()))
     for path, (probability, box) in zip(batch, said, strict=True):
-        yield judged_by(classifier, path, probability, box=box)
+        yield predict_photos(classifier, path, probability, box=box)
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 
 from ismila.photos import UserError
 from ismila.photos.images import write_aside
-from ismila.use.ask.judging import Judged
-from ismila.use.ask.listing import Found
+from ismila.use.ask.judging import JudgedPhoto
+from ismila.use.ask.listing import LibraryPhoto
 
 MANIFEST = "_manifest.jsonl"
 """A line a shard; readers of Parquet folders pass over names that begin so."""
@@ -56,7 +56,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Kept:
+class FinishedShard:
     """A shard that is finished.
 
     Attributes:
@@ -70,13 +70,13 @@ class Kept:
     unread: int
 
 
-def cut(photos: Iterable[Found], size: int) -> Iterator[Shard]:
+def cut(photos: Iterable[LibraryPhoto], size: int) -> Iterator[Shard]:
     """Photos in shards of about `size`.
 
     A photo's own name says whether a shard begins with it. So a photo that comes or goes changes one shard, and
     not all that follow.
     """
-    some: list[Found] = []
+    some: list[LibraryPhoto] = []
     for photo in photos:
         begins = zlib.crc32(os.fsencode(photo.path)) % size == 0
         if some and (begins or len(some) == LARGEST * size):
@@ -87,7 +87,7 @@ def cut(photos: Iterable[Found], size: int) -> Iterator[Shard]:
         yield _shard(some)
 
 
-def _shard(photos: list[Found]) -> Shard:
+def _shard(photos: list[LibraryPhoto]) -> Shard:
     names = [os.fsencode(photo.path) for photo in photos]
     lines = [
         b"%s\0%s" % (name, one.version.encode()) for name, one in zip(names, photos, strict=True)
@@ -128,14 +128,14 @@ class Shards:
     def _file(self, shard: str) -> Path:
         return self.folder / f"{shard}.parquet"
 
-    def _listed(self) -> Iterator[Kept]:
+    def _listed(self) -> Iterator[FinishedShard]:
         try:
             lines = self._manifest.read_text().splitlines()
         except FileNotFoundError:
             return
         for line in lines:
             try:
-                yield Kept(**json.loads(line))
+                yield FinishedShard(**json.loads(line))
             except (
                 ValueError,
                 TypeError,
@@ -153,7 +153,7 @@ class Shards:
         write_aside(self._file(shard), buffer.getvalue())
         of_subject = pc.sum(pc.equal(rows["verdict"], subject)).as_py() or 0
         unread = rows["probability"].null_count
-        self.kept[shard] = Kept(shard, len(rows), of_subject, unread)
+        self.kept[shard] = FinishedShard(shard, len(rows), of_subject, unread)
         with self._manifest.open("a") as manifest:
             manifest.write(f"{json.dumps(asdict(self.kept[shard]))}\n")
 
@@ -166,10 +166,10 @@ class Shards:
             if is_ours and file.stem not in self.kept:
                 file.unlink(missing_ok=True)
 
-    def results(self) -> Iterator[Judged]:
+    def results(self) -> Iterator[JudgedPhoto]:
         """A line a photo, by path."""
         tables = [pq.read_table(self._file(name), schema=SCHEMA) for name in self.kept]
         rows = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
         for batch in rows.sort_by("path").to_batches(max_chunksize=4096):
             for row in batch.to_pylist():
-                yield Judged(row["path"], row["probability"], row["verdict"], row["error"])
+                yield JudgedPhoto(row["path"], row["probability"], row["verdict"], row["error"])

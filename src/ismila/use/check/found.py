@@ -18,12 +18,12 @@ from ismila.photos.boxes import EXPECTED, box_text, plain_box
 from ismila.photos.images import PhotoError
 from ismila.photos.labels import folder_kinds
 from ismila.photos.names import NOT, counted, is_text, require_text
-from ismila.photos.reviewed import DROP, Answer, read_answers, write_answers
+from ismila.photos.reviewed import DROP, ReviewAnswer, read_answers, write_answers
 from ismila.photos.sources import SourcePhoto
-from ismila.use.ask.judging import Judged, Scan
+from ismila.use.ask.judging import JudgedPhoto, Scan
 from ismila.use.ask.library import sha256_of
 from ismila.use.check.queue import Candidate, Question, questions_of
-from ismila.use.check.review import Asked, Listing, known_label
+from ismila.use.check.review import Listing, ReviewItem, known_label
 from ismila.use.check.thumbnails import NotListedError, Thumbnails
 from ismila.vision.reading import Progress, decode_ahead
 from ismila.vision.views import Viewer
@@ -82,7 +82,7 @@ class Confirmed:
         yield SourcePhoto(key=self.key, name=self.path.name, why=self.why, path=self.path)
 
 
-class Found:
+class LibraryReview:
     """Photos of a scanned library while a person goes through them.
 
     Each answer is kept at once in the album's `reviewed.parquet`, then the photo joins the album. One that a killed
@@ -100,12 +100,14 @@ class Found:
         self.offered = {photo.path: photo for photo in offered}
         self.kinds = sorted({*folder_kinds(album.root, album.subject), *KINDS} - {album.subject})
         self.thumbnails = Thumbnails(self.library_root, album.derived / "thumbnails")
-        self._given: dict[str, Answer] = {}
-        self._undo: list[tuple[str, Answer | None]] = []
+        self._given: dict[str, ReviewAnswer] = {}
+        self._undo: list[tuple[str, ReviewAnswer | None]] = []
         self._lock = threading.Lock()
 
     @classmethod
-    def of(cls, album: Album, scan: Scan, most: int, progress: Progress | None = None) -> Found:
+    def of(
+        cls, album: Album, scan: Scan, most: int, progress: Progress | None = None
+    ) -> LibraryReview:
         """Finish what a killed process began, and choose at most `most` photos that nobody was asked about.
 
         Raises:
@@ -125,9 +127,9 @@ class Found:
         subject = self.album.subject
         return Listing(subject, self.library_root.name, self.kinds, photos, self.threshold)
 
-    def _asked(self, photo: Offered) -> Asked:
+    def _asked(self, photo: Offered) -> ReviewItem:
         question = photo.question
-        return Asked(
+        return ReviewItem(
             path=photo.path,
             label="",
             kind="",
@@ -171,7 +173,7 @@ class Found:
         why = f"asked as {photo.question.sort} at {photo.question.photo.probability:.4f}"
         where = self._box_of(photo, box) if place == self.album.subject else ""
         root = str(self.library_root)
-        answer = Answer(photo.sha256, root, path, place, where, why, self.run)
+        answer = ReviewAnswer(photo.sha256, root, path, place, where, why, self.run)
         with self._lock:
             before = self._given.get(path)
             self._replace(before, answer)
@@ -201,7 +203,7 @@ class Found:
         except ValueError as error:
             raise UserError(f"box={box}: expected {EXPECTED}") from error
 
-    def _replace(self, before: Answer | None, after: Answer | None) -> None:
+    def _replace(self, before: ReviewAnswer | None, after: ReviewAnswer | None) -> None:
         if before and after and before.path and before.label == after.label:
             self.album.correct(before.path, {"box": after.box})
             self._keep(replace(after, path=before.path))
@@ -211,7 +213,7 @@ class Found:
         if after:
             self._give(replace(after, path=""))
 
-    def _give(self, answer: Answer) -> None:
+    def _give(self, answer: ReviewAnswer) -> None:
         self._keep(answer)  # before anything else: a person's answer is not lost
         if answer.label == DROP:
             return
@@ -221,7 +223,7 @@ class Found:
             self._forget(answer)
             raise
 
-    def _join_if_it_is_there(self, answer: Answer) -> None:
+    def _join_if_it_is_there(self, answer: ReviewAnswer) -> None:
         """Bring in what an earlier process was asked to; what has changed or gone meanwhile is asked about again."""
         try:
             self._join(answer)
@@ -229,7 +231,7 @@ class Found:
             if Path(answer.where).is_dir():  # else a disk that is not here today
                 self._forget(answer)
 
-    def _join(self, answer: Answer) -> None:
+    def _join(self, answer: ReviewAnswer) -> None:
         confirmed = _confirmed(answer)
         added = add_photos(self.album, [confirmed], answer.label)
         for photo, reason in added.skipped:
@@ -239,7 +241,7 @@ class Found:
             self.album.correct(path, {"box": answer.box})
         self._keep(replace(answer, path=path))
 
-    def _withdraw(self, answer: Answer) -> None:
+    def _withdraw(self, answer: ReviewAnswer) -> None:
         """Take a photo out of the album again; never the only file that holds it."""
         if answer.path:
             confirmed = _confirmed(answer)
@@ -253,16 +255,16 @@ class Found:
                 write_records(self.album.root, records.values())
         self._forget(answer)
 
-    def _keep(self, answer: Answer) -> None:
+    def _keep(self, answer: ReviewAnswer) -> None:
         self._change(lambda answers: answers | {answer.sha256: answer})
         self._given[answer.source] = answer
 
-    def _forget(self, answer: Answer) -> None:
+    def _forget(self, answer: ReviewAnswer) -> None:
         others = partial(_without, answer.sha256)
         self._change(others)
         self._given.pop(answer.source, None)
 
-    def _change(self, change: Callable[[dict[str, Answer]], dict[str, Answer]]) -> None:
+    def _change(self, change: Callable[[dict[str, ReviewAnswer]], dict[str, ReviewAnswer]]) -> None:
         with self.album.locked("reviewed"):
             write_answers(self.album.root, change(read_answers(self.album.root)))
 
@@ -272,14 +274,14 @@ class Found:
         return self.offered[path]
 
 
-def _confirmed(answer: Answer) -> Confirmed:
+def _confirmed(answer: ReviewAnswer) -> Confirmed:
     """The photo, if it is what the person saw. Raises UserError."""
     if sha256_of(answer.file) != answer.sha256:
         raise UserError(f"{answer.file}: has changed or gone since it was scanned; scan again")
     return Confirmed(answer.file, answer.source, answer.where, answer.why)
 
 
-def _without(sha256: str, answers: dict[str, Answer]) -> dict[str, Answer]:
+def _without(sha256: str, answers: dict[str, ReviewAnswer]) -> dict[str, ReviewAnswer]:
     return {key: answer for key, answer in answers.items() if key != sha256}
 
 
@@ -304,7 +306,7 @@ def _offered(scan: Scan, known: Set[str], most: int, progress: Progress | None) 
     ]
 
 
-def _new_ones(judged: dict[str, Judged], scan: Scan, known: Set[str]) -> Iterator[Offered]:
+def _new_ones(judged: dict[str, JudgedPhoto], scan: Scan, known: Set[str]) -> Iterator[Offered]:
     candidates = [Candidate(path, one.probability or 0.0) for path, one in judged.items()]
     seen = set(known)
     for question in questions_of(candidates, scan.classifier.threshold):

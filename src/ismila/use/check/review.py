@@ -20,7 +20,7 @@ from ismila.vision.reading import Progress
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReviewItem:
     """A photo that a person is asked about: one that looks wrong (`suspects_of`), or one that a scan found.
 
     Attributes:
@@ -60,7 +60,7 @@ class Listing:
     subject: str
     root: str
     kinds: list[str]
-    photos: list[Asked]
+    photos: list[ReviewItem]
     threshold: float | None = None
 
 
@@ -109,7 +109,7 @@ class Review:
     def listing(self) -> Listing:
         """What the page shows."""
         photos = [
-            Asked(
+            ReviewItem(
                 path=row["path"],
                 label=row["label"],
                 kind=row["kind"],

@@ -10,7 +10,7 @@ from fastapi import FastAPI, HTTPException, Query, Request
 
 from ismila.photos import UserError
 from ismila.photos.images import PhotoError
-from ismila.use.ask.pets import Together
+from ismila.use.ask.pets import PetPredictions
 from ismila.use.serve.answering import Answering
 from ismila.use.serve.answers import (
     About,
@@ -34,7 +34,7 @@ BODY: dict[str, object] = {"requestBody": {"content": {"image/*": {}, "multipart
 
 def add_api(app: FastAPI, service: Service, takes_feedback: bool) -> None:
     """Add the routes; what they answer depends on whether several pets are served."""
-    api = _Api(service, takes_feedback)
+    api = _Endpoints(service, takes_feedback)
     several = service.models.is_several
     app.get("/api", tags=["api"], response_model=AboutPets if several else About)(api.about)
     app.post(
@@ -47,7 +47,7 @@ def add_api(app: FastAPI, service: Service, takes_feedback: bool) -> None:
     app.post("/api/feedback", tags=["api"], openapi_extra=BODY)(api.feedback)
 
 
-class _Api:
+class _Endpoints:
     def __init__(self, service: Service, takes_feedback: bool) -> None:
         self.service = service
         self.takes_feedback = takes_feedback
@@ -154,13 +154,13 @@ def _require_known(subject: str, answering: Answering) -> None:
         raise UserError(f"subject={subject[:40]}: expected {' or '.join(answering.models)}")
 
 
-def _animals(together: Together) -> list[JudgedAnimal]:
+def _animals(together: PetPredictions) -> list[JudgedAnimal]:
     return [JudgedAnimal(**vars(animal)) for animal in together.animals]
 
 
 def _judged(
     name: str,
-    together: Together,
+    together: PetPredictions,
     animals: list[JudgedAnimal] | None,
     why: Mapping[str, Explanation],
 ) -> Judged:
@@ -178,7 +178,7 @@ def _judged(
 
 def _judged_pets(
     name: str,
-    together: Together,
+    together: PetPredictions,
     animals: list[JudgedAnimal] | None,
     why: Mapping[str, Explanation],
 ) -> JudgedPets:

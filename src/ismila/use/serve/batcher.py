@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar, TypeVarTuple
 
-from ismila.use.ask.pets import Looks, Pets, Together
+from ismila.use.ask.pets import PetPredictions, Pets, ViewsByDigest
 from ismila.use.gate import GATE
 from ismila.vision.encoders import BATCH
 
@@ -23,8 +23,8 @@ class BusyError(Exception):
 
 class _Waiting(NamedTuple):
     pets: Pets
-    looks: Looks
-    answer: asyncio.Future[Together]
+    looks: ViewsByDigest
+    answer: asyncio.Future[PetPredictions]
 
 
 class Batcher:
@@ -53,9 +53,9 @@ class Batcher:
         finally:
             self.taken -= 1
 
-    async def judged(self, pets: Pets, looks: Looks) -> Together:
+    async def judged(self, pets: Pets, looks: ViewsByDigest) -> PetPredictions:
         """What is said of a photo."""
-        answer: asyncio.Future[Together] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[PetPredictions] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(pets, looks, answer))
         self._something.set()
         return await answer

@@ -7,7 +7,7 @@ from pathlib import Path
 from ismila.photos import UserError
 from ismila.photos.images import Pixels
 from ismila.use.export.exported import ExportedClassifier, ExportedFile
-from ismila.use.serve.models import Explained
+from ismila.use.serve.models import ModelExplanation
 
 SHORTEST_PREFIX = 6
 """Characters of a run id that are enough to mean it."""
@@ -23,9 +23,9 @@ class FileModel:
     def prepare(self) -> None:
         """The file is all there is."""
 
-    def explain(self, image: Pixels) -> Explained:
+    def explain(self, image: Pixels) -> ModelExplanation:
         """The heat that the file tells; it knows no training photo."""
-        return Explained(self.classifier.heat(image))
+        return ModelExplanation(self.classifier.heat(image))
 
 
 class FileModels:

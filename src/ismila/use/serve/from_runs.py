@@ -25,7 +25,7 @@ from ismila.runs.find import (
 )
 from ismila.runs.registry import aliases
 from ismila.use.gate import GATE
-from ismila.use.serve.models import Explained, Resembling
+from ismila.use.serve.models import ModelExplanation, Resembling
 from ismila.vision.architecture import GRAPHS
 from ismila.vision.classifier import Classifier
 
@@ -74,18 +74,18 @@ class RunModel:
             except (UserError, OSError):  # the album has gone
                 self._explainer = Explainer.without_photos(self.classifier)
 
-    def explain(self, image: Pixels) -> Explained:
+    def explain(self, image: Pixels) -> ModelExplanation:
         """Heat, its test and the nearest photos; without these when the album is gone."""
         assert self._explainer is not None  # `prepare` comes first
         explanation = self._explainer.explain(image)
         words = explanation.words(self.classifier.subject)
         if not explanation.nearest:
-            return Explained(explanation.heat, words)
+            return ModelExplanation(explanation.heat, words)
         nearest = [
             Resembling(self._photos / near.path, near.path, near.kind, near.similarity)
             for near in explanation.nearest
         ]
-        return Explained(explanation.heat, words, nearest)
+        return ModelExplanation(explanation.heat, words, nearest)
 
 
 class RunModels:

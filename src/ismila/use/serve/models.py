@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ismila.photos.images import Pixels
-from ismila.use.ask.pets import Asked
+from ismila.use.ask.pets import PetClassifier
 from ismila.vision.graphs import Floats
 
 
@@ -27,7 +27,7 @@ class Resembling:
 
 
 @dataclass(frozen=True)
-class Explained:
+class ModelExplanation:
     """Why one photo got its answer.
 
     Attributes:
@@ -47,12 +47,12 @@ class Model(Protocol):
     run_id: str
 
     @property
-    def classifier(self) -> Asked: ...
+    def classifier(self) -> PetClassifier: ...
 
     def prepare(self) -> None:
         """Load what `explain` needs, which may take seconds; in a thread that nothing waits for."""
 
-    def explain(self, image: Pixels) -> Explained:
+    def explain(self, image: Pixels) -> ModelExplanation:
         """Called in the backbone's thread, after `prepare`."""
 
 

@@ -13,13 +13,13 @@ from fastapi import HTTPException, Request
 
 from ismila.evidence.heat import overlay
 from ismila.photos.images import Box, PhotoError, Pixels, jpeg_bytes
-from ismila.use.ask.pets import Looks, Pets, Together
+from ismila.use.ask.pets import PetPredictions, Pets, ViewsByDigest
 from ismila.use.decoder import Decoder
 from ismila.use.serve.answering import AllModels, Answering
 from ismila.use.serve.answers import Explanation, Near
 from ismila.use.serve.batcher import Batcher
 from ismila.use.serve.metrics import Metrics
-from ismila.use.serve.models import Explained, Model, Resembling
+from ismila.use.serve.models import Model, ModelExplanation, Resembling
 from ismila.use.serve.upload import LARGEST_PIXELS, Intake, Upload
 from ismila.vision.graphs import Floats, import_runtime
 from ismila.vision.views import Views
@@ -53,7 +53,7 @@ class Explaining:
         """Whether anything is."""
         return self.heat or self.nearest > 0
 
-    def whose(self, together: Together) -> Iterable[str]:
+    def whose(self, together: PetPredictions) -> Iterable[str]:
         """The pets that this is about, of several."""
         return [self.subject] if self.subject else together.names
 
@@ -102,7 +102,7 @@ class Service:
         """Begin to load what explains answers, since it will be asked for; nothing waits for it."""
         self._loader.submit(model.prepare)
 
-    async def judged(self, pets: Pets, upload: Upload) -> tuple[Looks, Together]:
+    async def judged(self, pets: Pets, upload: Upload) -> tuple[ViewsByDigest, PetPredictions]:
         """What was seen of a photo, and what is said of it. Raises PhotoError."""
         looks = await self.decoder.run(self.decoder.views, upload.content, pets, LARGEST_PIXELS)
         together = await self.batcher.judged(pets, looks)
@@ -126,7 +126,7 @@ class Service:
             answer.heat_box = place
         return answer
 
-    async def _explained(self, model: Model, image: Pixels) -> Explained:
+    async def _explained(self, model: Model, image: Pixels) -> ModelExplanation:
         await asyncio.get_running_loop().run_in_executor(self._loader, model.prepare)
         return await self.batcher.alone(model.explain, image)
 
