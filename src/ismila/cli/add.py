@@ -13,7 +13,7 @@ from ismila.cli.terminal import say, say_each
 from ismila.photos import WrongUsageError
 from ismila.photos.addresses import album_at, as_given
 from ismila.photos.names import as_text, at_home, one_line
-from ismila.photos.source_kinds import openers
+from ismila.photos.source_kinds import source_kinds
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -38,7 +38,7 @@ def add_parser(verbs: Verbs) -> None:
     parser.add_argument(
         "--from",
         dest="kind",
-        choices=tuple(openers()),
+        choices=source_kinds(),
         help="what knows already who is in which photo",
     )
     parser.add_argument("--name", help="who is asked for there (default: SUBJECT)")
@@ -67,7 +67,7 @@ def call(args: argparse.Namespace) -> int:
 
     if args.kind is None and (args.name or args.photos):
         raise WrongUsageError(
-            f"--name and --photos: say with --from what the source is: {', '.join(openers())}"
+            f"--name and --photos: say with --from what the source is: {', '.join(source_kinds())}"
         )
     sources = [_source(args, given) for given in args.sources]
     album = Album.open(args.root, args.subject, progress=progress)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ismila import plugins
 from ismila.cli.chosen_run import chosen_runs
-from ismila.cli.on_server import add_server, mark_on_server, opened_server, undo_on_server
 from ismila.cli.options import RUN_OF_EACH, SKIPPING, photo_count, port_number
 from ismila.cli.overrides import written
 from ismila.cli.progress import progress
@@ -19,9 +19,9 @@ from ismila.photos.addresses import address_of, album_at, is_address
 from ismila.photos.names import at_home, counted
 
 if TYPE_CHECKING:
-    from ismila.cli.on_server import OnServer
     from ismila.cli.options import Verbs
     from ismila.photos.album import Album
+    from ismila.plugins import Destination
     from ismila.runs.find import Recorded
     from ismila.use.ask.judging import Scan, Scanned
     from ismila.use.ask.library import Library
@@ -40,11 +40,6 @@ def add_parser(verbs: Verbs) -> None:
     parser.add_argument("root", nargs="?", type=library_at, metavar="DIR")
     add_results(parser)
     parser.add_argument(
-        "--undo",
-        action="store_true",
-        help="with --to: take away what was set there, and nothing else",
-    )
-    parser.add_argument(
         "--ray",
         nargs="?",
         const="",
@@ -59,6 +54,8 @@ def add_parser(verbs: Verbs) -> None:
         help="with --ray: photos a file of the table, about; what a killed scan loses (default: 1000)",
     )
     _add_review(parser)
+    for options in plugins.options_of("scan"):
+        options.add_options(parser)
     parser.set_defaults(call=call)
 
 
@@ -125,7 +122,6 @@ def add_results(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what has been judged (default: under data/cache); with --ray a folder of Parquet files",
     )
-    add_server(parser)
 
 
 def call(args: argparse.Namespace) -> int:
@@ -138,29 +134,21 @@ def call(args: argparse.Namespace) -> int:
     if not isinstance(root, Path):
         raise UserError(f"{root}: an address is scanned with --ray: ismila scan --ray {root}")
     args.root = root
-    if args.undo:
-        return _undo(args)
-    on_server = opened_server(args)
+    for options in plugins.options_of("scan"):
+        code = options.call(args)
+        if code is not None:
+            return code
+    destinations = plugins.destinations("scan", args)
     with opened_scan(args) as scan:
         try:
             scanned = scan.judge(progress)
-            is_whole = write_down(scan, scanned, args, on_server)
+            is_whole = write_down(scan, scanned, args, destinations)
         except KeyboardInterrupt:
             say("stopped; nothing is lost: the same command goes on from here")
             return 130
         if args.review:
             review(scan, args)
         return 0 if is_whole else 1
-
-
-def _undo(args: argparse.Namespace) -> int:
-    from ismila.use.ask.library import Library
-
-    if args.to is None:
-        raise WrongUsageError("--undo: give --to and --server, too")
-    on_server = opened_server(args)
-    with Library(args.root, args.state) as library:
-        return 0 if on_server and undo_on_server(on_server, library.state) else 1
 
 
 def review(scan: Scan | PetsScan, args: argparse.Namespace) -> None:
@@ -224,15 +212,15 @@ def write_down(
     scan: Scan | PetsScan,
     scanned: Scanned,
     args: argparse.Namespace,
-    on_server: OnServer | None = None,
+    destinations: Sequence[Destination],
 ) -> bool:
-    """Say what a pass did, and write the tables, links, side files and marks that were asked for.
+    """Say what a pass did, and write the tables, links and side files, and to the destinations, that were asked for.
 
     Returns:
-        Whether every photo could be read, every side file written and every mark set.
+        Whether every photo could be read and everything written.
 
     Raises:
-        ServerError: a server says no; all else is written by then.
+        AwayError: a destination says no; all else is written by then.
     """
     print_scanned(scanned, args.root)
     if words := scan.library.skipping.words():
@@ -240,8 +228,8 @@ def write_down(
     scans = scan.scans()
     _write_tables(scans, args)
     failed = args.xmp and _write_sidecars(scans, args)
-    if on_server and not mark_on_server(on_server, scans):
-        failed = True
+    for destination in destinations:
+        failed |= not destination.write(scans)
     return not failed and not scanned.broken
 
 

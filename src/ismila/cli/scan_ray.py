@@ -60,7 +60,8 @@ def _one_run(args: argparse.Namespace) -> list[str]:
     runs = list(chosen_runs(args).values())
     if len(runs) > 1:
         raise UserError("--ray: one subject at a time; give the command once for each")
-    if args.link_to or args.xmp or args.to or args.undo or args.review:
+    elsewhere = (getattr(args, name, None) for name in ("link_to", "xmp", "to", "undo", "review"))
+    if any(elsewhere):
         raise UserError(
             "--ray: writes a table, no links, side files or marks; leave all of these and --review out"
         )

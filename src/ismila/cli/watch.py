@@ -6,10 +6,11 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from ismila.cli.on_server import opened_server
+from ismila import plugins
 from ismila.cli.options import RUN_OF_EACH, SKIPPING
 from ismila.cli.scan import add_library, opened_scan, write_down
 from ismila.cli.terminal import say
+from ismila.photos import AwayError
 
 if TYPE_CHECKING:
     from ismila.cli.options import Verbs
@@ -30,6 +31,8 @@ def add_parser(verbs: Verbs) -> None:
         metavar="SECONDS",
         help="look without being told, too: network shares do not say what changes (default: 600)",
     )
+    for options in plugins.options_of("watch"):
+        options.add_options(parser)
     parser.set_defaults(call=call)
 
 
@@ -42,10 +45,9 @@ def seconds(text: str) -> int:
 
 def call(args: argparse.Namespace) -> int:
     """Scan, wait for photos, and scan again, on the same state as `ismila scan`."""
-    from ismila.photos.servers import ServerError
     from ismila.use.ask.arrivals import arrivals
 
-    on_server = opened_server(args)
+    destinations = plugins.destinations("watch", args)
     with opened_scan(args) as scan:
         try:
             for has_changed in arrivals(scan.library, args.every):
@@ -53,8 +55,8 @@ def call(args: argparse.Namespace) -> int:
                 if has_changed or scanned.judged:
                     print(time.strftime("%Y-%m-%d %H:%M:%S"), end=" ", flush=True)
                     try:
-                        write_down(scan, scanned, args, on_server)
-                    except ServerError as error:  # it may be back for the next photos
+                        write_down(scan, scanned, args, destinations)
+                    except AwayError as error:  # it may be back for the next photos
                         say(f"error: {error}")
         except KeyboardInterrupt:
             say("stopped; the same command, or ismila scan, goes on from here")

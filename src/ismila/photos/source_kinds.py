@@ -7,17 +7,17 @@ from ismila import plugins
 ROOM = "ismila.photos.sources"
 OPENERS = {
     "takeout": f"{ROOM}.takeout:Takeout",
-    "apple": f"{ROOM}.tagged:Tagged",
-    "digikam": f"{ROOM}.digikam:open_digikam",
-    "lightroom": f"{ROOM}.lightroom:open_lightroom",
     "tags": f"{ROOM}.tagged:Tagged",
     "csv": f"{ROOM}.table:NamesTable",
-    "immich": f"{ROOM}.server:open_immich",
-    "photoprism": f"{ROOM}.server:open_photoprism",
 }
-"""Kind -> what opens such a place, of the core (`opening.Opener`)."""
+"""Kind -> what opens a folder or file of it (`opening.Opener`), of the core."""
 
 
 def openers() -> dict[str, str]:
-    """Kind -> what opens such a place, of the core and of extras."""
+    """Kind -> what opens a folder or file of it, of the core and of extras."""
     return {**OPENERS, **plugins.sources()}
+
+
+def source_kinds() -> tuple[str, ...]:
+    """All kinds, those that are folders or files first."""
+    return tuple(dict.fromkeys([*openers(), *plugins.source_servers()]))

@@ -5,14 +5,13 @@ import pytest
 from conftest import call
 
 from ismila.photos import UserError
-from ismila.photos.servers.programs import PROGRAMS
-from ismila.photos.source_kinds import openers
+from ismila.photos.source_kinds import OPENERS
 from ismila.photos.sources.opening import SourceOptions, existing_folder, open_source
 
 
 def test_every_kind_that_the_command_takes_can_be_opened(tmp_path):
     (tmp_path / "who.csv").write_text("path,name\n")
-    for kind in set(openers()) - set(PROGRAMS):  # the others are servers
+    for kind in OPENERS:
         source = open_source(
             kind, str(tmp_path / ("who.csv" if kind == "csv" else "")), SourceOptions()
         )
@@ -22,7 +21,7 @@ def test_every_kind_that_the_command_takes_can_be_opened(tmp_path):
 def test_a_name_needs_a_source_that_knows_names(tmp_path):
     said = call(tmp_path, "ismila.cli", "add", ".", "--as", "mila", "--name", "Mila")
     assert said.returncode == 2
-    assert "say with --from what the source is: takeout, apple" in said.stderr
+    assert "say with --from what the source is: takeout, tags" in said.stderr
 
 
 @pytest.mark.parametrize(

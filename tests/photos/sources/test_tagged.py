@@ -125,7 +125,7 @@ def test_boxes_come_into_labels_csv_once(tmp_path):
     exif = turned.getexif()
     exif[0x0112] = 6
     turned.save(tmp_path / "export/c.jpg", exif=exif)
-    said = add(tmp_path, "apple", "export")
+    said = add(tmp_path, "tags", "export")
     assert "3 linked, 0 copied, 2 with a box, 0 skipped" in said.stdout
     assert set(whys(tmp_path).values()) == {"region Mila"}
     table = tmp_path / "album/labels.csv"
@@ -134,7 +134,7 @@ def test_boxes_come_into_labels_csv_once(tmp_path):
         "c.jpg" not in table.read_text()
     )  # turned: programs do not agree on what a box means then
     table.write_text("path,label,closeup,box,note\n")  # a person takes them out again
-    add(tmp_path, "apple", "export")
+    add(tmp_path, "tags", "export")
     assert table.read_text() == "path,label,closeup,box,note\n"
 
 

@@ -1,68 +1,27 @@
 """`ismila compare --library`: what a run says against what a library's own tags say."""
 
-import hashlib
 import json
 import re
 import shutil
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from conftest import call, draw_photo
 from PIL import Image
+from tagged_library import PHOTOS, XMP, compared, tag, tagged_scan
 
 from ismila.evidence.intervals import rate_of
 from ismila.photos import UserError
-from ismila.photos.servers import Mark
-from ismila.photos.servers.marks import SET, Carried, MarksRecord, record_beside
-from ismila.photos.sources.opening import SourceOptions
-from ismila.use.ask.agreement import Compared, LabelAgreement, compare_library, seen_by
+from ismila.use.ask.agreement import Compared, LabelAgreement, seen_by
 from ismila.use.ask.agreement_page import left_out, write_agreement
 from ismila.use.ask.findings import write_sidecars
-from ismila.use.ask.judging import Scan
-from ismila.use.ask.library import Library, StateRow, version_of
+from ismila.use.ask.library import StateRow, version_of
 from ismila.use.ask.sidecars import set_keyword
-
-XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
-<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:subject><rdf:Bag>
-<rdf:li>garden</rdf:li><rdf:li>{}</rdf:li></rdf:Bag></dc:subject></rdf:Description></rdf:RDF></x:xmpmeta>"""
-PHOTOS = {
-    "both": 0.99,
-    "missed": 0.2,
-    "untagged": 0.95,
-    "neither": 0.1,
-    "trained": 0.99,
-    "ours": 0.98,
-}
-
-
-def tag(photo, name="Mila"):
-    photo.with_name(f"{photo.name}.xmp").write_text(XMP.format(name))
 
 
 @pytest.fixture
 def scan(tmp_path):
-    """A judged library in which three photos are tagged by a person."""
-    root = tmp_path / "library"
-    for seed, name in enumerate(PHOTOS):
-        draw_photo(root / f"{name}.jpg", seed, True, (64, 48))
-    for name in ("both", "missed", "trained"):
-        tag(root / f"{name}.jpg")
-    (root / "broken.jpg").write_text("no photo")
-    library = Library(root, tmp_path / "state.sqlite")
-    rows = [
-        StateRow(f"{name}.jpg", version_of(root / f"{name}.jpg"), p, None)
-        for name, p in PHOTOS.items()
-    ]
-    rows.append(StateRow("broken.jpg", version_of(root / "broken.jpg"), None, "not a picture"))
-    library.keep("run", rows)
-    return Scan(library, SimpleNamespace(subject="mila", threshold=0.9), "run")
-
-
-def compared(scan, name="mila"):
-    trained = (scan.library.root / "trained.jpg").read_bytes()
-    seen = [hashlib.sha256(trained).hexdigest()]
-    return compare_library(scan, name, seen, SourceOptions())
+    return tagged_scan(tmp_path)
 
 
 def test_both_kinds_of_disagreement_are_named_and_what_trained_is_left_out(scan):
@@ -122,13 +81,6 @@ def test_it_is_known_also_where_another_program_wrote_the_side_file_anew(scan):
     agreement = compared(scan)
     assert agreement.ours == 2  # this one, and the one that was found but not tagged
     assert agreement.both == 1  # a person had tagged it before
-
-
-def test_a_tag_that_a_scan_set_on_a_photo_server_is_not_the_librarys_word(scan):
-    with MarksRecord(record_beside(scan.library.state)) as record:
-        record.keep("http://server", Mark("tag", "Mila"), {"id": Carried("both.jpg", SET)})
-    agreement = compared(scan)
-    assert (agreement.both, agreement.ours) == (0, 1)
 
 
 def test_of_copies_one_counts_with_the_tag_that_any_has(scan):

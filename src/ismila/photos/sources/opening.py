@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,10 @@ from ismila.photos.index import Progress, unseen
 from ismila.photos.names import at_home
 from ismila.photos.source_kinds import openers
 from ismila.photos.sources import Source
+from ismila.plugins import source_servers
+
+EXAMPLE = "http://nas:2342"
+PORT = re.compile(r":[0-9]+(/|$)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,16 +50,30 @@ def open_source(kind: str, given: str, wanted: SourceOptions) -> Source:
     Raises:
         UserError: there is no such thing, or it is something else.
     """
-    opener: Opener = resolve_name(openers()[kind])
+    places = openers()
+    servers = source_servers()
+    if kind in places and kind in servers and not _is_address(given) and not _exists(given):
+        raise UserError(f"{given}: no such folder, and no server's address, such as {EXAMPLE}")
+    is_server = kind in servers and (kind not in places or not _exists(given))
+    opener: Opener = resolve_name((servers if is_server else places)[kind])
+    if is_server and wanted.photos is not None:
+        raise UserError("--photos: a server sends its photos itself; leave it out")
     return opener(kind, given, wanted)
+
+
+def _is_address(given: str) -> bool:
+    return "://" in given or PORT.search(given) is not None
+
+
+def _exists(given: str) -> bool:
+    return os.path.exists(at_home(given))  # noqa: PTH110 - which no name is too long for
 
 
 def existing(given: str) -> Path:
     """A file or folder that a person gave. Raises UserError where there is none."""
-    path = at_home(given)
-    if not os.path.exists(path):  # noqa: PTH110 - which no name is too long for
+    if not _exists(given):
         raise UserError(f"{given}: no such file or folder")
-    return path
+    return at_home(given)
 
 
 def existing_folder(given: str) -> Path:

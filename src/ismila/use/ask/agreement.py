@@ -11,9 +11,9 @@ import pandas as pd
 from ismila.evidence.intervals import Rate, rate_of
 from ismila.photos.images import PhotoError, read_header
 from ismila.photos.names import as_text
-from ismila.photos.servers.marks import MarksRecord, record_beside
 from ismila.photos.sources.opening import SourceOptions
 from ismila.photos.sources.tagged import Tagged
+from ismila.plugins import marked_elsewhere
 from ismila.use.ask.judging import JudgedPhoto, Scan
 from ismila.use.ask.library import sha256_of
 from ismila.use.ask.sidecars import FULL, SHORT, OurWord, our_word, sidecar_of
@@ -135,7 +135,7 @@ def library_word(scan: Scan, name: str, wanted: SourceOptions) -> Word:
     }
     # our mark lies in a side file; another program may have copied the keyword and left the mark out
     recorded = scan.library.written(subject)
-    on_servers = _marked_on_servers(scan.library.state, name)
+    on_servers = marked_elsewhere(scan.library.state, name)
     ours = set()
     for path in scan.library.photos():
         marks = _our_words(root / path, subject)
@@ -146,15 +146,6 @@ def library_word(scan: Scan, name: str, wanted: SourceOptions) -> Word:
         if (is_ours and stands and not is_own) or (path in on_servers and path in tags):
             ours.add(path)
     return Word(tags, ours)
-
-
-def _marked_on_servers(state: Path, name: str) -> set[str]:
-    """Photos that a scan gave a tag on a photo server, which may write it into a side file."""
-    file = record_beside(state)
-    if not file.is_file():
-        return set()
-    with MarksRecord(file) as record:
-        return record.paths(name.replace("|", "/").rpartition("/")[2])
 
 
 def _our_words(photo: Path, keyword: str) -> list[OurWord]:

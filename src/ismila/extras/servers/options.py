@@ -1,4 +1,4 @@
-"""`--to immich|photoprism`: what `scan` and `watch` found, set on a photo server."""
+"""Options of `scan` and `watch`: what they find is set on a photo server (`--to immich|photoprism`)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ismila.photos import WrongUsageError
 from ismila.photos.names import counted
 
 if TYPE_CHECKING:
-    from ismila.photos.servers import Mark, PhotoServer
+    from ismila.extras.servers.marking import Marked
+    from ismila.extras.servers.server import Mark, PhotoServer
     from ismila.use.ask.judging import Scan
-    from ismila.use.ask.marking import Marked
 KINDS = ("immich", "photoprism")
 
 
@@ -29,7 +29,7 @@ class OnServer:
 
     def mark_of(self, subject: str) -> Mark:
         """The mark of a subject's photos."""
-        from ismila.photos.servers import ALBUM, TAG, Mark
+        from ismila.extras.servers.server import ALBUM, TAG, Mark
 
         if self.args.album:
             return Mark(ALBUM, self.args.album)
@@ -37,7 +37,7 @@ class OnServer:
 
     def shown(self, mark: Mark) -> str:
         """The mark as the program calls it."""
-        from ismila.photos.servers import TAG
+        from ismila.extras.servers.server import TAG
 
         kind = "label" if self.args.to == "photoprism" and mark.kind == TAG else mark.kind
         return f"{kind} {mark.name}"
@@ -52,38 +52,72 @@ class OnServer:
         self.server.find(["0" * 40])
         self.server.mark_id(self.mark_of(self.args.subjects[0]))
 
+    def write(self, scans: Sequence[Scan]) -> bool:
+        """Set each subject's mark; returns whether all could be set.
 
-def add_server(parser: argparse.ArgumentParser) -> None:
-    """Which server, and what is set there."""
-    parser.add_argument(
+        Raises:
+            UserError: the server says no, or the record of what was set cannot be written.
+        """
+        from ismila.extras.servers.marking import Marking
+        from ismila.extras.servers.marks import MarksRecord, record_beside
+
+        failed = False
+        with MarksRecord(record_beside(scans[0].library.state)) as record:
+            is_first = not record.knows(self.server.url) and not self.args.apply
+            is_plan = self.args.dry_run or is_first
+            for scan in scans:
+                marking = Marking(
+                    server=self.server,
+                    mark=self.mark_of(scan.classifier.subject),
+                    record=record,
+                    server_dir=self.args.server_dir,
+                )
+                marked = marking.run(scan, is_plan, progress)
+                _print_marked(self, marking.mark, marked, is_plan)
+                failed |= bool(marked.failed)
+        if is_plan:
+            first = "the first time on a server only says what would be done; " if is_first else ""
+            say(f"nothing was changed: {first}the same command with --apply does it")
+        return not failed
+
+
+def add_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Which server, and what is set there; returns the group that they stand in."""
+    group = parser.add_argument_group("on a photo server")
+    group.add_argument(
         "--to", choices=KINDS, help="set a tag on the photos found, on a photo server"
     )
-    parser.add_argument("--server", metavar="URL", help="where it is, such as http://nas:2283")
-    mark = parser.add_mutually_exclusive_group()
+    group.add_argument("--server", metavar="URL", help="where it is, such as http://nas:2283")
+    mark = group.add_mutually_exclusive_group()
     mark.add_argument("--tag", metavar="NAME", help="call the tag so (default: the subject's name)")
     mark.add_argument("--album", metavar="NAME", help="put the photos into this album instead")
-    parser.add_argument(
+    group.add_argument(
         "--server-dir",
         default="",
         metavar="DIR",
         help="where Immich sees the library, when that is an external library there",
     )
-    how = parser.add_mutually_exclusive_group()
+    how = group.add_mutually_exclusive_group()
     how.add_argument(
         "--apply",
         action="store_true",
         help="do it; without it, the first time on a server only says what would be done",
     )
     how.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    return group
 
 
-def opened_server(args: argparse.Namespace) -> OnServer | None:
+def call(_: argparse.Namespace) -> None:
+    """The verb goes on: it writes here what it found."""
+
+
+def open_destination(args: argparse.Namespace) -> OnServer | None:
     """The server that was asked for, looked at before anything slow; None where none was.
 
     Raises:
         UserError: it is none, or nothing can be set there.
     """
-    from ismila.photos.servers.programs import clear_text_warning, open_server
+    from ismila.extras.servers.programs import clear_text_warning, open_server
 
     if args.to is None:
         for option in ("server", "tag", "album", "server_dir", "apply", "dry_run"):
@@ -111,43 +145,14 @@ def opened_server(args: argparse.Namespace) -> OnServer | None:
     return on_server
 
 
-def mark_on_server(on_server: OnServer, scans: Sequence[Scan]) -> bool:
-    """Set each subject's mark; returns whether all could be set.
-
-    Raises:
-        UserError: the server says no, or the record of what was set cannot be written.
-    """
-    from ismila.photos.servers.marks import MarksRecord, record_beside
-    from ismila.use.ask.marking import Marking
-
-    failed = False
-    with MarksRecord(record_beside(scans[0].library.state)) as record:
-        is_first = not record.knows(on_server.server.url) and not on_server.args.apply
-        is_plan = on_server.args.dry_run or is_first
-        for scan in scans:
-            marking = Marking(
-                server=on_server.server,
-                mark=on_server.mark_of(scan.classifier.subject),
-                record=record,
-                server_dir=on_server.args.server_dir,
-            )
-            marked = marking.run(scan, is_plan, progress)
-            _print_marked(on_server, marking.mark, marked, is_plan)
-            failed |= bool(marked.failed)
-    if is_plan:
-        first = "the first time on a server only says what would be done; " if is_first else ""
-        say(f"nothing was changed: {first}the same command with --apply does it")
-    return not failed
-
-
 def undo_on_server(on_server: OnServer, state: Path) -> bool:
     """Take away what ismila has set; returns whether all could be taken away.
 
     Raises:
         UserError: the server says no, or the record of what was set cannot be written.
     """
-    from ismila.photos.servers.marks import MarksRecord, record_beside
-    from ismila.use.ask.marking import Marking
+    from ismila.extras.servers.marking import Marking
+    from ismila.extras.servers.marks import MarksRecord, record_beside
 
     failed = False
     with MarksRecord(record_beside(state)) as record:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ismila.photos import UserError
+from ismila.photos import AwayError
 
 TAG = "tag"
 ALBUM = "album"
 
 
-class ServerError(UserError):
+class ServerError(AwayError):
     """A server that says no, or nothing that can be used: one line with the remedy.
 
     Attributes:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit, urlunsplit
 
+from ismila.extras.servers.server import ServerError
 from ismila.photos import UserError
 from ismila.photos.http import (
     ATTEMPTS,
@@ -24,7 +25,6 @@ from ismila.photos.http import (
     origin_of,
     printable,
 )
-from ismila.photos.servers import ServerError
 
 Json = Mapping[str, object]
 """An object of JSON, in which anything may be missing or of another type."""
@@ -238,7 +238,7 @@ class ServerClient:
         message = _message(answer)
         if answer.status == 403:
             raise ServerError(
-                f"{key}: the token has not the right for {what}{message}; docs/servers.md says which "
+                f"{key}: the token has not the right for {what}{message}; docs/extras/servers.md says which "
                 "it needs"
             )
         if answer.status == 404 and not message:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ismila.extras.servers.api import Json, Program, ServerClient, object_of, objects, text_of
+from ismila.extras.servers.server import ALBUM, TAG, Mark, ServerError
 from ismila.photos.http import FetchError
-from ismila.photos.servers import ALBUM, TAG, Mark, ServerError
-from ismila.photos.servers.api import Json, Program, ServerClient, object_of, objects, text_of
 from ismila.photos.sources import same_name
 
 PROGRAM = Program(

@@ -2,58 +2,42 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Generic, TypeVar
 
-from ismila.photos import UserError
+from ismila.extras.servers import immich, photoprism
+from ismila.extras.servers.immich import Immich
+from ismila.extras.servers.marks import OwnMarks
+from ismila.extras.servers.photoprism import PhotoPrism
+from ismila.extras.servers.programs import clear_text_warning, open_server
 from ismila.photos.http import FetchError, printable
 from ismila.photos.images import PhotoError
-from ismila.photos.names import at_home, counted
-from ismila.photos.servers import immich, photoprism
-from ismila.photos.servers.immich import Immich
-from ismila.photos.servers.marks import OwnMarks
-from ismila.photos.servers.photoprism import PhotoPrism
-from ismila.photos.servers.programs import clear_text_warning, open_server
+from ismila.photos.names import counted
 from ismila.photos.sources import GoneError, Source, SourcePhoto
 from ismila.photos.sources.opening import SourceOptions
-from ismila.photos.sources.photoprism_files import PhotoPrismFiles
 
-EXAMPLE = "http://nas:2342"
-PORT = re.compile(r":[0-9]+(/|$)")
 Photo = TypeVar("Photo", immich.ImmichPhoto, photoprism.PhotoPrismPhoto)
 Server = TypeVar("Server", bound=Immich | PhotoPrism)
 LONGEST_NAME = 100
 """Characters of a file's name that are kept: in an album it may get a number, too."""
 
 
-def open_immich(kind: str, given: str, wanted: SourceOptions) -> Source:
+def open_immich(kind: str, given: str, _: SourceOptions) -> Source:
     """An Immich server. Raises UserError."""
-    server = open_server(kind, _address(given, wanted))
+    server = open_server(kind, given)
     if not isinstance(server, Immich):
         raise ValueError(kind)
     return FromImmich(server)
 
 
-def open_photoprism(kind: str, given: str, wanted: SourceOptions) -> Source:
-    """A PhotoPrism server, or the folder with its YAML files. Raises UserError."""
-    if os.path.isdir(at_home(given)):  # noqa: PTH112 - which no name is too long for
-        return PhotoPrismFiles(kind, given, wanted)
-    if "://" not in given and not PORT.search(given):
-        raise UserError(f"{given}: no such folder, and no server's address, such as {EXAMPLE}")
-    server = open_server(kind, _address(given, wanted))
+def open_photoprism(kind: str, given: str, _: SourceOptions) -> Source:
+    """A PhotoPrism server. Raises UserError."""
+    server = open_server(kind, given)
     if not isinstance(server, PhotoPrism):
         raise ValueError(kind)
     return FromPhotoPrism(server)
-
-
-def _address(given: str, wanted: SourceOptions) -> str:
-    if wanted.photos is not None:
-        raise UserError("--photos: a server sends its photos itself; leave it out")
-    return given
 
 
 class _OfServer(Generic[Server]):

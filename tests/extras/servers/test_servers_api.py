@@ -3,10 +3,10 @@ import json
 import pytest
 from photo_servers import KEY, ImmichServer, PhotoPrismServer
 
+from ismila.extras.servers.api import ServerClient, in_the_clear, read_key, server_url
+from ismila.extras.servers.immich import PROGRAM
+from ismila.extras.servers.server import ServerError
 from ismila.photos import UserError
-from ismila.photos.servers import ServerError
-from ismila.photos.servers.api import ServerClient, in_the_clear, read_key, server_url
-from ismila.photos.servers.immich import PROGRAM
 
 
 @pytest.mark.parametrize(

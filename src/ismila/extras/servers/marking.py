@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from ismila.photos.names import as_text, is_text
-from ismila.photos.servers import Mark, PhotoServer
-from ismila.photos.servers.immich import path_checksum
-from ismila.photos.servers.marks import (
+from ismila.extras.servers.immich import path_checksum
+from ismila.extras.servers.marks import (
     REMOVAL_PENDING,
     REMOVED_BY_USER,
     SET,
@@ -17,6 +15,8 @@ from ismila.photos.servers.marks import (
     Carried,
     MarksRecord,
 )
+from ismila.extras.servers.server import Mark, PhotoServer
+from ismila.photos.names import as_text, is_text
 from ismila.use.ask.judging import Scan
 from ismila.vision.reading import Progress
 

@@ -4,8 +4,8 @@ from contextlib import closing
 
 import pytest
 
+from ismila.extras.catalogues.sqlite import ATTEMPTS, Trees, path_of, read_database
 from ismila.photos import UserError
-from ismila.photos.sources.sqlite import ATTEMPTS, Trees, path_of, read_database
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 import pytest
 from conftest import draw_photo
 
+from ismila.extras.servers.marks import SET, Carried, MarksRecord
+from ismila.extras.servers.server import TAG, Mark
 from ismila.photos import UserError
-from ismila.photos.servers import TAG, Mark
-from ismila.photos.servers.marks import SET, Carried, MarksRecord
 
 MARK = Mark(TAG, "mila")
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ismila.extras.catalogues.sqlite import Trees, catalogued, marks, path_of, read_database
 from ismila.photos import UserError
 from ismila.photos.sources import Source, SourcePhoto
 from ismila.photos.sources.opening import SourceOptions, existing
-from ismila.photos.sources.sqlite import Trees, catalogued, marks, path_of, read_database
 from ismila.photos.sources.tagged import Tagged, is_called
 from ismila.photos.walking import SUFFIXES
 from ismila.photos.xmp import Tag

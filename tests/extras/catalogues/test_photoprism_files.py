@@ -1,11 +1,10 @@
 import pytest
 from conftest import draw_photo
 
+from ismila.extras.catalogues.photoprism_files import PhotoPrismFiles
 from ismila.photos import UserError
 from ismila.photos.sources import GoneError
-from ismila.photos.sources.opening import SourceOptions
-from ismila.photos.sources.photoprism_files import PhotoPrismFiles
-from ismila.photos.sources.server import open_photoprism
+from ismila.photos.sources.opening import SourceOptions, open_source
 
 SAID = """TakenAt: 2016-01-10T10:15:06Z
 UID: ps0123456789abcd
@@ -45,7 +44,7 @@ def found(source, name="Mila"):
 
 
 def test_keywords_and_subjects_name_the_originals(prism):
-    source = open_photoprism("photoprism", str(prism), SourceOptions())
+    source = open_source("photoprism", str(prism), SourceOptions())
     assert source.names() == ["Jane", "Mila", "cat", "garden", "grass", "mila", "milan"]
     assert found(source) == {"a.jpg": "keyword mila", "b.JPG": "person Mila"}
     assert found(source, "nobody") == {}
@@ -84,5 +83,5 @@ def test_a_folder_without_yaml_is_no_photoprism(tmp_path):
     draw_photo(tmp_path / "a.jpg", 1, True)
     with pytest.raises(UserError, match="no YAML file of PhotoPrism"):
         asked(tmp_path).names()
-    with pytest.raises(UserError, match="no such folder, and no server's address"):
-        open_photoprism("photoprism", str(tmp_path / "typo"), SourceOptions())
+    with pytest.raises(UserError, match="typo: no such f"):
+        open_source("photoprism", str(tmp_path / "typo"), SourceOptions())

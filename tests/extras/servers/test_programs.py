@@ -1,7 +1,7 @@
 import pytest
 
+from ismila.extras.servers.programs import clear_text_warning, open_server
 from ismila.photos import UserError
-from ismila.photos.servers.programs import clear_text_warning, open_server
 
 
 def test_each_kind_has_its_own_token(tmp_path, monkeypatch):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ismila.photos.servers import immich, photoprism
-from ismila.photos.servers.api import in_the_clear, read_key, server_url
+from ismila.extras.servers import immich, photoprism
+from ismila.extras.servers.api import in_the_clear, read_key, server_url
 
 if TYPE_CHECKING:
-    from ismila.photos.servers.api import Program
-    from ismila.photos.servers.immich import Immich
-    from ismila.photos.servers.photoprism import PhotoPrism
+    from ismila.extras.servers.api import Program
+    from ismila.extras.servers.immich import Immich
+    from ismila.extras.servers.photoprism import PhotoPrism
 
 PROGRAMS: dict[str, Program] = {"immich": immich.PROGRAM, "photoprism": photoprism.PROGRAM}
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from ismila.extras.servers.server import Mark
 from ismila.photos import UserError
 from ismila.photos.names import as_cell, from_cell
-from ismila.photos.servers import Mark
 from ismila.photos.sources import same_name
 
 SETTING = "setting"
@@ -169,3 +169,16 @@ def _sha1_of(file: Path) -> str:
             return hashlib.file_digest(opened, "sha1").hexdigest()
     except OSError:
         return ""
+
+
+def marked_photos(state: Path, name: str) -> set[str]:
+    """Paths of the photos that a scan gave a tag on a photo server, which may write it into a side file.
+
+    Args:
+        state: the file of the scan's state.
+    """
+    file = record_beside(state)
+    if not file.is_file():
+        return set()
+    with MarksRecord(file) as record:
+        return record.paths(name.replace("|", "/").rpartition("/")[2])

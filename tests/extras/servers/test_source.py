@@ -5,10 +5,10 @@ import pytest
 from conftest import call, draw_photo
 from photo_servers import KEY, ImmichServer, PhotoPrismServer
 
-from ismila.photos.servers import TAG, Mark, ServerError
-from ismila.photos.servers.immich import Immich
-from ismila.photos.servers.marks import REMOVED_BY_USER, SET, Carried, MarksRecord
-from ismila.photos.sources.server import FromImmich
+from ismila.extras.servers.immich import Immich
+from ismila.extras.servers.marks import REMOVED_BY_USER, SET, Carried, MarksRecord
+from ismila.extras.servers.server import TAG, Mark, ServerError
+from ismila.extras.servers.source import FromImmich
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ import hashlib
 import pytest
 from photo_servers import KEY, PhotoPrismServer
 
+from ismila.extras.servers.photoprism import PhotoPrism
+from ismila.extras.servers.server import ALBUM, TAG, Mark, ServerError
 from ismila.photos.http import FetchError
-from ismila.photos.servers import ALBUM, TAG, Mark, ServerError
-from ismila.photos.servers.photoprism import PhotoPrism
 
 PHOTOS = {f"{number}.jpg": bytes([number]) * 9 for number in range(7)}
 
@@ -42,7 +42,7 @@ def test_a_name_may_be_a_persons_a_labels_an_albums_and_a_keyword(server):
 
 
 def test_pages_are_gone_through_to_the_end(server, monkeypatch):
-    monkeypatch.setattr("ismila.photos.servers.photoprism.PER_PAGE", 3)
+    monkeypatch.setattr("ismila.extras.servers.photoprism.PER_PAGE", 3)
     server.labels |= {
         "mila": {server.uid_of(name) for name in PHOTOS},
         "a": set(),
@@ -55,7 +55,7 @@ def test_pages_are_gone_through_to_the_end(server, monkeypatch):
 
 
 def test_photos_are_found_by_content_in_portions(server, monkeypatch):
-    monkeypatch.setattr("ismila.photos.servers.photoprism.HASHES_PER_CALL", 2)
+    monkeypatch.setattr("ismila.extras.servers.photoprism.HASHES_PER_CALL", 2)
     asked = [sha1_of("1.jpg"), "0" * 40, sha1_of("5.jpg")]
     assert photoprism_of(server).find(asked) == {
         sha1_of("1.jpg"): server.uid_of("1.jpg"),

@@ -1,9 +1,9 @@
 import pytest
 from photo_servers import KEY, ImmichServer
 
+from ismila.extras.servers.immich import Immich
+from ismila.extras.servers.server import ALBUM, TAG, Mark, ServerError
 from ismila.photos.http import FetchError
-from ismila.photos.servers import ALBUM, TAG, Mark, ServerError
-from ismila.photos.servers.immich import Immich
 
 PHOTOS = {f"{number}.jpg": bytes([number]) * 9 for number in range(7)}
 

@@ -2,14 +2,14 @@ import pytest
 from conftest import draw_photo
 from photo_servers import KEY, ImmichServer, PhotoPrismServer
 
+from ismila.extras.servers.immich import Immich
+from ismila.extras.servers.marking import Marking
+from ismila.extras.servers.marks import MarksRecord
+from ismila.extras.servers.photoprism import PhotoPrism
+from ismila.extras.servers.server import ALBUM, TAG, Mark, ServerError
 from ismila.photos.images import ImageSpec
-from ismila.photos.servers import ALBUM, TAG, Mark, ServerError
-from ismila.photos.servers.immich import Immich
-from ismila.photos.servers.marks import MarksRecord
-from ismila.photos.servers.photoprism import PhotoPrism
 from ismila.use.ask.judging import Scan
 from ismila.use.ask.library import Library, StateRow, version_of
-from ismila.use.ask.marking import Marking
 from ismila.vision.classifier import Classifier
 
 FOUND = {
