@@ -39,20 +39,6 @@ def add_parser(verbs: Verbs) -> None:
     )
     parser.add_argument("root", nargs="?", type=library_at, metavar="DIR")
     add_results(parser)
-    parser.add_argument(
-        "--ray",
-        nargs="?",
-        const="",
-        metavar="ADDRESS",
-        help="on a Ray cluster (HOST:PORT), or on one started for the call; DIR may be s3://BUCKET/FOLDER",
-    )
-    parser.add_argument(
-        "--shard",
-        type=shard_size,
-        default=1000,
-        metavar="N",
-        help="with --ray: photos a file of the table, about; what a killed scan loses (default: 1000)",
-    )
     _add_review(parser)
     for options in plugins.options_of("scan"):
         options.add_options(parser)
@@ -88,13 +74,6 @@ def library_at(text: str) -> Path | str:
     return text if is_address(text) else at_home(text)
 
 
-def shard_size(text: str) -> int:
-    """How many photos; argparse turns the error into wrong usage, exit code 2."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected 1 to 1000000 photos")
-    return int(text)
-
-
 def add_library(parser: argparse.ArgumentParser) -> None:
     """Which library, and where what is found goes."""
     parser.add_argument("root", type=at_home, metavar="DIR")
@@ -120,24 +99,17 @@ def add_results(parser: argparse.ArgumentParser) -> None:
         "--state",
         type=at_home,
         metavar="FILE",
-        help="what has been judged (default: under data/cache); with --ray a folder of Parquet files",
+        help="what has been judged (default: under data/cache)",
     )
 
 
 def call(args: argparse.Namespace) -> int:
     """Judge what is new in a library and write down what was found."""
-    root, ray = _where(args)
-    if ray is not None:
-        from ismila.cli.scan_ray import scan_on_ray
-
-        return scan_on_ray(args, str(root), ray)
-    if not isinstance(root, Path):
-        raise UserError(f"{root}: an address is scanned with --ray: ismila scan --ray {root}")
-    args.root = root
     for options in plugins.options_of("scan"):
         code = options.call(args)
         if code is not None:
             return code
+    require_folder(args.root)
     destinations = plugins.destinations("scan", args)
     with opened_scan(args) as scan:
         try:
@@ -175,16 +147,12 @@ def _training_of(run: Recorded, album: Album) -> str:
     return f"python -m ismila.train {written([*words, f'data.root={address_of(album.root) or album.root}'])}"
 
 
-def _where(args: argparse.Namespace) -> tuple[Path | str, str | None]:
-    """The library, and the cluster that was asked for: empty for one of our own, None for none.
-
-    `--ray DIR` reads as if DIR were the cluster's address.
-    """
-    if args.root is None and args.ray:
-        return library_at(args.ray), ""
-    if args.root is None:
+def require_folder(root: Path | str | None) -> None:
+    """Raise UserError where no folder of this machine was given."""
+    if root is None:
         raise WrongUsageError("DIR: missing; give the folder of a photo library")
-    return args.root, args.ray
+    if not isinstance(root, Path):
+        raise UserError(f"{root}: an address is scanned with --ray: ismila scan --ray {root}")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ismila.cli.scan import require_folder
 from ismila.extras.servers import options
 from ismila.extras.servers.options import open_destination as open_destination
 from ismila.photos import WrongUsageError
@@ -24,6 +25,7 @@ def call(args: argparse.Namespace) -> int | None:
         return None
     from ismila.use.ask.library import Library
 
+    require_folder(args.root)
     if args.to is None:
         raise WrongUsageError("--undo: give --to and --server, too")
     on_server = open_destination(args)

@@ -12,16 +12,58 @@ from typing import TYPE_CHECKING
 
 from ismila.cli.chosen_run import chosen_runs
 from ismila.cli.progress import progress
-from ismila.cli.scan import print_scanned
+from ismila.cli.scan import library_at, print_scanned, require_folder
 from ismila.cli.terminal import say
 from ismila.photos import UserError
 from ismila.photos.addresses import is_address
 from ismila.photos.names import at_home, counted
 
 if TYPE_CHECKING:
+    from ismila.extras.cluster.ray_scan import RayScan
     from ismila.photos.skipping import Skipping
     from ismila.use.ask.listing import LibraryPhoto
-    from ismila.use.ask.ray_scan import RayScan
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which cluster, and how much of the table a file holds."""
+    group = parser.add_argument_group("on a Ray cluster")
+    group.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="its HOST:PORT; without ADDRESS one is started for the call. DIR may be s3://BUCKET/FOLDER, FILE of "
+        "--state is a folder of Parquet files",
+    )
+    group.add_argument(
+        "--shard",
+        type=shard_size,
+        default=1000,
+        metavar="N",
+        help="photos a file of the table, about; what a killed scan loses (default: 1000)",
+    )
+
+
+def shard_size(text: str) -> int:
+    """How many photos; argparse turns the error into wrong usage, exit code 2."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 1 to 1000000 photos")
+    return int(text)
+
+
+def call(args: argparse.Namespace) -> int | None:
+    """Scan on the cluster, with --ray. `--ray DIR` reads as if DIR were the cluster's address."""
+    if args.ray is None:
+        return None
+    if args.root is None and args.ray:
+        return scan_on_ray(args, str(library_at(args.ray)), "")
+    if args.root is None:
+        require_folder(args.root)
+    return scan_on_ray(args, str(args.root), args.ray)
+
+
+def open_destination(_: argparse.Namespace) -> None:
+    """The table of a cluster's scan is all that it writes."""
 
 
 def scan_on_ray(args: argparse.Namespace, root: str, address: str) -> int:
@@ -34,9 +76,9 @@ def scan_on_ray(args: argparse.Namespace, root: str, address: str) -> int:
     Raises:
         UserError: an option that asks for more than a table, no such library or run, no cluster.
     """
+    from ismila.extras.cluster.ray_scan import LOCAL, RayScan
+    from ismila.extras.cluster.shards import Shards
     from ismila.runs.find import load_classifier
-    from ismila.use.ask.ray_scan import LOCAL, RayScan
-    from ismila.use.ask.shards import Shards
 
     [run] = _one_run(args)
     place = root if is_address(root) else _folder(root)

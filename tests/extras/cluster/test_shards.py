@@ -3,9 +3,9 @@
 import pyarrow as pa
 import pytest
 
+from ismila.extras.cluster.shards import MANIFEST, SCHEMA, Shards, cut
 from ismila.photos import UserError
 from ismila.use.ask.listing import LibraryPhoto
-from ismila.use.ask.shards import MANIFEST, SCHEMA, Shards, cut
 
 
 def photos(count):

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ismila.extras.cluster.shards import SCHEMA, Shard, Shards, cut
 from ismila.photos import UserError
 from ismila.photos.addresses import is_address
 from ismila.photos.buckets import asking, file_system
@@ -32,7 +33,6 @@ from ismila.photos.ray_token import keep_to_ourselves
 from ismila.photos.streams import errors_into
 from ismila.use.ask.judging import JudgedPhoto, Scanned, predict_batch, predict_photos
 from ismila.use.ask.listing import LibraryPhoto
-from ismila.use.ask.shards import SCHEMA, Shard, Shards, cut
 from ismila.vision.encoders import BATCH
 from ismila.vision.reading import Progress, decode_ahead
 from ismila.vision.views import Views

@@ -12,13 +12,13 @@ from conftest import call, draw_photo, processes_with
 from recorded import Ledger
 from use.export.untrained import bundled_classifier
 
+from ismila.extras.cluster.ray_scan import RayScan, fetch
+from ismila.extras.cluster.shards import Shards
 from ismila.photos import UserError
 from ismila.photos.buckets import file_system
 from ismila.photos.images import PhotoError
 from ismila.photos.names import counted
 from ismila.use.ask.listing import LibraryPhoto
-from ismila.use.ask.ray_scan import RayScan, fetch
-from ismila.use.ask.shards import Shards
 
 
 @pytest.fixture(scope="session")
