@@ -14,9 +14,9 @@ from flickr_server import NSID, FlickrServer, bomb, some_photos
 from ismila.cli.fetch import print_fetched
 from ismila.photos import UserError
 from ismila.photos.fetch import Fetched, read_records
+from ismila.photos.files import aside_path
 from ismila.photos.flickr import Downloads, Flickr, Keys
 from ismila.photos.http import FetchError
-from ismila.photos.images import aside_path
 
 
 def command(server, root, *args):

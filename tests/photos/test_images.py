@@ -1,6 +1,5 @@
 import io
 import sys
-import threading
 
 import numpy as np
 import pytest
@@ -11,8 +10,6 @@ from ismila.photos.images import (
     FAR_VIEW,
     ImageSpec,
     PhotoError,
-    aside_path,
-    clear_aside,
     normalise,
     open_photo,
     photo_format,
@@ -20,7 +17,6 @@ from ismila.photos.images import (
     read_header,
     read_image,
     view_of,
-    write_aside,
 )
 
 RED, GREEN = (220, 30, 30), (30, 200, 60)
@@ -226,24 +222,3 @@ def test_the_name_of_pixels_changes_with_all_that_makes_them(monkeypatch):
     monkeypatch.setattr(images, "READER", "Pillow 0")
     names.add(pixels_digest(ImageSpec()))
     assert len(names) == 5
-
-
-def test_a_file_written_by_many_at_once_is_whole(tmp_path):
-    path = tmp_path / ("long" * 60 + ".txt")
-    contents = [bytes([i]) * 100_000 for i in range(8)]
-    threads = [threading.Thread(target=write_aside, args=(path, c)) for c in contents]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert path.read_bytes() in contents
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_what_killed_writers_left_is_cleared_and_nothing_else(tmp_path):
-    left = [aside_path(tmp_path / name) for name in ("a.jpg", "b.jpg")]
-    others = [tmp_path / name for name in (".a.jpg.swp", ".a.jpg.part", "a.jpg")]
-    for path in [*left, *others]:
-        path.write_bytes(b"")
-    clear_aside(tmp_path / "a.jpg")
-    assert sorted(tmp_path.iterdir()) == sorted([left[1], *others])

@@ -18,13 +18,8 @@ from ismila.evidence.heat import overlay, stretched
 from ismila.learning.features import Features
 from ismila.photos import UserError
 from ismila.photos.album import Album
-from ismila.photos.images import (
-    PhotoError,
-    Pixels,
-    jpeg_bytes,
-    read_image,
-    write_aside,
-)
+from ismila.photos.files import write_aside
+from ismila.photos.images import PhotoError, Pixels, jpeg_bytes, read_image
 from ismila.runs import find
 from ismila.runs.find import Recorded
 from ismila.vision.classifier import WEIGHT, Classifier

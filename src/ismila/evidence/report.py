@@ -39,7 +39,8 @@ from ismila.evidence.summary import FEW, few, summary
 from ismila.learning.held_out import HeldOutClassifiers, training_rows
 from ismila.photos import UserError
 from ismila.photos.album import Album
-from ismila.photos.images import PhotoError, jpeg_bytes, open_photo, write_aside
+from ismila.photos.files import write_aside
+from ismila.photos.images import PhotoError, jpeg_bytes, open_photo
 from ismila.runs.find import (
     CHOSEN_ON,
     Recorded,

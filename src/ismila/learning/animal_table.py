@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ismila.photos.album import locked
-from ismila.photos.images import clear_aside, write_aside
+from ismila.photos.files import clear_aside, write_aside
 from ismila.photos.tables import read_table
 from ismila.vision.animals import Animal, Spotter
 

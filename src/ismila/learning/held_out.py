@@ -19,7 +19,7 @@ import pandas as pd
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from ismila.photos.images import write_aside
+from ismila.photos.files import write_aside
 from ismila.vision.classifier import Classifier
 from ismila.vision.decision import Decision
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ismila.photos.images import write_aside
+from ismila.photos.files import write_aside
 from ismila.photos.tables import read_table
 
 TABLE = "added.parquet"

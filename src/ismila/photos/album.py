@@ -20,7 +20,8 @@ from filelock import FileLock
 from ismila.photos import UserError
 from ismila.photos.addresses import place_of
 from ismila.photos.cores import cores
-from ismila.photos.images import READER, ImageSpec, clear_aside, pixels_digest, write_aside
+from ismila.photos.files import clear_aside, write_aside
+from ismila.photos.images import READER, ImageSpec, pixels_digest
 from ismila.photos.index import (
     OCCASION_MINUTES,
     Facts,

@@ -21,10 +21,11 @@ from filelock import FileLock, Timeout
 from PIL import Image, UnidentifiedImageError
 
 from ismila.photos import UserError
+from ismila.photos.files import write_aside, written_aside
 from ismila.photos.flickr import Downloads, Flickr
 from ismila.photos.flickr_photo import MIN_SIDE_PX, FlickrRecord, normal_tag
 from ismila.photos.http import FetchError
-from ismila.photos.images import MAX_PIXELS, write_aside, written_aside
+from ismila.photos.images import MAX_PIXELS
 from ismila.photos.names import as_text
 from ismila.photos.tables import read_table
 

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from ismila.photos import UserError
 from ismila.photos.boxes import EXPECTED, plain_box
-from ismila.photos.images import clear_aside, write_aside
+from ismila.photos.files import clear_aside, write_aside
 from ismila.photos.labels_csv import COLUMNS, Line, Table, csv_of, read_table
 from ismila.photos.names import (
     FEEDBACK,

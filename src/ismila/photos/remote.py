@@ -25,7 +25,7 @@ from filelock import FileLock
 from ismila.photos import UserError
 from ismila.photos.addresses import address_of
 from ismila.photos.buckets import Remote, asking, file_system, listing, version_in
-from ismila.photos.images import write_aside, written_aside
+from ismila.photos.files import write_aside, written_aside
 from ismila.photos.skipping import IGNORE_FILE
 from ismila.photos.walking import SUFFIXES
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from ismila.photos import UserError
-from ismila.photos.images import clear_aside, write_aside
+from ismila.photos.files import clear_aside, write_aside
 from ismila.photos.tables import read_table
 
 NAME = "reviewed.parquet"

@@ -15,12 +15,7 @@ from typing import Protocol, TypeVar, TypeVarTuple
 from PIL import Image
 
 from ismila.photos.cores import cores
-from ismila.photos.images import (
-    MAX_PIXELS,
-    jpeg_bytes,
-    open_photo,
-    readable_formats,
-)
+from ismila.photos.images import MAX_PIXELS, jpeg_bytes, open_photo, readable_formats
 from ismila.use.gate import GATE
 
 MAX_PIXELS_IN_FLIGHT = 64_000_000

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from safetensors.numpy import load, save
 
 from ismila.photos import UserError
-from ismila.photos.images import PIXELS_VERSION, ImageSpec, Pixels, write_aside
+from ismila.photos.files import write_aside
+from ismila.photos.images import PIXELS_VERSION, ImageSpec, Pixels
 from ismila.vision.architecture import Architecture, architecture_from
 from ismila.vision.decision import Decision
 from ismila.vision.encoders import OnnxBackbone, in_batches

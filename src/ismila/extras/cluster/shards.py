@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from ismila.photos import UserError
-from ismila.photos.images import write_aside
+from ismila.photos.files import write_aside
 from ismila.use.ask.judging import JudgedPhoto
 from ismila.use.ask.listing import LibraryPhoto
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from ismila.evidence.intervals import Rate
 from ismila.evidence.report import PAGE
 from ismila.photos import UserError
-from ismila.photos.images import PhotoError, jpeg_bytes, open_photo, write_aside
+from ismila.photos.files import write_aside
+from ismila.photos.images import PhotoError, jpeg_bytes, open_photo
 from ismila.photos.names import counted
 from ismila.use.ask.agreement import Compared, LabelAgreement
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ismila.photos.images import jpeg_bytes, write_aside
+from ismila.photos.files import write_aside
+from ismila.photos.images import jpeg_bytes
 from ismila.use.ask.films import Film, FilmFrame, FrameVote, FrameVotes, import_av, probability_of
 from ismila.use.ask.pets import Pets
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ismila.photos.buckets import asking, file_system, listing
-from ismila.photos.images import write_aside
+from ismila.photos.files import write_aside
 from ismila.photos.skipping import IGNORE_FILE, Skipping
 from ismila.photos.walking import SUFFIXES, walk
 from ismila.use.ask.library import version_of

@@ -10,11 +10,11 @@ from typing import Protocol
 
 import pandas as pd
 
-from ismila.evidence.suspects import suspects_of
 from ismila.photos import UserError
 from ismila.photos.addresses import place_of
 from ismila.photos.album import Album
 from ismila.photos.boxes import box_text
+from ismila.use.check.suspects import suspects_of
 from ismila.use.check.thumbnails import NotListedError, Thumbnails
 from ismila.vision.reading import Progress
 

@@ -9,7 +9,8 @@ from importlib import resources
 from pathlib import Path
 
 from ismila.photos import UserError
-from ismila.photos.images import PhotoError, write_aside
+from ismila.photos.files import write_aside
+from ismila.photos.images import PhotoError
 from ismila.use.check.review import Review
 from ismila.use.check.thumbnails import THUMBNAIL_PX
 

@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from ismila.photos.images import write_aside
+from ismila.photos.files import write_aside
 from ismila.use.decoder import Decoder
 
 THUMBNAIL_PX = 320

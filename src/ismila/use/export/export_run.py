@@ -15,7 +15,8 @@ import pandas as pd
 
 from ismila.evidence.metrics import reported
 from ismila.photos import UserError
-from ismila.photos.images import ImageSpec, PhotoError, Pixels, write_aside
+from ismila.photos.files import write_aside
+from ismila.photos.images import ImageSpec, PhotoError, Pixels
 from ismila.photos.names import counted
 from ismila.runs.find import album_of, load_classifier, load_predictions, read_run
 from ismila.use.export.exported import ANIMALS, ExportedClassifier, ExportedFile

@@ -17,7 +17,8 @@ from PIL import Image, ImageDraw
 
 from ismila.evidence.heat import INFERNO, STRENGTH
 from ismila.photos import UserError
-from ismila.photos.images import MIN_SIDE_PX, write_aside
+from ismila.photos.files import write_aside
+from ismila.photos.images import MIN_SIDE_PX
 from ismila.photos.workplace import Workplace, abandoned
 from ismila.use.export.exported import ANIMALS, ExportedFile, Head
 from ismila.use.web import content_policy

@@ -14,7 +14,8 @@ import pyarrow.parquet  # noqa: F401  which pandas would import when it is asked
 from ismila.evidence.explain import Explainer, open_explainer, used_rows
 from ismila.photos import UserError
 from ismila.photos.album import Album
-from ismila.photos.images import Pixels, write_aside
+from ismila.photos.files import write_aside
+from ismila.photos.images import Pixels
 from ismila.runs.find import (
     Recorded,
     album_of,

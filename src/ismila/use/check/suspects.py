@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ismila.evidence.which_animal import Choice, choices
 from ismila.learning.closeups import with_shares
 from ismila.learning.features import Features
 from ismila.photos.album import Album
 from ismila.photos.boxes import plain_sides
 from ismila.photos.images import ImageSpec, Pixels
 from ismila.photos.index import NEAR_DUPLICATE_BITS, usable
+from ismila.use.check.which_animal import Choice, choices
 from ismila.vision.encoders import OnnxBackbone
 from ismila.vision.graphs import Floats
 from ismila.vision.reading import Progress

@@ -7,8 +7,8 @@ import pytest
 from conftest import draw_photo
 from PIL import Image, ImageFilter
 
-from ismila.evidence.suspects import out_of_fold, suspects_of
 from ismila.photos.album import Album
+from ismila.use.check.suspects import out_of_fold, suspects_of
 
 
 @pytest.fixture

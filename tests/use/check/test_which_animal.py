@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ismila.evidence import which_animal
-from ismila.evidence.which_animal import choices
 from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec
 from ismila.photos.index import usable
+from ismila.use.check import which_animal
+from ismila.use.check.which_animal import choices
 from ismila.vision.animals import Animal
 
 LEFT = (0.05, 0.0, 0.4, 1.0)
