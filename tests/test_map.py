@@ -21,6 +21,8 @@ TESTED_ELSEWHERE = {
     "photos/__init__.py": "photos/test_labels.py",
     # Names of what `opening` opens.
     "photos/source_kinds.py": "photos/sources/test_opening.py",
+    # A protocol.
+    "photos/progress.py": "cli/test_progress.py",
     # What both servers can do, said as a protocol.
     "extras/servers/server.py": "extras/servers/test_marking.py",
     "extras/servers/scan_options.py": "extras/servers/test_options.py",

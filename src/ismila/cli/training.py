@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from ismila.evidence.intervals import Rate
     from ismila.learning.training import TrainingResult
     from ismila.photos.album import Album
+    from ismila.photos.progress import Progress
     from ismila.settings import RunSettings
-    from ismila.vision.reading import Progress
 
 FEW = 10
 SLOW_TO_IMPORT = (

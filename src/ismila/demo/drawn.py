@@ -23,7 +23,7 @@ from ismila.photos.cores import cores
 from ismila.photos.images import readable_formats
 
 if TYPE_CHECKING:
-    from ismila.photos.index import Progress
+    from ismila.photos.progress import Progress
 
 HOME = Path("data/demo")
 """Mila's demo album; another subject's lies beside it."""

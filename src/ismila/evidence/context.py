@@ -16,9 +16,9 @@ from ismila.evidence.metrics import is_subject
 from ismila.learning.held_out import HeldOutClassifiers
 from ismila.photos.album import Album
 from ismila.photos.images import PhotoError, open_photo
+from ismila.photos.progress import Progress
 from ismila.vision.animals import Animal, bundled_detector
 from ismila.vision.classifier import Classifier
-from ismila.vision.reading import Progress
 from ismila.vision.views import Viewer
 
 GREY = (128, 128, 128)

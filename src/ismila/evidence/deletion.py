@@ -22,8 +22,8 @@ from ismila.evidence.metrics import is_subject
 from ismila.learning.held_out import HeldOutClassifiers
 from ismila.photos.album import Album
 from ismila.photos.images import PhotoError, Pixels
+from ismila.photos.progress import Progress
 from ismila.vision.graphs import Floats
-from ismila.vision.reading import Progress
 
 STEPS = 8
 PHOTOS = 12

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -40,7 +39,8 @@ from ismila.learning.held_out import HeldOutClassifiers, training_rows
 from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.files import write_aside
-from ismila.photos.images import PhotoError, jpeg_bytes, open_photo
+from ismila.photos.images import PhotoError, data_uri, jpeg_bytes, open_photo
+from ismila.photos.progress import Progress
 from ismila.runs.find import (
     CHOSEN_ON,
     Recorded,
@@ -57,7 +57,6 @@ from ismila.runs.find import (
 )
 from ismila.runs.record import record_report
 from ismila.vision.classifier import Classifier
-from ismila.vision.reading import Progress
 
 THUMBNAIL_PX = 180
 EXPLAINED = 40
@@ -459,7 +458,7 @@ def _shown(row: pd.Series, eyes: _Eyes, explained: bool) -> Shown:
         photo = open_photo(eyes.album.root / shown.path, SHOWN_PX)
     except PhotoError as error:
         return replace(shown, problem=str(error))
-    shown = replace(shown, src=_data_uri(photo))
+    shown = replace(shown, src=_thumbnail(photo))
     if not explained or not eyes.classifiers:
         return shown
     explainer = eyes.explainer(str(row["held_out_by"]))
@@ -469,7 +468,7 @@ def _shown(row: pd.Series, eyes: _Eyes, explained: bool) -> Shown:
     heat = draw_overlay(explanation)
     return replace(
         shown,
-        heat=_data_uri(heat if views.animals else heat.resize(photo.size)),
+        heat=_thumbnail(heat if views.animals else heat.resize(photo.size)),
         words=explanation.words(explainer.classifier.subject),
         nearest=[_near(one, eyes.album) for one in explanation.nearest[:NEIGHBOURS]],
     )
@@ -477,13 +476,13 @@ def _shown(row: pd.Series, eyes: _Eyes, explained: bool) -> Shown:
 
 def _near(neighbour: Neighbour, album: Album) -> NearestPhoto:
     try:
-        src = _data_uri(open_photo(album.root / neighbour.path, 128), NEAR_PX)
+        src = _thumbnail(open_photo(album.root / neighbour.path, 128), NEAR_PX)
     except PhotoError:
         src = ""
     return NearestPhoto(**asdict(neighbour), src=src)
 
 
-def _data_uri(photo: Image.Image, side_px: int = THUMBNAIL_PX) -> str:
+def _thumbnail(photo: Image.Image, side_px: int = THUMBNAIL_PX) -> str:
     small = photo.copy()
     small.thumbnail((side_px, side_px))
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg_bytes(small, 78)).decode()}"
+    return data_uri(jpeg_bytes(small, 78))

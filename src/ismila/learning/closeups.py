@@ -15,8 +15,9 @@ from ismila.learning.given import animal_matching_box
 from ismila.photos.album import Album
 from ismila.photos.boxes import area, read_box
 from ismila.photos.images import ImageSpec, PhotoError, open_photo
+from ismila.photos.progress import Progress
 from ismila.vision.animals import Animal, bundled_detector
-from ismila.vision.reading import SOME, Progress, content_of, decode_ahead
+from ismila.vision.reading import SOME, content_of, decode_ahead
 from ismila.vision.views import Viewer
 
 

@@ -19,9 +19,10 @@ import numpy.typing as npt
 from ismila.learning.given import cut_name, view_matching_box
 from ismila.photos.boxes import read_box
 from ismila.photos.images import FAR_VIEW, ImageSpec, PhotoError, Pixels, open_photo, view_of
+from ismila.photos.progress import Progress
 from ismila.vision.encoders import BATCH, Encoder
 from ismila.vision.graphs import Bools, Ints
-from ismila.vision.reading import SOME, Progress, content_of, decode_ahead
+from ismila.vision.reading import SOME, content_of, decode_ahead
 from ismila.vision.views import Viewer, Views
 
 SHARD_ROWS = 512

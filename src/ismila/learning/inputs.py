@@ -11,6 +11,7 @@ from ismila.learning.features import Features
 from ismila.learning.given import annotated_boxes
 from ismila.photos.album import Album
 from ismila.photos.images import ImageSpec
+from ismila.photos.progress import Progress
 from ismila.settings import (
     FrozenSettings,
     ModelSettings,
@@ -21,7 +22,6 @@ from ismila.settings import (
 from ismila.vision.animals import bundled_detector
 from ismila.vision.architecture import architecture_of
 from ismila.vision.encoders import CPU, Encoder, Identity, OnnxBackbone, TorchEncoder
-from ismila.vision.reading import Progress
 from ismila.vision.views import Viewer
 
 if TYPE_CHECKING:

@@ -21,12 +21,12 @@ from ismila.photos import UserError
 from ismila.photos.album import Album
 from ismila.photos.index import usable
 from ismila.photos.names import named_problems
+from ismila.photos.progress import Progress
 from ismila.settings import FrozenSettings, RunSettings
 from ismila.vision.architecture import architecture_of
 from ismila.vision.backbones import load_weights, make_network, weights_of
 from ismila.vision.classifier import Classifier
 from ismila.vision.encoders import Identity
-from ismila.vision.reading import Progress
 
 
 @dataclass

@@ -18,9 +18,9 @@ from ismila.photos.added import AddedRecord, read_records, write_records
 from ismila.photos.album import Album
 from ismila.photos.boxes import box_text
 from ismila.photos.images import PhotoError, open_photo
-from ismila.photos.index import Progress
 from ismila.photos.labels import check_subject, folder_label
 from ismila.photos.names import NOT, PETS, RESERVED, as_text, name_problem
+from ismila.photos.progress import Progress
 from ismila.photos.sources import GoneError, Source, SourcePhoto, same_name
 from ismila.photos.walking import SUFFIXES
 

@@ -25,7 +25,6 @@ from ismila.photos.images import READER, ImageSpec, pixels_digest
 from ismila.photos.index import (
     OCCASION_MINUTES,
     Facts,
-    Progress,
     import_readers,
     make_index,
     read_facts,
@@ -33,6 +32,7 @@ from ismila.photos.index import (
 )
 from ismila.photos.labels import change_lines, check_root, read_album
 from ismila.photos.names import require_text
+from ismila.photos.progress import Progress
 from ismila.photos.remote import Mirror, mirror_of, shared
 from ismila.photos.skipping import Skipping
 from ismila.photos.tables import read_table

@@ -6,6 +6,7 @@ image wherever it is asked about.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -405,3 +406,8 @@ def jpeg_bytes(image: Image.Image, quality: int) -> bytes:
     out = io.BytesIO()
     image.save(out, "JPEG", quality=quality)
     return out.getvalue()
+
+
+def data_uri(jpeg: bytes) -> str:
+    """A JPEG file as an address that a page shows without another request."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

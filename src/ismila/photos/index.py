@@ -7,12 +7,12 @@ the index was before, so that whatever is derived can be deleted without changin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -68,17 +68,6 @@ _NO_LABEL = (
     "nor in labels.csv"
 )
 T = TypeVar("T")
-
-
-class Progress(Protocol):
-    """Hands items on and shows how far it is."""
-
-    def __call__(self, items: Iterable[T], total: int, what: str, /) -> Iterable[T]: ...
-
-
-def unseen(items: Iterable[T], _total: int, _what: str, /) -> Iterable[T]:
-    """The `Progress` that shows nothing."""
-    return items
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from ismila.photos.skipping import IGNORE_FILE
 from ismila.photos.walking import SUFFIXES
 
 if TYPE_CHECKING:
-    from ismila.photos.index import Progress
+    from ismila.photos.progress import Progress
 
 LABELS = "labels.csv"
 DERIVED = ".ismila/"

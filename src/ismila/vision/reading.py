@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ismila.photos.cores import cores
 from ismila.photos.images import PhotoError, readable_formats
@@ -18,7 +18,6 @@ SOME = 100
 """From so many photos on a bar is shown."""
 T = TypeVar("T")
 Source = TypeVar("Source")
-Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
 def content_of(sha256: str, path: Path) -> bytes:

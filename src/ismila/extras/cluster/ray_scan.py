@@ -29,12 +29,13 @@ from ismila.photos.buckets import asking, file_system
 from ismila.photos.cores import cores
 from ismila.photos.images import PhotoError
 from ismila.photos.names import as_text, first_line
+from ismila.photos.progress import Progress
 from ismila.photos.ray_token import keep_to_ourselves
 from ismila.photos.streams import errors_into
 from ismila.use.ask.judging import JudgedPhoto, Scanned, predict_batch, predict_photos
 from ismila.use.ask.listing import LibraryPhoto
 from ismila.vision.encoders import BATCH
-from ismila.vision.reading import Progress, decode_ahead
+from ismila.vision.reading import decode_ahead
 from ismila.vision.views import Views
 
 if TYPE_CHECKING:

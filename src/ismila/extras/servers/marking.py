@@ -17,8 +17,8 @@ from ismila.extras.servers.marks import (
 )
 from ismila.extras.servers.server import Mark, PhotoServer
 from ismila.photos.names import as_text, is_text
+from ismila.photos.progress import Progress
 from ismila.use.ask.judging import Scan
-from ismila.vision.reading import Progress
 
 MARKS_PER_CALL = 200
 """Photos that are looked for together, or written down as about to be changed, then changed."""

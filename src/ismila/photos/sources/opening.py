@@ -11,8 +11,8 @@ from pkgutil import resolve_name
 from typing import TypeAlias
 
 from ismila.photos import UserError
-from ismila.photos.index import Progress, unseen
 from ismila.photos.names import at_home
+from ismila.photos.progress import Progress, unseen
 from ismila.photos.source_kinds import openers
 from ismila.photos.sources import Source
 from ismila.plugins import source_servers

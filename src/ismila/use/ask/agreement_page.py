@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -11,7 +10,7 @@ from ismila.evidence.intervals import Rate
 from ismila.evidence.report import PAGE
 from ismila.photos import UserError
 from ismila.photos.files import write_aside
-from ismila.photos.images import PhotoError, jpeg_bytes, open_photo
+from ismila.photos.images import PhotoError, data_uri, jpeg_bytes, open_photo
 from ismila.photos.names import counted
 from ismila.use.ask.agreement import Compared, LabelAgreement
 
@@ -117,5 +116,4 @@ def _picture(file: Path) -> str:
     except PhotoError as error:
         return f'<div class="gone">{escape(str(error))}</div>'
     photo.thumbnail((SIDE_PX, SIDE_PX))
-    data = base64.b64encode(jpeg_bytes(photo, QUALITY)).decode()
-    return f'<img src="data:image/jpeg;base64,{data}" alt="" loading="lazy">'
+    return f'<img src="{data_uri(jpeg_bytes(photo, QUALITY))}" alt="" loading="lazy">'

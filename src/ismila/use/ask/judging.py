@@ -10,11 +10,12 @@ from typing import Protocol, TypeVar
 
 from ismila.photos.boxes import box_text
 from ismila.photos.images import PhotoError
+from ismila.photos.progress import Progress
 from ismila.use.ask.library import LOOKED_UP, Library, Pending, StateRow, Version, version_of
 from ismila.use.ask.pets import PetClassifier
 from ismila.vision.decision import pet_verdict
 from ismila.vision.encoders import BATCH
-from ismila.vision.reading import Progress, decode_ahead
+from ismila.vision.reading import decode_ahead
 from ismila.vision.views import Views
 
 Seen = TypeVar("Seen")

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from ismila.photos.boxes import box_text
+from ismila.photos.progress import Progress
 from ismila.use.ask.judging import Scan, Scanned, judge_all, known_as
 from ismila.use.ask.library import (
     LOOKED_UP,
@@ -20,7 +21,6 @@ from ismila.use.ask.library import (
     version_of,
 )
 from ismila.use.ask.pets import PetPredictions, Pets, ViewsByDigest
-from ismila.vision.reading import Progress
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ismila.photos.boxes import EXPECTED, box_text, plain_box
 from ismila.photos.images import PhotoError
 from ismila.photos.labels import folder_kinds
 from ismila.photos.names import NOT, counted, is_text, require_text
+from ismila.photos.progress import Progress
 from ismila.photos.reviewed import DROP, ReviewAnswer, read_answers, write_answers
 from ismila.photos.sources import SourcePhoto
 from ismila.use.ask.judging import JudgedPhoto, Scan
@@ -25,7 +26,7 @@ from ismila.use.ask.library import sha256_of
 from ismila.use.check.queue import Candidate, Question, questions_of
 from ismila.use.check.review import Listing, ReviewItem, known_label
 from ismila.use.check.thumbnails import NotListedError, Thumbnails
-from ismila.vision.reading import Progress, decode_ahead
+from ismila.vision.reading import decode_ahead
 from ismila.vision.views import Viewer
 
 KINDS = frozenset(["cat", "dog", "other"])

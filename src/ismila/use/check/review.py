@@ -14,9 +14,9 @@ from ismila.photos import UserError
 from ismila.photos.addresses import place_of
 from ismila.photos.album import Album
 from ismila.photos.boxes import box_text
+from ismila.photos.progress import Progress
 from ismila.use.check.suspects import suspects_of
 from ismila.use.check.thumbnails import NotListedError, Thumbnails
-from ismila.vision.reading import Progress
 
 
 @dataclass(frozen=True)

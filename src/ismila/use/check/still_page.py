@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import asdict
 from importlib import resources
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from ismila.photos import UserError
 from ismila.photos.files import write_aside
-from ismila.photos.images import PhotoError
+from ismila.photos.images import PhotoError, data_uri
 from ismila.use.check.review import Review
 from ismila.use.check.thumbnails import THUMBNAIL_PX
 
@@ -23,7 +22,7 @@ def write_page(review: Review, file: Path) -> None:
     """Write the page, which needs nothing else. Raises UserError."""
     listing = asdict(review.listing())
     for photo in listing["photos"]:
-        photo["src"] = _data_uri(review, photo["path"])
+        photo["src"] = _thumbnail(review, photo["path"])
     data = json.dumps(listing).replace("<", "\\u003c")
     scripts = (
         f"<script>window.ALBUM = {data};</script>\n"
@@ -37,13 +36,13 @@ def write_page(review: Review, file: Path) -> None:
         raise UserError(f"--html {file}: {reason}") from error
 
 
-def _data_uri(review: Review, path: str) -> str:
+def _thumbnail(review: Review, path: str) -> str:
     """The photo's thumbnail; empty where it cannot be decoded."""
     try:
         jpeg = review.thumbnail(path, THUMBNAIL_PX)
     except (PhotoError, OSError):
         return ""
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+    return data_uri(jpeg)
 
 
 def _read(name: str) -> str:

@@ -16,10 +16,10 @@ from ismila.photos.album import Album
 from ismila.photos.boxes import plain_sides
 from ismila.photos.images import ImageSpec, Pixels
 from ismila.photos.index import NEAR_DUPLICATE_BITS, usable
+from ismila.photos.progress import Progress
 from ismila.use.check.which_animal import Choice, choices
 from ismila.vision.encoders import OnnxBackbone
 from ismila.vision.graphs import Floats
-from ismila.vision.reading import Progress
 from ismila.vision.views import Viewer
 
 FOLDS = 5

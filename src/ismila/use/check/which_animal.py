@@ -13,10 +13,10 @@ from ismila.learning.given import annotated_boxes
 from ismila.photos.album import Album
 from ismila.photos.boxes import iou
 from ismila.photos.images import Box, ImageSpec
+from ismila.photos.progress import Progress
 from ismila.vision.animals import Animal, bundled_detector
 from ismila.vision.encoders import OnnxBackbone
 from ismila.vision.graphs import Bools, Floats, Ints, Objects
-from ismila.vision.reading import Progress
 from ismila.vision.views import Viewer
 from ismila.vision.weights import BOTH
 

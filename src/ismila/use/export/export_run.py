@@ -18,13 +18,13 @@ from ismila.photos import UserError
 from ismila.photos.files import write_aside
 from ismila.photos.images import ImageSpec, PhotoError, Pixels
 from ismila.photos.names import counted
+from ismila.photos.progress import Progress
 from ismila.runs.find import album_of, load_classifier, load_predictions, read_run
 from ismila.use.export.exported import ANIMALS, ExportedClassifier, ExportedFile
 from ismila.use.export.graph import graph_of, halve
 from ismila.use.export.website import other_content, runtime_files, write_website
 from ismila.vision.classifier import Classifier
 from ismila.vision.encoders import BATCH
-from ismila.vision.reading import Progress
 from ismila.vision.views import Viewer
 from ismila.vision.weights import NANODET
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from fastapi import HTTPException, Request
 
 from ismila.evidence.heat import overlay
-from ismila.photos.images import Box, PhotoError, Pixels, jpeg_bytes
+from ismila.photos.images import Box, PhotoError, Pixels, data_uri, jpeg_bytes
 from ismila.use.ask.pets import PetPredictions, Pets, ViewsByDigest
 from ismila.use.decoder import Decoder
 from ismila.use.serve.answering import AllModels, Answering
@@ -136,7 +135,7 @@ class Service:
             jpeg = await self.decoder.run(
                 self.decoder.thumbnail, photo.file, NEIGHBOUR_PX, NEIGHBOUR_QUALITY
             )
-            src = _data_uri(jpeg)
+            src = data_uri(jpeg)
         return Near(path=photo.path, kind=photo.kind, similarity=photo.similarity, src=src)
 
 
@@ -150,8 +149,4 @@ def _heat_picture(image: Pixels, heat: Floats, shape: tuple[float, float]) -> st
     """The heat over the image."""
     width, height = (max(1, round(side * SHOWN_PX / max(shape))) for side in shape)
     picture = overlay(image, heat).resize((width, height))
-    return _data_uri(jpeg_bytes(picture, HEAT_QUALITY))
-
-
-def _data_uri(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+    return data_uri(jpeg_bytes(picture, HEAT_QUALITY))
