@@ -82,7 +82,7 @@ SUBJECTS = _shared(
     dest="subjects",
     type=subject_names,
     default=("mila",),
-    metavar="SUBJECT[,SUBJECT...]",
+    metavar="NAME[,NAME]",
     help="one subject, or several with commas between them",
 )
 _WHICH_RUN: dict[str, Any] = {

@@ -36,8 +36,13 @@ def add_parser(verbs: Verbs) -> None:
         "scan",
         parents=[RUN_OF_EACH, SKIPPING],
         help="find the subject in a whole library; resumable, changes no photo",
+        usage="ismila scan [OPTION ...] DIR",
+        description="Find the subject in a whole library. No photo is changed; the same command again judges what is "
+        "new, or goes on where it was stopped.",
     )
-    parser.add_argument("root", nargs="?", type=library_at, metavar="DIR")
+    parser.add_argument(
+        "root", nargs="?", type=library_at, metavar="DIR", help="the library's folder"
+    )
     add_results(parser)
     _add_review(parser)
     for options in plugins.options_of("scan"):
@@ -47,26 +52,29 @@ def add_parser(verbs: Verbs) -> None:
 
 def _add_review(parser: argparse.ArgumentParser) -> None:
     """Whether a person is asked about what is found."""
-    parser.add_argument(
+    group = parser.add_argument_group("to be asked about what was found")
+    group.add_argument(
         "--review",
         action="store_true",
-        help="open a page that asks which photos show the subject; these join the album by link",
+        help="open a page that asks which show the subject; these join the album by link",
     )
-    parser.add_argument(
+    group.add_argument(
         "--ask",
         type=photo_count,
         default=60,
         metavar="N",
         help="about so many photos (default: 60)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--root",
         dest="album_root",
         type=album_at,
         metavar="ALBUM",
-        help="with --review: the album, when it has moved since the run",
+        help="the album, when it has moved since the run",
     )
-    parser.add_argument("--port", type=port_number, default=8765)
+    group.add_argument(
+        "--port", type=port_number, default=8765, metavar="N", help="of the page (default: 8765)"
+    )
 
 
 def library_at(text: str) -> Path | str:
@@ -82,20 +90,22 @@ def add_library(parser: argparse.ArgumentParser) -> None:
 
 def add_results(parser: argparse.ArgumentParser) -> None:
     """Where what is found in a library goes."""
-    parser.add_argument("--csv", type=at_home, metavar="FILE", help="a line for each photo")
-    parser.add_argument(
+    group = parser.add_argument_group("where results go")
+    group.add_argument("--csv", type=at_home, metavar="FILE", help="a line for each photo")
+    group.add_argument(
         "--link-to", type=at_home, metavar="ALBUM", help="a folder of links to the photos found"
     )
-    parser.add_argument(
+    group.add_argument(
         "--xmp", action="store_true", help="add the subject as a keyword in XMP side files"
     )
-    parser.add_argument(
+    group.add_argument(
         "--xmp-name",
         choices=("a.jpg.xmp", "a.xmp"),
         default="a.jpg.xmp",
-        help="what a new side file of a.jpg is called; one that is there is used by either name",
+        metavar="NAME",
+        help="what a new side file of a.jpg is called: a.jpg.xmp (default) or a.xmp; one that is there is used",
     )
-    parser.add_argument(
+    group.add_argument(
         "--state",
         type=at_home,
         metavar="FILE",

@@ -32,15 +32,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="",
         metavar="ADDRESS",
-        help="its HOST:PORT; without ADDRESS one is started for the call. DIR may be s3://BUCKET/FOLDER, FILE of "
-        "--state is a folder of Parquet files",
+        help="HOST:PORT; without it one is started for the call. DIR may be s3://BUCKET/FOLDER, "
+        "and --state is a folder of Parquet files",
     )
     group.add_argument(
         "--shard",
         type=shard_size,
         default=1000,
         metavar="N",
-        help="photos a file of the table, about; what a killed scan loses (default: 1000)",
+        help="photos a file of the table; a killed scan loses so many (default: 1000)",
     )
 
 

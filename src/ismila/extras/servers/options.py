@@ -85,7 +85,10 @@ def add_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Which server, and what is set there; returns the group that they stand in."""
     group = parser.add_argument_group("on a photo server")
     group.add_argument(
-        "--to", choices=KINDS, help="set a tag on the photos found, on a photo server"
+        "--to",
+        choices=KINDS,
+        metavar="PROGRAM",
+        help="set a tag on the photos found, in immich or photoprism",
     )
     group.add_argument("--server", metavar="URL", help="where it is, such as http://nas:2283")
     mark = group.add_mutually_exclusive_group()
@@ -95,13 +98,13 @@ def add_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--server-dir",
         default="",
         metavar="DIR",
-        help="where Immich sees the library, when that is an external library there",
+        help="where Immich sees the library, if that is an external one there",
     )
     how = group.add_mutually_exclusive_group()
     how.add_argument(
         "--apply",
         action="store_true",
-        help="do it; without it, the first time on a server only says what would be done",
+        help="do it; else the first time on a server only says what would be done",
     )
     how.add_argument("--dry-run", action="store_true", help="only say what would be done")
     return group
