@@ -375,8 +375,8 @@ class RunSettings(_Checked):
             )
 
     @property
-    def from_afar(self) -> bool:
-        """The subject trains as if from afar, too: where strangers do, and whoever is far away is cut out."""
+    def low_resolution_copies(self) -> bool:
+        """Low-resolution copies of the subject's images train, too: with strangers, where animals are cut out."""
         cuts_out = isinstance(self.model, FrozenSettings) and self.model.detector is not None
         return self.data.strangers and cuts_out
 

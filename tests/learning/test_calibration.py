@@ -126,7 +126,7 @@ def test_animals_that_pass_make_probabilities_less_sure_though_the_variant_has_n
     assert decision.threshold == pytest.approx(0.5, abs=1e-3)
 
 
-PRICED = ThresholdRule(0.0005, float("inf"), price=50)
+PRICED = ThresholdRule(0.0005, float("inf"), cost_ratio=50)
 
 
 def chosen_for(hers, others, rule=PRICED):
@@ -169,5 +169,5 @@ def test_look_alikes_among_thousands_pass_as_far_as_they_are_worth_it():
 def test_where_none_looks_like_her_the_bound_changes_nothing_but_the_middle():
     logits = np.r_[np.linspace(1, 3, 20), np.linspace(-9, -3, 1000)].astype(np.float32)
     is_subject = np.arange(1020) < 20
-    at = choose_threshold(logits, is_subject, ThresholdRule(0.0005, float("inf"), price=50))
+    at = choose_threshold(logits, is_subject, ThresholdRule(0.0005, float("inf"), cost_ratio=50))
     assert -3 < at < 1

@@ -145,7 +145,7 @@ def test_from_afar_the_subjects_images_train_once_more(tmp_path):
     far = [(sha, FAR_VIEW) for sha in table.loc[of_subject, "sha256"]]
     features.store.add(far, list(images[of_subject] + 100))
     chosen = rows("data=base", table=table)
-    examples = chosen.examples(features, 1, from_afar=True)
+    examples = chosen.examples(features, 1, low_resolution=True)
     assert (examples.also == examples.x[examples.also_of] + 100).all()
     assert examples.is_subject[examples.also_of].tolist() == [True, True]
     assert not len(chosen.examples(features, 1).also)

@@ -49,7 +49,7 @@ def test_some_photos_are_looked_at_from_afar_too(album):
     far = {photos[1][0], photos[2][0]}
     features.fill(photos)
     for _ in range(2):
-        features.fill(photos, from_afar=far)
+        features.fill(photos, low_resolution=far)
     assert Counting.calls == len(photos) + 2
     assert [features.has(sha, [FAR_VIEW]) for sha, _ in photos[:4]] == [False, True, True, False]
     [image], [smaller] = (features.rows([photos[1][0]], view) for view in (0, FAR_VIEW))

@@ -313,7 +313,7 @@ class Sweep:
                 end_sweep(parent, status)
 
     def end(self) -> None:
-        """Compare each subject's runs, keep the table in their parent run, crown, say what failed.
+        """Compare each subject's runs, keep the table in their parent run, promote the champion, say what failed.
 
         Raises:
             UserError: some of the jobs failed or were not done.

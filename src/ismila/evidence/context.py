@@ -1,4 +1,4 @@
-"""Does it look at the animal? Her held-out photos again, with all but the animal greyed out, and with the animal.
+"""Does it look at the animal? The subject's held-out photos with all but the animal greyed out, and with the animal.
 
 A network that knows a pet by its sofa finds it there when it is gone: the context trap (Xiao et al. 2020,
 https://arxiv.org/abs/2006.09994).

@@ -1,7 +1,7 @@
-"""Does the heat map tell the truth? Her photos, greyed out cell by cell in its order.
+"""Does the heat map tell the truth? The subject's photos, greyed out cell by cell in its order.
 
 Deletion and insertion curves (Petsiuk et al. 2018, RISE, https://arxiv.org/abs/1806.07421). A map
-that knows what speaks for her takes the probability down at once when its hottest cells go first,
+that knows what speaks for the subject takes the probability down at once when its hottest cells go first,
 and brings it back at once when they come first. RISE puts cells back into a blurred photo; here all
 else is grey both times. A blurred animal still has its colours, which is all that the simple
 network looks at (docs/what-the-cnn-sees.md). And with one fill, putting back in the map's order is

@@ -171,8 +171,8 @@ class Report:
         thresholds: the different ones that photos were judged by: one, or one of each fold of a
             cross-validation.
         kept_threshold: the classifier's own, which judges new photos.
-        context: her photos as they are, with all but the animal greyed out, and with the animal.
-        deletion: her photos greyed out cell by cell.
+        context: the subject's photos as they are, with all but the animal greyed out, and with the animal.
+        deletion: the subject's photos greyed out cell by cell.
         auroc: with the ends of its 95 % interval; None without a photo on one side.
         taken: where the reports of several subjects are written together.
         notes: what was chosen on which photos, in sentences.
@@ -238,7 +238,7 @@ def write_report(
 ) -> Path:
     """Write `<to>/<run>.html`, keep it with the run in MLflow (`report.html`), and return its path.
 
-    Nothing is computed again except explanations of the errors, and her photos with parts greyed out.
+    Nothing is computed again except explanations of the errors, and the subject's photos with parts greyed out.
 
     Args:
         root: the run's album, when it has moved.

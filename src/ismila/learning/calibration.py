@@ -76,14 +76,15 @@ class ThresholdRule:
         play: how far from 0, in calibrated logits, it may lie half-way between the sides.
         easy: the negatives are easy (things alone), so not below 0: their logits are low, and a threshold among them
             would take every animal for the subject.
-        price: among thousands of negatives some may look just like her: more than the rate pass where each share of
-            them that does wins so many times as large a share of her photos. 0: they never do.
+        cost_ratio: of false positives to misses. Among thousands of negatives some may look just like the
+            subject: more than the rate pass where each share of them that does wins so many times as large a share of
+            the subject's photos. 0: they never do.
     """
 
     false_positive_rate: float
     play: float = 0.0
     easy: bool = False
-    price: float = 0.0
+    cost_ratio: float = 0.0
 
 
 def decide(examples: DecisionExamples, rule: ThresholdRule) -> Decision:
@@ -119,19 +120,21 @@ def choose_threshold(logits: Floats, is_subject: Bools, rule: ThresholdRule) -> 
     low = strict if highest_out >= lowest else lowest
     high = strict if highest_out >= rule.play else rule.play
     # one that may pass is no bound; with few negatives none may
-    half_way = _half_way(x[is_subject], highest_out if rule.price else float(negatives[0]))
+    half_way = _half_way(x[is_subject], highest_out if rule.cost_ratio else float(negatives[0]))
     chosen = float(np.clip(half_way, min(low, high), high))
-    if rule.price and chosen <= strict:
-        return _worth_most(x[is_subject], negatives, chosen, rule.price)
+    if rule.cost_ratio and chosen <= strict:
+        return _worth_most(x[is_subject], negatives, chosen, rule.cost_ratio)
     return chosen
 
 
-def _worth_most(of_subject: Doubles, negatives: Doubles, highest: float, price: float) -> float:
-    """The threshold, `highest` or a lower one, where the subject's photos that pass, less the negatives at their price,
+def _worth_most(
+    of_subject: Doubles, negatives: Doubles, highest: float, cost_ratio: float
+) -> float:
+    """The threshold, `highest` or a lower one, where the subject's photos that pass, less the negatives at their cost,
     are most."""
     below = np.sort(of_subject[of_subject < highest])[::-1]
     candidates = np.append(highest, below)
-    gain = _share_from(candidates, of_subject) - price * _share_from(candidates, negatives)
+    gain = _share_from(candidates, of_subject) - cost_ratio * _share_from(candidates, negatives)
     best = float(candidates[gain.argmax()])
     if best == highest:
         return highest

@@ -1,4 +1,4 @@
-"""How much of a picture the subject fills: the area of her box.
+"""How much of a picture the subject fills: the area of its box.
 
 docs/closeups.md says how well this agrees with a person, and what else was tried.
 """
@@ -82,7 +82,7 @@ def _animals_in(sha256: str, path: Path) -> Sequence[Animal]:
 
 
 def _share(animals: Sequence[Animal], text: str) -> float:
-    """Of a photo's subject; `text` is what labels.csv says of her box."""
+    """Of a photo's subject; `text` is what labels.csv says of its box."""
     if not text:
         return animals[0].share if animals else float("nan")
     box = read_box(text)

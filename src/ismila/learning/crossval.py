@@ -262,7 +262,7 @@ def group_folds(stratum: Objects, group: Objects, trains: Bools, seed: int) -> I
     folds = min([FOLDS, *(len(side) for side in sides if len(side) > 1)])
     rank: dict[str, str] = {}
     for name, of in zip(group, stratum, strict=True):
-        # a burst of several kinds counts where the subject is, since her photos are the rarest
+        # a burst of several kinds counts where the subject is, since its photos are the rarest
         if name not in rank or of == "subject":
             rank[name] = of
     drawn = {name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest() for name in rank}

@@ -66,11 +66,11 @@ class AlbumRows:
         """`[N]`: rows of these folds."""
         return self.table["fold"].isin(folds).to_numpy()
 
-    def examples(self, features: Features, views: int, from_afar: bool = False) -> Examples:
+    def examples(self, features: Features, views: int, low_resolution: bool = False) -> Examples:
         """Their feature rows, every view of them, with what a linear head has to know.
 
         Args:
-            from_afar: one view more of each of the subject's images, see `images.low_resolution`.
+            low_resolution: one view more of each of the subject's images, see `images.low_resolution`.
         """
         shas = [str(sha) for sha in self.table["sha256"]]
         images = features.images(shas)
@@ -80,7 +80,7 @@ class AlbumRows:
         group: Objects = self.table["group"].to_numpy(dtype=object)
         every = np.arange(len(photo))
         also = [(every, features.rows_of(images, view)) for view in range(1, views)]
-        if from_afar:
+        if low_resolution:
             of_subject = np.flatnonzero(self.is_subject[photo])
             also.append((of_subject, features.rows_of(images[of_subject], FAR_VIEW)))
         x = features.rows_of(images)

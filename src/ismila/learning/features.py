@@ -167,7 +167,7 @@ class Features:
         photos: Sequence[Photo],
         views: int = 1,
         progress: Progress | None = None,
-        from_afar: Container[str] = frozenset(),
+        low_resolution: Container[str] = frozenset(),
     ) -> dict[str, str]:
         """Compute the rows that the store lacks; decoding and detecting (in threads) overlap the encoder.
 
@@ -177,7 +177,7 @@ class Features:
         Args:
             photos: sha256 and file of each.
             views: how many augmented views of each.
-            from_afar: sha256 of those whose images are wanted as seen from afar, too.
+            low_resolution: sha256 of those of whose images low-resolution copies are wanted, too.
 
         Returns:
             sha256 -> problem of photos that could not be read after all.
@@ -185,9 +185,9 @@ class Features:
         Raises:
             UserError: the derived folder cannot be written.
         """
-        if self.is_filled(photos, views, from_afar):
+        if self.is_filled(photos, views, low_resolution):
             return {}
-        wanted = {sha: _numbers(views, sha in from_afar) for sha, _ in photos}
+        wanted = {sha: _numbers(views, sha in low_resolution) for sha, _ in photos}
         from ismila.photos.album import locked
 
         rank, ranks = place_among_ranks()
@@ -203,10 +203,10 @@ class Features:
             return self._fill(photos, wanted, progress)
 
     def is_filled(
-        self, photos: Sequence[Photo], views: int = 1, from_afar: Container[str] = frozenset()
+        self, photos: Sequence[Photo], views: int = 1, low_resolution: Container[str] = frozenset()
     ) -> bool:
         """Whether `fill` would find all the rows that it is asked for."""
-        return all(self.has(sha, _numbers(views, sha in from_afar)) for sha, _ in photos)
+        return all(self.has(sha, _numbers(views, sha in low_resolution)) for sha, _ in photos)
 
     def _fill(
         self,
@@ -273,7 +273,7 @@ class Features:
         asked: list[bool] = []
         for at, sha in enumerate(shas):
             n = self.images_of(sha)
-            meant = self._image_meant(sha)
+            meant = self._matching_view(sha)
             keys += [(sha, number) for number in range(n)]
             labelled += [sha not in self._given or number == meant for number in range(n)]
             asked += [True] * n
@@ -288,7 +288,7 @@ class Features:
         """`[M, *encoder.shape]` of images as `images` names them."""
         return self.store.rows([(name, row_number(at, view)) for name, at in images.keys])
 
-    def _image_meant(self, sha: str) -> int | None:
+    def _matching_view(self, sha: str) -> int | None:
         seen = self.animals.get(sha) if self.animals else None
         return view_matching_box(self._given[sha], seen or ()) if sha in self._given else None
 
@@ -325,9 +325,9 @@ def place_among_ranks() -> tuple[int, int]:
     return int(rank), int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _numbers(views: int, from_afar: bool) -> list[int]:
+def _numbers(views: int, low_resolution: bool) -> list[int]:
     """What the wanted views of an image are called."""
-    return [*range(views), *([FAR_VIEW] if from_afar else [])]
+    return [*range(views), *([FAR_VIEW] if low_resolution else [])]
 
 
 def row_number(image: int, view: int) -> int:

@@ -1,4 +1,4 @@
-"""Boxes that labels.csv gives: which of the animals found in a photo of the subject is she, or where she is besides."""
+"""Match annotated boxes (labels.csv) to the animals that were detected in a photo of the subject."""
 
 from __future__ import annotations
 

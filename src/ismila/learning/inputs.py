@@ -73,12 +73,12 @@ def views_of(model: ModelSettings) -> int:
 
 
 def low_resolution_photos(rows: pd.DataFrame, settings: RunSettings) -> frozenset[str]:
-    """sha256 of the photos whose images train as seen from afar, too: the subject's.
+    """sha256 of the photos of which low-resolution copies train, too: the subject's.
 
     Args:
         rows: the usable index.
     """
-    if not settings.from_afar:
+    if not settings.low_resolution_copies:
         return frozenset()
     return frozenset(rows.loc[rows["label"] == "subject", "sha256"])
 

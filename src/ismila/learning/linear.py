@@ -31,7 +31,7 @@ from ismila.vision.graphs import Bools, Floats
 
 STRANGERS_FPR = 0.0005
 """At the threshold at most this share of the strangers that train passes, out of fold: one or two of them."""
-STRANGERS_PRICE = 20
+STRANGERS_COST_RATIO = 20
 """A stranger of a thousand that passes weighs as much as two of a hundred of the subject's photos that do not."""
 CROSS_VALIDATED_BELOW = 30
 """With fewer photos of the subject a test fold would hold a handful: the figures come from cross-validation."""
@@ -93,7 +93,7 @@ class LinearRun:
     def examples(self) -> Examples:
         """The album's rows."""
         return self._in_space(
-            self.rows.examples(self.features, self.model.views, self.settings.from_afar)
+            self.rows.examples(self.features, self.model.views, self.settings.low_resolution_copies)
         )
 
     @cached_property
@@ -169,7 +169,7 @@ def threshold_rule(settings: RunSettings) -> ThresholdRule:
     model = settings.model
     if settings.data.strangers:
         # a low rate can be measured among thousands: the threshold lies where that says, wherever that is
-        return ThresholdRule(STRANGERS_FPR, float("inf"), price=STRANGERS_PRICE)
+        return ThresholdRule(STRANGERS_FPR, float("inf"), cost_ratio=STRANGERS_COST_RATIO)
     return ThresholdRule(model.threshold_fpr, model.threshold_play, easy=not settings.data.pets)
 
 

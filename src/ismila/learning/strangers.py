@@ -1,4 +1,4 @@
-"""Animals that are not she, thousands of them, and things: what bundled backbones make of photos that nobody has here.
+"""Background negatives: features of thousands of animals and things that are not the subject.
 
 The package carries feature rows, not photos; `tools/make_strangers.py` writes them. One half of the photos, by a hash,
 may be trained on and may choose a threshold. The other half never does either: it gives everybody a false-positive rate

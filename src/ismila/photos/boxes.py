@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ismila.photos.images import Box  # a command line that is only read needs no pictures
 
 WHOLE = "none"
-"""No box says where she is: the whole photo is what shows her."""
+"""No box says where the subject is: the whole photo shows it."""
 DECIMALS = 4
 EXPECTED = (
     "x0 y0 x1 y1, four numbers from 0 to 1 with spaces between (left, top, right, bottom of the "

@@ -52,7 +52,7 @@ class LabelledPhoto:
         kind: what a photo without the subject shows (`things`, `dog`, ...); the subject's name
             otherwise.
         closeup: what labels.csv says, None when it says nothing.
-        box: where in a photo of the subject she is, as labels.csv says it (`boxes.box_text`); empty
+        box: where in the photo the subject is, as labels.csv says it (`boxes.box_text`); empty
             when it says nothing, and for other photos, which need none.
         dropped: labels.csv takes the photo out.
         problem: why there is no photo to open at `path`: a folder that may not be read, an odd

@@ -37,7 +37,7 @@ def promote_champion(subject: str) -> str:
     the newest, that may be an earlier run. Only a champion is logged as an MLflow model, and each
     at most once: with the package's code and weights that is 20 MB and some seconds. So a sweep
     over seeds, of which each is the newest in its turn, crowns once, at its end. Of processes that
-    crown at once, each looks at what the others have done.
+    promote at once, each looks at what the others have done.
 
     Raises:
         UserError: there is no finished run, or MLflow does not answer.

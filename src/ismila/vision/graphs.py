@@ -22,7 +22,7 @@ _session_lock = threading.Lock()
 
 
 def graph_session(graph: Path, threads: int) -> Any:
-    """A graph in onnxruntime, opened once, by whom it is asked first; 0 threads are as many as this process may use."""
+    """A graph in onnxruntime, created on first use, then cached; 0 threads are as many as this process may use."""
     with _session_lock:
         return _opened(graph, threads or cores())
 

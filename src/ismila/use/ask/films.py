@@ -294,7 +294,7 @@ def seen_in(
 def seen_in_burst(answers: Sequence[PetPrediction], subject: str) -> Seen:
     """What the answers to photos of one moment say together: the mean of their logits.
 
-    Of the rules that take fewer others for her than one photo does, this one finds most (docs/films.md).
+    Of the rules that take fewer others for the subject than one photo does, this one finds most (docs/films.md).
 
     Args:
         answers: one for each photo, in order; at least one.

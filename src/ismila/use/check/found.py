@@ -163,7 +163,7 @@ class LibraryReview:
         Args:
             label: `SUBJECT`, `not_SUBJECT`, `pets/KIND`, or `drop`: it joins no side. None: the subject.
             closeup: has no meaning here: the album's index says it.
-            box: where the subject is, `x0 y0 x1 y1` or `none` for the whole photo; None: where she was taken to be.
+            box: where the subject is, `x0 y0 x1 y1` or `none` for the whole photo; None: where it was taken to be.
 
         Raises:
             NotListedError: nobody is asked about the photo.
@@ -195,7 +195,7 @@ class LibraryReview:
         return Counter(answer.label for answer in self._given.values() if answer.path)
 
     def _box_of(self, photo: Offered, box: str | None) -> str:
-        """What labels.csv is to say; of one animal, taken for her, it need not."""
+        """What labels.csv is to say; of one animal, taken for the subject, it need not."""
         if box is None:
             is_clear = len(photo.boxes) < 2 or photo.chosen is None
             return "" if is_clear else photo.boxes[photo.chosen or 0]

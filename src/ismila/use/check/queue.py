@@ -9,9 +9,9 @@ from itertools import islice
 from ismila.vision.decision import UNSURE, logits_of
 
 SORTS = ("found", "doubtful", "confusion")
-"""Surely she; near the threshold; surely not she, but of those the most like her."""
+"""Surely the subject; near the threshold; surely not, but of those the most like it."""
 TURN = {"found": 3, "doubtful": 1, "confusion": 1}
-"""So many of each sort are asked about in turn: a photo of hers is worth more than one of another animal."""
+"""So many of each sort are asked about in turn: a photo of the subject is worth more than one of another animal."""
 
 
 @dataclass(frozen=True)

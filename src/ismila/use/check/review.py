@@ -28,7 +28,7 @@ class ReviewItem:
         closeup: what labels.csv says, None when it says nothing.
         box: what labels.csv says of where the subject is; empty when it says nothing.
         boxes: of the animals found in it, `x0 y0 x1 y1` as labels.csv would say it.
-        chosen: the number of the one that is taken for her, from 0; None where it is none of them.
+        chosen: the number of the one that is taken for the subject, from 0; None where it is none of them.
         probability: of the subject, as a run says it; None where no run was asked.
     """
 

@@ -1,4 +1,4 @@
-"""Photos of the subject with several animals: which one training takes for her, and how sure that is."""
+"""Photos of the subject with several animals: which one training takes for it, and how sure that is."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ NARROW = 0.05
 """Cosine: a choice by less is doubtful.
 
 Looked at: 92 photos with several boxes, of 14 real cats and of a real album. Of the 26 chosen by less, 9 were wrong or
-showed half of her; of those chosen by more, none (docs/animals.md)."""
+showed half of it; of those chosen by more, none (docs/animals.md)."""
 SAME_IOU = 0.4
 """Boxes that share more of their union show the same animal, whichever is taken."""
 UNLIKE_DEVIATIONS = 3.0
-"""What is taken for her, and is so much less like her other photos than they usually are, may be something else."""
+"""What is taken for it, and is so much less like its other photos than they usually are, may be something else."""
 FEWEST_TO_BE_USUAL = 10
 """Of fewer photos nobody can say how alike they usually are."""
 RARE = 0.25
-"""Where no animal is found in more than so much of her photos, the detector does not know her kind: no use to say it
+"""Where no animal is found in more than so much of its photos, the detector does not know its kind: no use to say it
 of each."""
 
 
@@ -71,7 +71,7 @@ class Choice:
 def choices(
     album: Album, rows: pd.DataFrame, progress: Progress | None = None
 ) -> dict[str, Choice]:
-    """Of each photo of the subject that can be read, by path, which animal is taken for her.
+    """Of each photo of the subject that can be read, by path, which animal is taken for it.
 
     Args:
         rows: the usable index.
@@ -140,7 +140,7 @@ class _Similarity:
         return cls(unit, taken, plain.group, (middle, deviation))
 
     def with_others(self, here: Ints) -> Floats:
-        """`[m]`: cosine of a photo's images with the mean of her photos of other occasions; NaN where there is none."""
+        """`[m]`: cosine of a photo's images with the mean of those of other occasions; NaN where there is none."""
         others = self.taken & (self.group != self.group[here[0]])
         if not others.any():
             return np.full(len(here), np.nan, np.float32)
