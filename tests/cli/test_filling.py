@@ -13,8 +13,7 @@ import pytest
 from conftest import SMALL, call, draw_sides, settings
 
 from ismila.cli import filling as module
-from ismila.cli.filling import filling
-from ismila.cli.training import fill_caches
+from ismila.cli.filling import fill_caches, filling
 from ismila.learning.inputs import is_encoded
 from ismila.photos import UserError
 from ismila.photos.album import Album
@@ -115,7 +114,7 @@ def test_nothing_is_imported_and_no_variable_set_while_threads_work(code, unread
     lines = [
         "import asyncio, pickle",
         "from pathlib import Path",
-        "from ismila.cli.training import fill_caches",
+        "from ismila.cli.filling import fill_caches",
         "from ismila.demo.drawn import draw_album",
         "from ismila.photos.images import ImageSpec, read_image",
         "from ismila.use.decoder import Decoder",

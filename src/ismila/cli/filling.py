@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ismila.photos.album import Album
+    from ismila.photos.progress import Progress
     from ismila.settings import RunSettings
 
 REFUSED = 3
@@ -94,11 +95,32 @@ def _require_success(code: int, refusal: str) -> None:
         )
 
 
+def fill_caches(
+    album: Album, rows: pd.DataFrame, settings: RunSettings, bar: Progress | None = None
+) -> None:
+    """Compute what a run reads of an album and what is not there yet.
+
+    Args:
+        rows: the usable index.
+    """
+    from ismila.learning.closeups import with_shares
+    from ismila.learning.inputs import encode_ahead
+
+    with_shares(album, rows, bar)
+    encode_ahead(album, rows, settings, bar)
+
+
+def is_filled(album: Album, rows: pd.DataFrame, settings: RunSettings) -> bool:
+    """Whether `fill_caches` has nothing to do."""
+    from ismila.learning.inputs import is_encoded
+
+    return album.shares(rows) is not None and is_encoded(album, rows, settings)
+
+
 def main() -> None:
     """Fill the cache of the album on stdin."""
     signal.signal(signal.SIGTERM, _stop)
     from ismila.cli.progress import progress
-    from ismila.cli.training import fill_caches
 
     parent = int(sys.argv[1])
 

@@ -15,10 +15,11 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from ismila.cli.compare import print_table
+from ismila.cli.filling import fill_caches
 from ismila.cli.launching import NotDoneError, job_overrides, parallel_jobs
 from ismila.cli.progress import progress
 from ismila.cli.terminal import say
-from ismila.cli.training import fill_caches, index_album
+from ismila.cli.training import index_album
 from ismila.photos import UserError
 from ismila.photos.names import counted
 from ismila.settings import MismatchError, RunSettings, SettingError, settings_of

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ismila.cli.filling import fill_caches, filling, is_filled
 from ismila.cli.options import PHOTOS
 from ismila.cli.progress import progress
 from ismila.cli.terminal import NAMED_PROBLEMS, say
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ismila.evidence.intervals import Rate
     from ismila.learning.training import TrainingResult
     from ismila.photos.album import Album
-    from ismila.photos.progress import Progress
     from ismila.settings import RunSettings
 
 FEW = 10
@@ -82,11 +82,9 @@ def read_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.Da
 
         start_ranks(settings.trainer, settings.seed)
         fill_caches(album, rows, settings, progress if is_first_process() else None)
-    elif _is_filled(album, rows, settings):
+    elif is_filled(album, rows, settings):
         _import_slow_ones()
     else:
-        from ismila.cli.filling import filling
-
         with filling(album, rows, settings):
             _import_slow_ones()
     return album, _folded(album, rows, settings)
@@ -121,28 +119,6 @@ def index_album(settings: RunSettings, quiet: bool = False) -> tuple[Album, pd.D
         if words := time_problems(index):
             say(f"  {words}")
     return album, usable(index)
-
-
-def fill_caches(
-    album: Album, rows: pd.DataFrame, settings: RunSettings, bar: Progress | None = None
-) -> None:
-    """Compute what a run reads of an album and what is not there yet.
-
-    Args:
-        rows: the usable index.
-    """
-    from ismila.learning.closeups import with_shares
-    from ismila.learning.inputs import encode_ahead
-
-    with_shares(album, rows, bar)
-    encode_ahead(album, rows, settings, bar)
-
-
-def _is_filled(album: Album, rows: pd.DataFrame, settings: RunSettings) -> bool:
-    """Whether `fill_caches` has nothing to do."""
-    from ismila.learning.inputs import is_encoded
-
-    return album.shares(rows) is not None and is_encoded(album, rows, settings)
 
 
 def _folded(album: Album, rows: pd.DataFrame, settings: RunSettings) -> pd.DataFrame:

@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ismila.photos.boxes import iou, read_box
-from ismila.photos.images import Box
+from ismila.photos.boxes import Box, iou, read_box
 from ismila.vision.animals import Animal
 
 if TYPE_CHECKING:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ismila.photos.images import Box  # a command line that is only read needs no pictures
-
+Box = tuple[float, float, float, float]
+"""x0 y0 x1 y1 in [0, 1] of the upright photo."""
 WHOLE = "none"
 """No box says where the subject is: the whole photo shows it."""
 DECIMALS = 4

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFile, ImageOps, IptcImagePlugin, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
+from ismila.photos.boxes import Box
 from ismila.photos.names import as_text
 from ismila.photos.taken import CaptureTime, DateTags, taken_of
 
@@ -44,8 +45,6 @@ READER = f"Pillow {pillow_version}, libjpeg-turbo {features.version('libjpeg_tur
 Image.MAX_IMAGE_PIXELS = None  # open_photo has its own limit, one that refuses instead of warning
 
 Pixels = npt.NDArray[np.uint8]
-Box = tuple[float, float, float, float]
-"""x0 y0 x1 y1 in [0, 1] of the upright photo."""
 
 
 class PhotoError(Exception):

@@ -15,7 +15,7 @@ from xml.parsers import expat
 from ismila.photos.boxes import DECIMALS
 
 if TYPE_CHECKING:
-    from ismila.photos.images import Box
+    from ismila.photos.boxes import Box
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 DC = "http://purl.org/dc/elements/1.1/"

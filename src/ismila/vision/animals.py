@@ -16,7 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ismila.photos.images import Box, ImageSpec, Pixels, pixels_digest
+from ismila.photos.boxes import Box
+from ismila.photos.images import ImageSpec, Pixels, pixels_digest
 from ismila.vision.graphs import Bools, Floats, Ints, graph_session
 from ismila.vision.weights import NANODET
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ismila.photos.images import Box, Pixels
+from ismila.photos.boxes import Box
+from ismila.photos.images import Pixels
 from ismila.vision.animals import Animal, in_common
 from ismila.vision.decision import logits_of
 from ismila.vision.graphs import Floats

@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 
 from ismila.photos import UserError
+from ismila.photos.boxes import Box
 from ismila.photos.images import (
     MAX_PIXELS,
     PIXELS_VERSION,
-    Box,
     ImageSpec,
     Pixels,
     cut_photo,

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from ismila.extras.catalogues.sqlite import Trees, catalogued, marks, path_of, read_database
-from ismila.photos.images import Box
+from ismila.photos.boxes import Box
 from ismila.photos.sources import Source, SourcePhoto
 from ismila.photos.sources.opening import SourceOptions, existing
 from ismila.photos.sources.tagged import Tagged, is_called, shown_box

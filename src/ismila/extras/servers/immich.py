@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ismila.extras.servers.api import Json, Program, ServerClient, object_of, objects, text_of
 from ismila.extras.servers.server import ALBUM, TAG, Mark
-from ismila.photos.images import Box
+from ismila.photos.boxes import Box
 from ismila.photos.sources import same_name
 
 PROGRAM = Program(

@@ -12,7 +12,7 @@ from ismila.photos.images import PhotoError
 from ismila.photos.names import as_text, is_text
 
 if TYPE_CHECKING:
-    from ismila.photos.images import Box
+    from ismila.photos.boxes import Box
 
 
 MAX_BYTES = 2**30

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ismila.photos import UserError
-from ismila.photos.boxes import EXPECTED, read_box
-from ismila.photos.images import Box
+from ismila.photos.boxes import EXPECTED, Box, read_box
 from ismila.photos.names import at_home
 from ismila.photos.sources import SourcePhoto, same_name
 from ismila.photos.sources.opening import SourceOptions, existing

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ismila.photos.images import Box, PhotoError, is_stored_upright, read_embedded
+from ismila.photos.boxes import Box
+from ismila.photos.images import PhotoError, is_stored_upright, read_embedded
 from ismila.photos.sources import SourcePhoto, same_name
 from ismila.photos.sources.folder import Below
 from ismila.photos.sources.opening import SourceOptions, existing_folder

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from ismila.photos import UserError
-from ismila.photos.boxes import read_box
-from ismila.photos.images import Box, PhotoError, is_stored_upright
+from ismila.photos.boxes import Box, read_box
+from ismila.photos.images import PhotoError, is_stored_upright
 from ismila.photos.names import as_text
 from ismila.use.ask.judging import JudgedPhoto, Scan
 from ismila.use.ask.pets import PetClassifier

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
+from ismila.photos.boxes import Box
 from ismila.photos.files import write_aside
-from ismila.photos.images import Box
 from ismila.photos.xmp import (
     ADDED,
     AREA,

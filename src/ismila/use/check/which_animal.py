@@ -11,8 +11,8 @@ from ismila.learning.crossval import most_similar
 from ismila.learning.features import Features
 from ismila.learning.given import annotated_boxes
 from ismila.photos.album import Album
-from ismila.photos.boxes import iou
-from ismila.photos.images import Box, ImageSpec
+from ismila.photos.boxes import Box, iou
+from ismila.photos.images import ImageSpec
 from ismila.photos.progress import Progress
 from ismila.vision.animals import Animal, bundled_detector
 from ismila.vision.encoders import OnnxBackbone

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from fastapi import HTTPException, Request
 
 from ismila.evidence.heat import overlay
-from ismila.photos.images import Box, PhotoError, Pixels, data_uri, jpeg_bytes
+from ismila.photos.boxes import Box
+from ismila.photos.images import PhotoError, Pixels, data_uri, jpeg_bytes
 from ismila.use.ask.pets import PetPredictions, Pets, ViewsByDigest
 from ismila.use.decoder import Decoder
 from ismila.use.serve.answering import AllModels, Answering
