@@ -20,8 +20,8 @@ import requests
 
 from ismila.photos.walking import walk
 from ismila.runs.find import find_run, load_classifier
+from ismila.use.ask.pets import PetClassifier
 from ismila.use.export.exported import ExportedClassifier
-from ismila.use.serve.models import Asked
 from ismila.vision.views import Views
 
 
@@ -47,7 +47,7 @@ def by_http(photos: list[Path], *args: str) -> np.ndarray:
     return np.array(found)
 
 
-def asked(classifier: Asked, views: list[Views]) -> np.ndarray:
+def asked(classifier: PetClassifier, views: list[Views]) -> np.ndarray:
     return np.array([classifier.judge([seen])[0].probability for seen in views])
 
 

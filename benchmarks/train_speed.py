@@ -28,7 +28,7 @@ from itertools import islice
 from pathlib import Path
 import numpy as np, onnxruntime
 from ismila.vision.animals import bundled_detector
-from ismila.learning.features import CHUNK
+from ismila.vision.encoders import CHUNK
 from ismila.vision.views import Viewer
 from ismila.vision.weights import BOTH
 from ismila.photos.images import ImageSpec

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import pickle
 import pickletools
 import socket
 import subprocess
@@ -38,8 +39,12 @@ def champion(swept):
 
 
 def is_pickle(path):
+    content = path.read_bytes()
+    # without the mark of its protocol (2 and later; Python 3 writes 4) a text may be one by chance:
+    # "hydra-core==1." is a row of opcodes that ends with STOP
+    if not content.startswith(pickle.PROTO):
+        return False
     try:
-        content = path.read_bytes()
         *_, last = pickletools.genops(content)
         return last[0].name == "STOP"
     except Exception:
