@@ -348,5 +348,5 @@ def _of_submitit(job: submitit.Job[JobReturn]) -> JobReturn:
 
 
 def _shown(path: Path) -> Path:
-    job_overrides = Path.cwd()
-    return path.relative_to(job_overrides) if path.is_relative_to(job_overrides) else path
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

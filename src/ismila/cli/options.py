@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,18 +18,25 @@ PHOTOS = Path("data/photos")
 """The album where none is named."""
 
 
-def port_number(text: str) -> int:
-    """A TCP port; argparse turns the error into wrong usage, exit code 2."""
-    if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a port, 0 to 65535")
-    return int(text)
+def whole_number(low: int, high: float, expected: str) -> Callable[[str], int]:
+    """A type of option; argparse turns its error into wrong usage, exit code 2.
+
+    Args:
+        low, high: the least and the largest number that is taken.
+        expected: these in words.
+    """
+
+    def number(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}")
+        return int(text)
+
+    return number
 
 
-def photo_count(text: str) -> int:
-    """How many photos; 0 stands for all."""
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of photos, 0 or more")
-    return int(text)
+port_number = whole_number(0, 65535, "a port, 0 to 65535")
+photo_count = whole_number(0, inf, "a number of photos, 0 or more")
+"""0 stands for all."""
 
 
 def subject_name(text: str) -> str:

@@ -157,10 +157,15 @@ def _training_of(run: Recorded, album: Album) -> str:
     return f"python -m ismila.train {written([*words, f'data.root={address_of(album.root) or album.root}'])}"
 
 
-def require_folder(root: Path | str | None) -> None:
-    """Raise UserError where no folder of this machine was given."""
+def require_library(root: Path | str | None) -> None:
+    """Raise UserError where no library was given."""
     if root is None:
         raise WrongUsageError("DIR: missing; give the folder of a photo library")
+
+
+def require_folder(root: Path | str | None) -> None:
+    """Raise UserError where no folder of this machine was given."""
+    require_library(root)
     if not isinstance(root, Path):
         raise UserError(f"{root}: an address is scanned with --ray: ismila scan --ray {root}")
 

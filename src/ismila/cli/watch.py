@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ismila import plugins
-from ismila.cli.options import RUN_OF_EACH, SKIPPING
+from ismila.cli.options import RUN_OF_EACH, SKIPPING, whole_number
 from ismila.cli.scan import add_library, opened_scan, write_down
 from ismila.cli.terminal import say
 from ismila.photos import AwayError
@@ -26,7 +26,7 @@ def add_parser(verbs: Verbs) -> None:
     add_library(parser)
     parser.add_argument(
         "--every",
-        type=seconds,
+        type=whole_number(1, 86_400, "1 to 86400 seconds"),
         default=600,
         metavar="SECONDS",
         help="look without being told, too: network shares do not say what changes (default: 600)",
@@ -34,13 +34,6 @@ def add_parser(verbs: Verbs) -> None:
     for options in plugins.options_of("watch"):
         options.add_options(parser)
     parser.set_defaults(call=call)
-
-
-def seconds(text: str) -> int:
-    """How long to wait; argparse turns the error into wrong usage, exit code 2."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected 1 to 86400 seconds")
-    return int(text)
 
 
 def call(args: argparse.Namespace) -> int:

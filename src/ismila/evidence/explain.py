@@ -23,7 +23,7 @@ from ismila.photos.images import PhotoError, Pixels, jpeg_bytes, read_image
 from ismila.runs import find
 from ismila.runs.find import Recorded
 from ismila.vision.classifier import WEIGHT, Classifier
-from ismila.vision.encoders import Encoder, Identity
+from ismila.vision.encoders import Identity, StoredEncoder
 from ismila.vision.graphs import Floats
 from ismila.vision.views import Views
 
@@ -240,7 +240,7 @@ def used_rows(run: Recorded) -> pd.DataFrame:
     return predictions[predictions["used"].astype(bool)].reset_index(drop=True)
 
 
-def _encoder(classifier: Classifier) -> Encoder:
+def _encoder(classifier: Classifier) -> StoredEncoder:
     return classifier.encoder or Identity(classifier.spec)
 
 

@@ -20,7 +20,7 @@ from ismila.learning.given import cut_name, view_matching_box
 from ismila.photos.boxes import read_box
 from ismila.photos.images import FAR_VIEW, ImageSpec, PhotoError, Pixels, open_photo, view_of
 from ismila.photos.progress import Progress
-from ismila.vision.encoders import BATCH, Encoder
+from ismila.vision.encoders import BATCH, StoredEncoder
 from ismila.vision.graphs import Bools, Ints
 from ismila.vision.reading import SOME, content_of, decode_ahead
 from ismila.vision.views import Viewer, Views
@@ -127,7 +127,7 @@ class Features:
         self,
         derived: Path,
         viewer: Viewer,
-        encoder: Encoder,
+        encoder: StoredEncoder,
         given: Mapping[str, str] | None = None,
     ) -> None:
         self.viewer = viewer
@@ -338,7 +338,7 @@ def row_number(image: int, view: int) -> int:
 class _Batch:
     """Images that wait for the encoder, and rows that wait for a shard."""
 
-    def __init__(self, encoder: Encoder, store: Store) -> None:
+    def __init__(self, encoder: StoredEncoder, store: Store) -> None:
         self.encoder = encoder
         self.store = store
         self.waiting: list[tuple[Key, Pixels]] = []

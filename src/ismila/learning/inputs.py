@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -21,12 +20,8 @@ from ismila.settings import (
 )
 from ismila.vision.animals import bundled_detector
 from ismila.vision.architecture import architecture_of
-from ismila.vision.encoders import CPU, Encoder, Identity, OnnxBackbone, TorchEncoder
+from ismila.vision.encoders import CPU, Identity, OnnxBackbone, StoredEncoder, TorchEncoder
 from ismila.vision.views import Viewer
-
-if TYPE_CHECKING:
-    pass
-
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -51,7 +46,7 @@ def viewer_of(model: ModelSettings) -> Viewer:
     return Viewer(image_spec_of(model), bundled_detector() if detects else None)
 
 
-def encoder_of(model: ModelSettings, device: str = CPU) -> Encoder:
+def encoder_of(model: ModelSettings, device: str = CPU) -> StoredEncoder:
     """What makes the rows that the model's head, or for the CNN the whole network, is trained on.
 
     Args:

@@ -22,7 +22,7 @@ from ismila.runs.store import alone, tracking_uri, working
 from ismila.vision.classifier import Classifier
 
 CHAMPION = "champion"
-MAX_WORKERS = 8
+MAX_ATTEMPTS = 8
 """So many processes on a server may each undo what the other just did before one gives up."""
 PACKAGE = Path(__file__).parents[1]
 SERVED = "ismila.runs.served"
@@ -44,7 +44,7 @@ def promote_champion(subject: str) -> str:
     """
     with alone("champion") as is_alone:
         # a server has no lock: what another process did meanwhile is looked at again
-        for _ in range(1 if is_alone else MAX_WORKERS):
+        for _ in range(1 if is_alone else MAX_ATTEMPTS):
             best = best_of(finished_runs(subject, tracking_uri())).run
             if aliases(subject).get(CHAMPION) == best.run_id:
                 break

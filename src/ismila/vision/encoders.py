@@ -26,15 +26,20 @@ CHUNK = 2
 
 
 class Encoder(Protocol):
-    """Turns images into rows; `digest` names the weights that do it."""
+    """Turns images into rows; `digest` names the weights that do it: those of one digest make the same rows."""
 
     digest: str
+
+    def __call__(self, images: Pixels, /) -> npt.NDArray[Any]: ...
+
+
+class StoredEncoder(Encoder, Protocol):
+    """One whose rows can be kept: each is an array of this type and shape."""
+
     dtype: str
 
     @property
     def shape(self) -> tuple[int, ...]: ...
-
-    def __call__(self, images: Pixels, /) -> npt.NDArray[Any]: ...
 
 
 class Identity:

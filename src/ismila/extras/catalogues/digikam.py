@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 from urllib.parse import unquote
 
-from ismila.extras.catalogues.sqlite import Trees, catalogued, marks, path_of, read_database
+from ismila.extras.catalogues.sqlite import DatabaseSource, catalogued, marks, path_of
 from ismila.photos.boxes import Box
 from ismila.photos.sources import Source, SourcePhoto
 from ismila.photos.sources.opening import SourceOptions, existing
 from ismila.photos.sources.tagged import Tagged, is_called, shown_box
 from ismila.photos.xmp import Tag
 
-T = TypeVar("T")
 DATABASE = "digikam4.db"
 VISIBLE = 1
 """`Images.status` of a photo that is neither hidden behind another version nor in the bin."""
@@ -49,15 +48,10 @@ def open_digikam(kind: str, given: str, wanted: SourceOptions) -> Source:
     return DigikamDatabase(kind, file, wanted) if file.is_file() else Tagged(kind, given, wanted)
 
 
-class DigikamDatabase:
+class DigikamDatabase(DatabaseSource):
     """Photos by the tags of a digiKam database."""
 
-    def __init__(self, kind: str, file: Path, wanted: SourceOptions) -> None:
-        self.kind = kind
-        self.where = str(file.absolute())
-        self.notes: list[str] = []
-        self._file = file
-        self._trees = Trees(wanted.photos)
+    program = "digiKam"
 
     def names(self) -> list[str]:
         """Of all tags that some photo has, without what stands above them."""
@@ -74,9 +68,6 @@ class DigikamDatabase:
             photo = catalogued(str(image.id), path, f"tag {tags[image.tag].text}")
             yield replace(photo, box=shown_box(path, _box(image)))
         self.notes += self._trees.notes()
-
-    def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        return read_database(self._file, "digiKam", read)
 
 
 def _used_tags(connection: sqlite3.Connection) -> Mapping[int, Tag]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ismila.extras.catalogues.sqlite import Trees, catalogued, marks, path_of, read_database
+from ismila.extras.catalogues.sqlite import DatabaseSource, catalogued, marks, path_of
 from ismila.photos import UserError
 from ismila.photos.sources import Source, SourcePhoto
 from ismila.photos.sources.opening import SourceOptions, existing
@@ -44,26 +44,21 @@ def open_lightroom(kind: str, given: str, wanted: SourceOptions) -> Source:
     return Catalogue(kind, catalogues[0], wanted) if catalogues else Tagged(kind, given, wanted)
 
 
-class Catalogue:
+class Catalogue(DatabaseSource):
     """Photos by the keywords of a Lightroom catalogue."""
 
-    def __init__(self, kind: str, file: Path, wanted: SourceOptions) -> None:
-        self.kind = kind
-        self.where = str(file.absolute())
-        self.notes: list[str] = []
-        self._file = file
-        self._trees = Trees(wanted.photos)
+    program = "Lightroom"
 
     def names(self) -> list[str]:
         """Of all keywords that some photo has, without what stands above them."""
-        tags = read_database(self._file, "Lightroom", _used_keywords)
+        tags = self._read(_used_keywords)
         return sorted({tag.name for tag in tags.values()})
 
     def photos(self, name: str) -> Iterator[SourcePhoto]:
         """Those with the keyword, which may be given with what stands above it, as `Pets/Mila`."""
-        used = read_database(self._file, "Lightroom", _used_keywords)
+        used = self._read(_used_keywords)
         tags = {id: tag for id, tag in used.items() if is_called(tag, name)}
-        files = read_database(self._file, "Lightroom", lambda opened: _files(opened, list(tags)))
+        files = self._read(lambda opened: _files(opened, list(tags)))
         for file in files:
             path = self._trees.find(self._roots(file), f"{file.folder}{file.name}")
             yield catalogued(file.id, path, f"tag {tags[file.tag].text}")

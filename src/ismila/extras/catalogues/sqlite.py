@@ -13,11 +13,12 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 from urllib.parse import quote
 
 from ismila.photos import UserError
 from ismila.photos.sources import SourcePhoto
+from ismila.photos.sources.opening import SourceOptions
 from ismila.photos.walking import SUFFIXES
 from ismila.photos.workplace import Workplace, abandoned
 
@@ -141,6 +142,27 @@ class Trees:
         """What a person can do about folders that are not there."""
         remedy = "is not there; say with --photos DIR where its photos lie now"
         return [f"{root} {remedy}" for root in sorted(self._missing)] if not self._photos else []
+
+
+class DatabaseSource:
+    """What is the same of sources that are a program's database.
+
+    Attributes:
+        program: what a person calls it.
+        kind, where, notes: see `Source`.
+    """
+
+    program: ClassVar[str]
+
+    def __init__(self, kind: str, file: Path, wanted: SourceOptions) -> None:
+        self.kind = kind
+        self.where = str(file.absolute())
+        self.notes: list[str] = []
+        self._file = file
+        self._trees = Trees(wanted.photos)
+
+    def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        return read_database(self._file, self.program, read)
 
 
 def catalogued(key: str, path: Path, why: str) -> SourcePhoto:

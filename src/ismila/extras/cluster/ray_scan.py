@@ -32,7 +32,7 @@ from ismila.photos.names import as_text, first_line
 from ismila.photos.progress import Progress
 from ismila.photos.ray_token import keep_to_ourselves
 from ismila.photos.streams import errors_into
-from ismila.use.ask.judging import JudgedPhoto, Scanned, predict_batch, predict_photos
+from ismila.use.ask.judging import JudgedPhoto, Scanned, predict_batch, predict_photo
 from ismila.use.ask.listing import LibraryPhoto
 from ismila.vision.encoders import BATCH
 from ismila.vision.reading import decode_ahead
@@ -253,7 +253,7 @@ def answered(
     batch: dict[str, Views] = {}
     for path, seen in decoded:
         if isinstance(seen, PhotoError):
-            yield predict_photos(classifier, path, None, str(seen))
+            yield predict_photo(classifier, path, None, str(seen))
             continue
         batch[path] = seen
         if len(batch) == BATCH:
@@ -265,7 +265,7 @@ def answered(
 def _answered(classifier: PetClassifier, batch: dict[str, Views]) -> Iterator[JudgedPhoto]:
     said = predict_batch(classifier, list(batch.values()))
     for path, (probability, box) in zip(batch, said, strict=True):
-        yield predict_photos(classifier, path, probability, box=box)
+        yield predict_photo(classifier, path, probability, box=box)
 
 
 @contextmanager

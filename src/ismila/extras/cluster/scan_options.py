@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ismila.cli.chosen_run import chosen_runs
+from ismila.cli.options import whole_number
 from ismila.cli.progress import progress
-from ismila.cli.scan import library_at, print_scanned, require_folder
+from ismila.cli.scan import library_at, print_scanned, require_library
 from ismila.cli.terminal import say
 from ismila.photos import UserError
 from ismila.photos.addresses import is_address
@@ -37,18 +38,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--shard",
-        type=shard_size,
+        type=whole_number(1, 1_000_000, "1 to 1000000 photos"),
         default=1000,
         metavar="N",
         help="photos a file of the table; a killed scan loses so many (default: 1000)",
     )
-
-
-def shard_size(text: str) -> int:
-    """How many photos; argparse turns the error into wrong usage, exit code 2."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected 1 to 1000000 photos")
-    return int(text)
 
 
 def call(args: argparse.Namespace) -> int | None:
@@ -57,8 +51,7 @@ def call(args: argparse.Namespace) -> int | None:
         return None
     if args.root is None and args.ray:
         return scan_on_ray(args, str(library_at(args.ray)), "")
-    if args.root is None:
-        require_folder(args.root)
+    require_library(args.root)
     return scan_on_ray(args, str(args.root), args.ray)
 
 

@@ -52,13 +52,19 @@ def open_source(kind: str, given: str, wanted: SourceOptions) -> Source:
     """
     places = openers()
     servers = source_servers()
-    if kind in places and kind in servers and not _is_address(given) and not _exists(given):
+    is_either = kind in places and kind in servers
+    if kind not in servers or (is_either and _exists(given)):
+        return _opener(places[kind])(kind, given, wanted)
+    if is_either and not _is_address(given):
         raise UserError(f"{given}: no such folder, and no server's address, such as {EXAMPLE}")
-    is_server = kind in servers and (kind not in places or not _exists(given))
-    opener: Opener = resolve_name((servers if is_server else places)[kind])
-    if is_server and wanted.photos is not None:
+    if wanted.photos is not None:
         raise UserError("--photos: a server sends its photos itself; leave it out")
-    return opener(kind, given, wanted)
+    return _opener(servers[kind])(kind, given, wanted)
+
+
+def _opener(where: str) -> Opener:
+    opener: Opener = resolve_name(where)
+    return opener
 
 
 def _is_address(given: str) -> bool:

@@ -59,7 +59,7 @@ def predict_batch(classifier: PetClassifier, photos: Sequence[Views]) -> list[tu
     ]
 
 
-def predict_photos(
+def predict_photo(
     classifier: PetClassifier, path: str, probability: float | None, error: str = "", box: str = ""
 ) -> JudgedPhoto:
     """What a classifier, asked alone, says of a photo: its verdict, unless the photo could not be read."""
@@ -160,7 +160,7 @@ class Scan:
     def results(self) -> Iterator[JudgedPhoto]:
         """What is known of each photo that is there, by path."""
         for row in self.library.unchanged(self.run):
-            judged = predict_photos(
+            judged = predict_photo(
                 self.classifier, row.path, row.probability, row.error or "", row.box
             )
             judged = replace(judged, sha256=row.sha256)

@@ -14,7 +14,7 @@ from PIL import Image
 from ismila.photos.images import MAX_PIXELS, ImageSpec, Pixels, open_photo
 from ismila.vision.animals import Animal
 from ismila.vision.decision import pet_verdict
-from ismila.vision.encoders import in_batches
+from ismila.vision.encoders import Encoder, in_batches
 from ismila.vision.graphs import Floats
 from ismila.vision.judgement import (
     Judgement,
@@ -24,14 +24,6 @@ from ismila.vision.judgement import (
     named_animals,
 )
 from ismila.vision.views import Viewer, Views
-
-
-class Rows(Protocol):
-    """What makes the rows that heads read; those of one digest make the same rows of an image."""
-
-    digest: str
-
-    def __call__(self, images: Pixels, /) -> Floats: ...
 
 
 class PetClassifier(Protocol):
@@ -48,7 +40,7 @@ class PetClassifier(Protocol):
     def viewer(self) -> Viewer: ...
 
     @property
-    def encoder(self) -> Rows | None:
+    def encoder(self) -> Encoder | None:
         """None where no other classifier can share its rows."""
 
     def answer(self, rows: Floats, /) -> Floats:
