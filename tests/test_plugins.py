@@ -56,6 +56,11 @@ def test_extras_offer_no_kind_of_source_that_the_core_has():
 EXTRAS = sorted(path.parent.name for path in (ROOT / "src/ismila/extras").glob("*/__init__.py"))
 
 
+@pytest.mark.parametrize("name", EXTRAS)
+def test_an_extra_has_its_page(name):
+    assert (ROOT / "docs/extras" / f"{name}.md").is_file()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXTRAS)
 def test_an_extra_can_be_deleted(tmp_path, name):
